@@ -1,0 +1,384 @@
+"""Counts in memory that all processes share: their layout, who writes them, and how they are summed.
+
+Responsible for: the segment (one anonymous file, inherited by descriptor), the meaning of every word in it, the rows
+that a configuration needs, and the latency histogram.
+Does not know: configuration classes (rows are made from anything of that shape), files, Prometheus, processes.
+
+Layout, in signed 64-bit words of the machine's own byte order::
+
+    0 … HEADER_WORDS                   header: one for the router, written by supervisor and control
+    HEADER_WORDS + w * BLOCK_WORDS     block of worker w, written by that worker alone:
+        0 … ROWS                           status of the worker (its constants are below)
+        ROWS … BLOCK_WORDS                 rows, placed by ``allocate``, at the same index in every block
+
+Rules: a word has one writer, so ``block[i] += 1`` needs no lock. Words are aligned and read and written whole, so a
+reader sees an old value or a new one, never half of each; two words may be of different moments. A row is never moved
+and never reused: it outlives its route, so counters do not fall. Memory is used by touched pages only, so a block's 64
+MiB are address space. The hot path calls ``bucket`` and adds; everything else here is for readers.
+"""
+
+import mmap
+import os
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Final, Protocol, Self
+
+# --- Histogram: log-linear over whole microseconds ---------------------------------------------------------------
+# Eight buckets for each doubling, as in HdrHistogram with 3 bits of precision: a bucket is at most 1/8 of its lower
+# bound wide, so a quantile read from it is at most 12.5 % off. Below 16 µs every microsecond has its own bucket.
+BUCKETS: Final = 240
+LARGEST_US: Final = 2**32 - 1  # 71.6 minutes; longer times are counted in the last bucket
+HISTOGRAM_SUM: Final = 0  # microseconds, unclamped
+HISTOGRAM_BUCKETS: Final = 1  # the first of the buckets
+HISTOGRAM_WORDS: Final = 1 + BUCKETS
+
+# --- Header -------------------------------------------------------------------------------------------------------
+MAGIC: Final = 0  # MAGIC_VALUE, written last; anything else is not (yet) a segment
+WORKERS: Final = 1  # number of blocks
+BLOCK_SIZE: Final = 2  # words in a block
+PUBLISHED: Final = 3  # number of the revision in the run directory; 0 before the first
+DRAINING: Final = 4  # 1 once the router is shutting down
+RELOAD_OK: Final = 5  # 1 when the configuration on disk is the one that is served
+CONTROL_HEARTBEAT: Final = 6  # time.monotonic_ns() of the control process's last tick
+RESTARTS: Final = 7  # workers that the supervisor replaced
+JOURNAL_FAILED: Final = 8  # 1 while the last decision could not be written to the journal
+HEADER_WORDS: Final = 512  # one page
+MAGIC_VALUE: Final = 0x01_52_54_52_43_4E_54_00  # layout version, then "RTRCNT"
+
+REFUSALS: Final = (
+    "bad_request", "bad_host", "bad_length", "bad_transfer_encoding", "bad_chunk", "header_too_large",
+    "too_many_headers", "uri_too_long", "body_too_large", "method", "version", "header_timeout", "body_timeout",
+    "no_route", "expectation", "overloaded",
+)  # fmt: skip
+GATHER_CAUSES: Final = ("too_large", "encoded", "invalid", "incomplete")
+FAULTS: Final = (
+    "refused", "connect_timeout", "reset", "timeout_first_byte", "timeout_idle", "timeout_total", "malformed",
+    "truncated", "tls", "dns", "pool_timeout", "local",
+)  # fmt: skip
+
+# --- Status of a worker: the first words of its block -------------------------------------------------------------
+HEARTBEAT: Final = 0  # time.monotonic_ns() of the worker's last tick
+ACKNOWLEDGED: Final = 1  # number of the revision it serves
+CONNECTIONS: Final = 2  # gauge: open caller connections
+PID: Final = 3
+EVENTS_DROPPED: Final = 4
+CONNECTIONS_TOTAL: Final = 5  # caller connections ever accepted
+NOT_ROUTED: Final = 6  # requests that no route matches
+REFUSED: Final = 8  # one word for each of REFUSALS
+GATHER: Final = 40  # one word for each of GATHER_CAUSES: bodies that were not read to decide
+OVERHEAD: Final = 64  # histogram: time of an exchange spent in the router itself
+ROWS: Final = 512  # where rows begin
+
+BLOCK_WORDS: Final = 8 * 1024 * 1024  # 64 MiB of address space for each worker
+
+# --- Rows: offsets within one -------------------------------------------------------------------------------------
+# The status codes of the IANA registry, each counted apart; 0 is "closed before any response", as Envoy logs it.
+CODES: Final = (
+    0, 100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308,
+    400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424,
+    425, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511,
+)  # fmt: skip
+CODE_LABELS: Final = (*(str(code) for code in CODES), "other")
+# Offset of a status in a pair's row; every status without a word of its own has that of "other".
+CODE_SLOT: Final[list[int]] = [CODES.index(status) if status in CODES else len(CODES) for status in range(1000)]
+
+# pair\0ROUTE\0TARGET
+PAIR_CODES: Final = 0  # one word for each of CODE_LABELS: exchanges by what the caller saw
+PAIR_SECONDS: Final = len(CODE_LABELS)  # histogram: first byte in to last byte out
+PAIR_FIRST_BYTE: Final = PAIR_SECONDS + HISTOGRAM_WORDS  # histogram: first byte in to first byte out
+PAIR_REQUEST_BYTES: Final = PAIR_FIRST_BYTE + HISTOGRAM_WORDS  # body bytes from callers
+PAIR_RESPONSE_BYTES: Final = PAIR_REQUEST_BYTES + 1  # body bytes to callers
+PAIR_WORDS: Final = PAIR_RESPONSE_BYTES + 1
+# route\0ROUTE
+ROUTE_NO_UNIT: Final = 0  # exchanges in which no source of the unit was present
+ROUTE_CLIENT_GONE: Final = 1  # exchanges whose caller went away before the end
+ROUTE_WORDS: Final = 2
+# target\0TARGET
+TARGET_INFLIGHT: Final = 0  # gauge: exchanges that the target is working on
+TARGET_FAULTS: Final = 1  # one word for each of FAULTS
+TARGET_CONNECTS: Final = TARGET_FAULTS + len(FAULTS)  # connections opened
+TARGET_WORDS: Final = TARGET_CONNECTS + 1
+# arm\0EXPERIMENT\0RUN\0PHASE\0ARM
+UNIT_BUCKETS: Final = 256
+ARM_EXCHANGES: Final = 0  # one word for each bucket of the unit's hash
+ARM_FAILURES: Final = UNIT_BUCKETS  # likewise; counted in ARM_EXCHANGES too
+ARM_WORDS: Final = 2 * UNIT_BUCKETS
+
+_SIZES: Final = {"pair": PAIR_WORDS, "route": ROUTE_WORDS, "target": TARGET_WORDS, "arm": ARM_WORDS}
+_MAP_NORESERVE: Final = 0x4000  # <asm-generic/mman-common.h>; `mmap` names it from Python 3.13
+
+
+class CountersFull(Exception):  # noqa: N818 - says what is the case
+    """No room is left for the rows that a configuration needs; only a restart frees those of the past."""
+
+
+class Segment:
+    """The shared words. Owns its descriptor, which is inheritable so that children can attach to it.
+
+    Attributes:
+        fd: Descriptor of the memory.
+        workers: Number of blocks; 0 until ``resize``.
+        words: Header and blocks.
+    """
+
+    __slots__ = ("_blocks", "_map", "fd", "words", "workers")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.workers = 0
+        self.words = memoryview(b"").cast("q")
+        self._map: mmap.mmap | None = None
+        self._blocks: tuple[memoryview, ...] = ()
+
+    @classmethod
+    def create_empty(cls) -> Self:
+        """Make a segment without blocks, to be inherited before the number of workers is known."""
+        fd = os.memfd_create("router-counters", os.MFD_CLOEXEC)
+        os.set_inheritable(fd, True)
+        return cls(fd)
+
+    @classmethod
+    def create(cls, workers: int) -> Self:
+        """Make a segment with one zeroed block for each worker."""
+        segment = cls.create_empty()
+        segment.resize(workers)
+        return segment
+
+    @classmethod
+    def attach(cls, fd: int) -> Self:
+        """Map a segment that another process made and sized; the descriptor belongs to the result.
+
+        Raises:
+            ValueError: If the descriptor is not a sized segment of this layout.
+        """
+        size = os.fstat(fd).st_size
+        if size < HEADER_WORDS * 8:
+            raise ValueError(f"descriptor {fd} holds {size} bytes: not a sized counters segment")
+        segment = cls(fd)
+        workers = (size // 8 - HEADER_WORDS) // BLOCK_WORDS
+        segment._map_words(workers)
+        found = tuple(segment.words[MAGIC : BLOCK_SIZE + 1])
+        if found != (MAGIC_VALUE, workers, BLOCK_WORDS):
+            segment._unmap()
+            raise ValueError(f"descriptor {fd} is not a counters segment of this version: it begins with {found}")
+        return segment
+
+    def resize(self, workers: int) -> None:
+        """Give an empty segment its blocks.
+
+        Raises:
+            ValueError: If it has blocks already, or ``workers`` is not positive.
+        """
+        if self.workers or workers < 1:
+            raise ValueError(f"cannot give {workers} blocks to a segment of {self.workers}")
+        os.ftruncate(self.fd, (HEADER_WORDS + workers * BLOCK_WORDS) * 8)
+        self._map_words(workers)
+        self.words[WORKERS] = workers
+        self.words[BLOCK_SIZE] = BLOCK_WORDS
+        self.words[RELOAD_OK] = 1
+        self.words[MAGIC] = MAGIC_VALUE
+
+    def block(self, worker: int) -> memoryview:
+        """Return the words of one worker, as a view that writes through; valid until ``close``."""
+        return self._blocks[worker]
+
+    def close(self) -> None:
+        """Unmap and close the descriptor; the memory lives on while another process has it.
+
+        Raises:
+            BufferError: If a slice of the words is still in use.
+        """
+        self._unmap()
+        os.close(self.fd)
+
+    def _map_words(self, workers: int) -> None:
+        size = (HEADER_WORDS + workers * BLOCK_WORDS) * 8
+        self._map = mmap.mmap(self.fd, size, flags=mmap.MAP_SHARED | _MAP_NORESERVE)
+        self.words = memoryview(self._map).cast("q")
+        self.workers = workers
+        starts = (HEADER_WORDS + worker * BLOCK_WORDS for worker in range(workers))
+        self._blocks = tuple(self.words[start : start + BLOCK_WORDS] for start in starts)
+
+    def _unmap(self) -> None:
+        for block in self._blocks:
+            block.release()
+        self.words.release()
+        if self._map is not None:
+            self._map.close()
+
+
+class _Route(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class _Experiment(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def arms(self) -> Sequence[_Route]: ...
+
+
+class _Config(Protocol):
+    @property
+    def targets(self) -> Sequence[_Named]: ...
+    @property
+    def routes(self) -> Sequence[_Route]: ...
+    @property
+    def experiments(self) -> Sequence[_Experiment]: ...
+
+
+class _Run(Protocol):
+    @property
+    def number(self) -> int: ...
+    @property
+    def phase(self) -> int: ...
+
+
+def pair_key(route: str, target: str) -> str:
+    """Return the key of the row of one route's exchanges with one target."""
+    return f"pair\0{route}\0{target}"
+
+
+def route_key(route: str) -> str:
+    """Return the key of a route's row."""
+    return f"route\0{route}"
+
+
+def target_key(target: str) -> str:
+    """Return the key of a target's row."""
+    return f"target\0{target}"
+
+
+def arm_key(experiment: str, run: int, phase: int, arm: str) -> str:
+    """Return the key of the row of an arm within one phase of one run."""
+    return f"arm\0{experiment}\0{run}\0{phase}\0{arm}"
+
+
+def row_size(key: str) -> int:
+    """Return the words in the row of a key.
+
+    Raises:
+        KeyError: If it is not a key of a row.
+    """
+    return _SIZES[key.partition("\0")[0]]
+
+
+def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, int]]:
+    """Yield key and size of each row that a configuration needs, each once, in a fixed order.
+
+    Args:
+        config: A ``router.config.schema.Config``.
+        runs: Run and phase of each of its experiments.
+    """
+    pairs = {route.name: [route.target] for route in config.routes}
+    for experiment in config.experiments:
+        pairs[experiment.route].extend(arm.target for arm in experiment.arms)
+    for target in config.targets:
+        yield target_key(target.name), TARGET_WORDS
+    for route, targets in pairs.items():
+        yield route_key(route), ROUTE_WORDS
+        for name in dict.fromkeys(targets):
+            yield pair_key(route, name), PAIR_WORDS
+    for experiment in config.experiments:
+        run = runs[experiment.name]
+        for arm in experiment.arms:
+            yield arm_key(experiment.name, run.number, run.phase, arm.name), ARM_WORDS
+
+
+def allocate(previous: Mapping[str, int], needed: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Place rows: known keys stay where they are, also those no longer needed; new ones follow the last.
+
+    Args:
+        previous: Index of the first word of each row placed so far in this segment.
+        needed: Key and size of each row, as ``row_keys`` yields them.
+
+    Raises:
+        CountersFull: If a block has no room for them.
+    """
+    slots = dict(previous)
+    end = max((base + row_size(key) for key, base in slots.items()), default=ROWS)
+    for key, size in needed:
+        if key in slots:
+            continue
+        if end + size > BLOCK_WORDS:
+            raise CountersFull(
+                f"{len(slots)} rows of counters fill the {BLOCK_WORDS * 8} bytes that a worker has; restart the router"
+            )
+        slots[key] = end
+        end += size
+    return slots
+
+
+def fold(segment: Segment, base: int, size: int) -> list[int]:
+    """Sum ``size`` words from index ``base`` of the blocks over all workers."""
+    rows = (segment.block(worker)[base : base + size].tolist() for worker in range(segment.workers))
+    return [sum(column) for column in zip(*rows, strict=True)]
+
+
+def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
+    """Zero what a predecessor of the worker left open; counters go on from where they were."""
+    block[CONNECTIONS] = 0
+    for key, base in slots.items():
+        if key.startswith("target\0"):
+            block[base + TARGET_INFLIGHT] = 0
+
+
+def bucket(us: int) -> int:
+    """Return the bucket of a time in whole microseconds; out of range counts in the first or the last."""
+    if us < 8:
+        return max(0, us)
+    if us > LARGEST_US:
+        return BUCKETS - 1
+    shift = us.bit_length() - 4
+    return (shift << 3) + (us >> shift)
+
+
+def _upper_bound(index: int) -> int:
+    shift = max((index >> 3) - 1, 0)
+    return (((index - (shift << 3)) + 1) << shift) - 1
+
+
+# Largest microsecond that each bucket counts.
+bounds_us: Final = tuple(_upper_bound(index) for index in range(BUCKETS))
+
+
+def merge(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    """Add two histograms, or two lists of buckets, of the same length."""
+    return [a + b for a, b in zip(left, right, strict=True)]
+
+
+def quantile(buckets: Sequence[int], q: float) -> float | None:
+    """Estimate a quantile in microseconds, by nearest rank and straight within the bucket.
+
+    The estimate lies in the bucket that holds the exact quantile: it is at most 12.5 % off, for times up to
+    ``LARGEST_US``.
+
+    Args:
+        buckets: The counts, without the sum.
+        q: Share of the times that are at most the result, above 0 and at most 1.
+
+    Returns:
+        None when nothing has been counted.
+    """
+    if not 0 < q <= 1:
+        raise ValueError(f"a quantile lies above 0 and at most at 1, not at {q}")
+    reached = list(accumulate(buckets))
+    total = reached[-1]
+    if total == 0:
+        return None
+    rank = max(q * total, 1.0)
+    index = min(bisect_right(reached, rank - 1), BUCKETS - 1)
+    low = bounds_us[index - 1] + 1 if index else 0
+    before = reached[index - 1] if index else 0
+    return low + (bounds_us[index] - low) * min((rank - before) / buckets[index], 1.0)

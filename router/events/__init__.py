@@ -1,0 +1,10 @@
+"""What happened, kept as lines of JSON.
+
+``model``    the events and journal entries as frozen structs, and the revision that workers follow
+``log``      a worker's event log: bounded buffer, one writer thread, rotated segments
+``read``     segments back as events, while they are written and after a crash
+``keep``     which segments may go, by age and size
+``journal``  what was decided: fsynced, checked, compacted
+
+Mutable state: *Per process* one ``EventLog`` in a worker, one ``Journal`` in the control process.
+"""

@@ -1,0 +1,147 @@
+"""The events, the journal's entries and the revision, as frozen data.
+
+Responsible for: names, types and units of every field that leaves a process, in JSON (events, journal) or msgpack
+(the revision on its way to the workers).
+Does not know: files, threads, how any of it is produced.
+
+Rules: fields are only ever added, with a default, so that a reader of one version reads the lines of another; a time is
+unix seconds, a duration seconds. Exchanges have no cycles and are made by the thousand, so the collector skips them.
+"""
+
+from msgspec import Struct
+
+from router.config.schema import Config
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """How far an experiment is: a run has fixed arms and salt, a phase of it fixed shares, an epoch fixed weights."""
+
+    number: int
+    phase: int
+    epoch: int
+
+
+class Revision(Struct, frozen=True, kw_only=True):
+    """One numbered state of everything, as workers get it.
+
+    Attributes:
+        number: Counts up from 1, also over restarts.
+        time: When it was made, in unix seconds.
+        cause: What made it: ``start``, ``reload``, ``restore``, …
+        author: Who made it.
+        digest: Digest of the bytes of the configuration files.
+        config: The configuration.
+        weights: Experiment to arm to weight; what workers use, whatever the configuration says.
+        runs: Experiment to where it is.
+        slots: Key of a counter row to its first word (``router.counters``).
+    """
+
+    number: int
+    time: float
+    cause: str
+    author: str
+    digest: str
+    config: Config
+    weights: dict[str, dict[str, float]]
+    runs: dict[str, Run]
+    slots: dict[str, int]
+
+
+class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
+    """That an exchange's unit was assigned to an arm.
+
+    Attributes:
+        experiment: Name of the experiment.
+        run: Number of its run.
+        phase: Phase of the run.
+        epoch: Epoch of the weights.
+        arm: The arm assigned.
+        propensity: Probability, over units, of that arm at that time.
+        target: Target of the arm, whoever served in the end.
+        override: Whether the arm was forced; such exchanges are left out of analysis.
+    """
+
+    experiment: str
+    run: int
+    phase: int
+    epoch: int
+    arm: str
+    propensity: float
+    target: str
+    override: bool = False
+
+
+class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="exchange"):
+    """One request and its response: a line of the event log.
+
+    Attributes:
+        id: The exchange's own id, 32 hexadecimal digits.
+        time: When its first byte came in, in unix seconds.
+        request_id: ``x-request-id``, kept from the caller or made.
+        revision: Number of the revision that decided.
+        route: Name of the route.
+        method: Request method.
+        path: Path without query, at most 256 characters.
+        status: What the caller saw; 0 when the connection closed before any response.
+        attempts: Requests sent to targets for it.
+        duration: First byte in to last byte out, in seconds.
+        first_byte: First byte in to first byte out, in seconds; None when there was none.
+        request_bytes: Body bytes from the caller.
+        response_bytes: Body bytes to the caller.
+        target: Who served; None when nobody did.
+        unit: Whom the assignment belongs to; None when no source was present.
+        unit_source: Where the unit came from, as the route's ``unit`` says it.
+        experiments: Assignments of the unit on this route.
+        failed: Whether the first attempt at the assigned arm's target failed, however it was rescued.
+        fault: Fault of the first attempt.
+        outcome_fault: Fault of the whole: ``client_gone``, ``truncated``, ``timeout_first_byte``, …
+        fallback: Cause of the fallback that answered.
+    """
+
+    id: str
+    time: float
+    request_id: str
+    revision: int
+    route: str
+    method: str
+    path: str
+    status: int
+    attempts: int
+    duration: float
+    first_byte: float | None
+    request_bytes: int
+    response_bytes: int
+    target: str | None = None
+    unit: str | None = None
+    unit_source: str | None = None
+    experiments: tuple[Enrolment, ...] = ()
+    failed: bool = False
+    fault: str | None = None
+    outcome_fault: str | None = None
+    fallback: str | None = None
+
+
+class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"):
+    """That a revision was published: an entry of the control journal.
+
+    Attributes:
+        number: Number of the revision.
+        time: When, in unix seconds.
+        cause: What made it: ``start``, ``reload``, ``restore``, …
+        author: Who made it.
+        digest: Digest of the bytes of the configuration files.
+        config: The configuration.
+        weights: Experiment to arm to weight.
+        runs: Experiment to where it is.
+        changes: What differs from the revision before, one sentence each.
+    """
+
+    number: int
+    time: float
+    cause: str
+    author: str
+    digest: str
+    config: Config
+    weights: dict[str, dict[str, float]]
+    runs: dict[str, Run]
+    changes: tuple[str, ...] = ()
