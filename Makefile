@@ -1,0 +1,68 @@
+# Everything a newcomer needs: `make demo`, `make test`. Both do their own set-up, once, in .venv.
+# Python 3.11 or newer and make are enough; PYTHON=/path/to/python chooses another interpreter.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$candidate"; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SECONDS_OF_DEMO ?= 30
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test check format bench lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+setup: $(STAMP)  ## the virtual environment, with the exact versions of constraints.txt
+
+# --require-hashes: nothing is installed that is not listed with its hash, whichever index it comes from.
+# --no-build-isolation: the build back end is in the list too, so nothing unlisted is fetched to build this package.
+$(STAMP): constraints.txt pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed, and none was found; say PYTHON=/path/to/python" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make virtual environments: its venv or ensurepip module is missing (Debian: apt-get install python3-venv)" >&2; \
+		exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## two real classifiers, the router in front, real traffic, a live table
+	$(BIN)/router demo --seconds $(SECONDS_OF_DEMO)
+
+test: $(STAMP)  ## the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP)  ## style, types, dependency direction, example configurations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	for file in config/*.yaml; do $(BIN)/router check "$$file"; done
+
+format: $(STAMP)  ## rewrite the sources in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## measure against nginx, HAProxy and Envoy; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py
+
+# The options keep indexes, hosts and local paths of whoever runs this out of the file.
+lock:  ## choose the versions in constraints.txt anew
+	locker=$$(mktemp -d); trap 'rm -rf "$$locker"' EXIT; \
+	$(PYTHON) -m venv "$$locker"; \
+	"$$locker/bin/python" -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'; \
+	CUSTOM_COMPILE_COMMAND="make lock" "$$locker/bin/pip-compile" --quiet --upgrade --generate-hashes --all-extras --all-build-deps \
+		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--output-file constraints.txt pyproject.toml
+	! grep -nE '://|file:|^-|@ ' constraints.txt
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
