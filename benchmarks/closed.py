@@ -1,0 +1,79 @@
+"""The closed-loop measurement: CPU time per request of one proxy under wrk.
+
+Responsible for: starting the backend and a proxy, one timed run, and the CPU time of the proxy's processes within it.
+Does not know: how rounds are put together or shown.
+
+Rules: the proxy has core 0 to itself, wrk and the backend share core 1, so requests per second are limited by core 1
+for the fast proxies; the CPU time per request is what compares. Readings are taken inside the run, not around it:
+start-up of the generator costs the proxy nothing but would count in the divisor's time.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import configs, load, process
+from benchmarks.peers import Peer
+from benchmarks.process import Program, Programs
+
+PROXY_CORE = 0
+LOAD_CORE = 1
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: CPU time per request of the busiest process (the worker) and of all of them."""
+
+    worker_us: float
+    all_us: float
+    rate: float
+    p50_us: int
+    p99_us: int
+    resident_bytes: int
+
+
+class Bench:
+    """What a case needs at hand: the peers, the running programs, the work folder, and the backend's port."""
+
+    def __init__(self, peers: dict[str, Peer], programs: Programs, folder: Path) -> None:
+        self.peers = peers
+        self.programs = programs
+        self.folder = folder
+        self.backend = 0
+
+    def start_backend(self, port: int = 0) -> None:
+        """Start the nginx that answers, on the load's core."""
+        self.backend = port or process.free_port()
+        folder = self.folder / "backend"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "nginx.conf"
+        file.write_text(configs.backend(self.backend, folder))
+        argv = [self.peers["nginx"].path, "-p", str(folder), "-c", str(file), "-g", "daemon off;"]
+        process.wait_port(self.backend, self.programs.start("backend", argv, LOAD_CORE))
+
+    def start_proxy(self, name: str, backend: int = 0) -> tuple[Program, int]:
+        """Start a peer or the router in front of a backend; return it and its port."""
+        port = process.free_port()
+        folder = self.folder / name
+        peer = self.peers[name.removesuffix("-matched")]
+        setting = configs.Setting(listen=port, backend=backend or self.backend, folder=folder, program=peer.path)
+        program = self.programs.start(name, configs.write(name, setting), PROXY_CORE)
+        process.wait_port(port, program)
+        return program, port
+
+    def run(self, pid: int, port: int, connections: int, seconds: float) -> Sample:
+        """Load a proxy for some seconds and return its CPU time per request."""
+        lua = load.script(self.folder)
+        argv = load.command(self.peers["wrk"].path, port, connections, seconds, lua)
+        before = process.cpu_ns(pid)
+        generator = self.programs.start("wrk", argv, LOAD_CORE)
+        result = load.finish(generator, seconds + 30)
+        self.programs.stop(generator)
+        used = process.spent(before, process.cpu_ns(pid))
+        return Sample(
+            worker_us=max(used.values()) / 1000 / result.requests,
+            all_us=sum(used.values()) / 1000 / result.requests,
+            rate=result.rate,
+            p50_us=result.p50_us,
+            p99_us=result.p99_us,
+            resident_bytes=process.memory(used)[0],
+        )
