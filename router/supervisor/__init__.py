@@ -1,0 +1,12 @@
+"""The process that holds what must outlive the others: sockets, counters, children.
+
+``run``        the loop: boot, serve, drain, and what each signal does
+``children``   starting one child and judging whether it still lives
+``restart``    how long to wait before a dead child is replaced, and when to give up (pure)
+``listeners``  the sockets that callers connect to, made once and kept
+
+Rules: one thread, nothing heavy imported, no fork without exec, safe as PID 1. It never reads the configuration; the
+control process tells it the four numbers that it needs.
+
+Mutable state: *Per process* one ``Supervisor`` and its ``Child`` objects.
+"""

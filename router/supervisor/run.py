@@ -1,0 +1,414 @@
+"""The supervisor's loop: start the control process, listen, start the workers, replace the dead, drain.
+
+Responsible for: the order of start and shutdown, what each signal does, and when the whole gives up.
+Does not know: the configuration (it is told ``Terms``), what a request is, what a revision holds.
+
+Phases, in order; a failure jumps ahead, nothing goes back::
+
+    BOOT     the control process reads the configuration; no socket yet
+    SERVING  the dead are replaced
+    DELAY    readiness is false; callers are still accepted, so that balancers can turn away first
+    DRAIN    workers were told to finish; this process's copies of the sockets are closed
+    CLOSING  no worker is left; the control process was told to end
+    ABORT    a second signal: everything ends now
+    DONE
+
+Rules: one blocking wait per turn, at most ``_TICK_S`` long; nothing else blocks. Every child is reaped, also those that
+were never ours (a PID 1 inherits orphans). The lifelines close by themselves when this process is killed.
+"""
+
+import enum
+import os
+import selectors
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from logging import getLogger
+from pathlib import Path
+
+from router.config.scalars import format_listen, parse_listen
+from router.control.address import AddressError
+from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, RESTARTS, Segment
+from router.supervisor.channel import Agreed, Channel, Terms
+from router.supervisor.children import Child, Patience, Pulse, describe_end, spawn
+from router.supervisor.listeners import Listeners
+from router.supervisor.restart import Policy, Restarts
+from router.supervisor.signals import Inbox
+
+log = getLogger("router.supervisor")
+
+_TICK_S = 0.25
+# A turn that took this much longer than its wait means that this process was stopped, and perhaps the others with it.
+_STOPPED_S = 1.0
+# After `server.drain`, which workers enforce themselves; beyond it a worker is stuck.
+_HARD_S = 2.0
+_CLOSING_S = 5.0
+_ABORT_S = 1.0
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class Phase(enum.Enum):
+    """Where the router is between start and end."""
+
+    BOOT = "boot"
+    SERVING = "serving"
+    DELAY = "delay"
+    DRAIN = "drain"
+    CLOSING = "closing"
+    ABORT = "abort"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to run.
+
+    Attributes:
+        control: Command of the control process; ``--channel FD --segment FD --run DIR`` and, for a replacement,
+            ``--resume`` are added.
+        worker: Command of a worker; ``--index N --listener FD --segment FD --lifeline FD --run DIR`` are added.
+        workers: When a worker that dies again and again is given up.
+        controls: The same for the control process, without which workers serve on.
+        worker_patience: How long a worker may be silent.
+        control_patience: How long the control process may be silent; it shares its interpreter with threads that
+            compute.
+    """
+
+    control: tuple[str, ...]
+    worker: tuple[str, ...]
+    workers: Policy = field(default_factory=Policy)
+    controls: Policy = field(default_factory=lambda: Policy(free=1, first_s=0.5, cap_s=30.0, limit=None))
+    worker_patience: Patience = field(default_factory=Patience)
+    control_patience: Patience = field(default_factory=lambda: Patience(start_s=60.0, silence_s=15.0))
+
+
+@dataclass(slots=True)
+class _Post:
+    """A place that one child holds at a time."""
+
+    name: str
+    restarts: Restarts
+    child: Child | None = None
+    due: float | None = None
+
+
+class Supervisor:
+    """Runs a router until it is told to stop."""
+
+    def __init__(self, spec: Spec) -> None:
+        # Per process
+        self.spec = spec
+        self.phase = Phase.BOOT
+        self.status = 0
+        self._deadline = 0.0
+        self._looked = time.monotonic()
+        self._selector = selectors.PollSelector()
+        self._segment = Segment.create_empty()
+        self._run_dir = Path(tempfile.mkdtemp(prefix="router-"))
+        self._lifeline, self._lifeline_held = os.pipe()
+        self._inbox = Inbox((*_STOPPING, signal.SIGHUP, signal.SIGCHLD))
+        # Since the control process has read the configuration
+        self._terms: Terms | None = None
+        self._listeners: Listeners | None = None
+        # Per child
+        self._control = _Post("control process", Restarts(spec.controls))
+        self._workers: list[_Post] = []
+        self._channel: Channel | None = None
+
+    def run(self) -> int:
+        """Run to the end.
+
+        Returns:
+            The exit code: 0 after an orderly shutdown, 1 after a failure, 128 + N when a second signal N cut it short.
+        """
+        self._selector.register(self._inbox.socket, selectors.EVENT_READ)
+        try:
+            self._start_control(resume=False)
+            while self.phase is not Phase.DONE:
+                self._turn()
+        finally:
+            self._release()
+        return self.status
+
+    # --- One turn ---------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        dues = [post.due for post in self._posts() if post.due is not None]
+        self._selector.select(max(0.0, min([_TICK_S, *(due - now for due in dues)])))
+        now = time.monotonic()
+        if now - self._looked > _TICK_S + _STOPPED_S:
+            for post in self._posts():
+                if post.child is not None:
+                    post.child.pulse.forgive(now)
+        self._looked = now
+        for number in self._inbox.take():
+            self._signalled(number, now)
+        self._listen_to_control(now)
+        self._reap(now)
+        self._check_pulses(now)
+        self._advance(now)
+        self._start_due(now)
+
+    def _posts(self) -> list[_Post]:
+        return [self._control, *self._workers]
+
+    def _signalled(self, number: signal.Signals, now: float) -> None:
+        if number == signal.SIGHUP:
+            if self._control.child is not None:
+                self._control.child.send(signal.SIGHUP)
+        elif number in _STOPPING:
+            if self.phase in (Phase.BOOT, Phase.SERVING) and number != signal.SIGQUIT:
+                log.info("draining because of %s", number.name)
+                self._delay(now)
+            elif self.phase is not Phase.ABORT:
+                log.warning("stopping now because of %s", number.name)
+                self._abort(number, now)
+
+    def _listen_to_control(self, now: float) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            said = channel.receive()
+        except ValueError as error:
+            log.error("%s; it is replaced", error)  # noqa: TRY400 - the text says all, a traceback nothing more
+            said = None
+        if said is None:
+            self._drop_channel()
+            if self._control.child is not None:
+                # Without its channel it cannot know when this process ends.
+                self._control.child.send(signal.SIGKILL)
+            return
+        for terms in said:
+            if self._terms is None:
+                self._begin(terms, now)
+            else:
+                self._terms = terms
+            if not channel.answered and self._listeners is not None:
+                channel.answer(Agreed(len(self._workers), format_listen(self._listeners.address)))
+
+    def _reap(self, now: float) -> None:
+        while True:
+            try:
+                pid, wait_status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for post in self._posts():
+                if post.child is not None and post.child.pid == pid:
+                    post.child.process.returncode = os.waitstatus_to_exitcode(wait_status)
+                    self._ended(post, post.child, now)
+                    break
+
+    def _check_pulses(self, now: float) -> None:
+        for index, post in enumerate(self._posts(), start=-1):
+            if post.child is None or self._segment.workers == 0:
+                continue
+            value = self._segment.words[CONTROL_HEARTBEAT] if index < 0 else self._segment.block(index)[HEARTBEAT]
+            if post.child.pulse.stopped(value, now):
+                log.warning("%s pid=%d gives no sign of life; it is killed", post.name, post.child.pid)
+                post.child.send(signal.SIGKILL)
+                post.child.pulse.forgive(now)
+
+    def _start_due(self, now: float) -> None:
+        for index, post in enumerate(self._posts(), start=-1):
+            if post.due is None or post.due > now:
+                continue
+            post.due = None
+            if index < 0:
+                self._start_control(resume=True)
+            else:
+                self._start_worker(index)
+
+    # --- Starting -----------------------------------------------------------------------------------------------
+
+    def _start_control(self, *, resume: bool) -> None:
+        self._drop_channel()
+        channel = Channel()
+        theirs = channel.theirs.fileno()
+        command = [*self.spec.control, "--channel", str(theirs), "--segment", str(self._segment.fd)]
+        command += ["--run", str(self._run_dir), *(["--resume"] if resume else [])]
+        value = self._segment.words[CONTROL_HEARTBEAT] if self._segment.workers else 0
+        self._start(self._control, command, (theirs, self._segment.fd), (value, self.spec.control_patience))
+        channel.theirs.close()
+        self._channel = channel
+        self._selector.register(channel.socket, selectors.EVENT_READ)
+
+    def _begin(self, terms: Terms, now: float) -> None:
+        """Listen, size the counters and start the workers, once."""
+        try:
+            self._listeners = Listeners.open(parse_listen(terms.listen), terms.workers)
+        except AddressError as error:
+            self._fail(str(error), now)
+            return
+        self._terms = terms
+        self._segment.resize(terms.workers)
+        self._workers = [_Post(f"worker {index}", Restarts(self.spec.workers)) for index in range(terms.workers)]
+        for index in range(terms.workers):
+            self._start_worker(index)
+        self.phase = Phase.SERVING
+
+    def _start_worker(self, index: int) -> None:
+        if self._listeners is None:
+            raise RuntimeError("a worker cannot start before the sockets are open")
+        inherited = (self._listeners.fd(index), self._segment.fd, self._lifeline)
+        command = [*self.spec.worker, "--index", str(index), "--run", str(self._run_dir)]
+        for option, descriptor in zip(("--listener", "--segment", "--lifeline"), inherited, strict=True):
+            command += [option, str(descriptor)]
+        value = self._segment.block(index)[HEARTBEAT]
+        self._start(self._workers[index], command, inherited, (value, self.spec.worker_patience))
+
+    def _start(
+        self, post: _Post, command: list[str], descriptors: tuple[int, ...], pulse: tuple[int, Patience]
+    ) -> None:
+        now = time.monotonic()
+        try:
+            process = spawn(command, descriptors)
+        except OSError as error:
+            self._replace(post, 0.0, f"cannot be started: {error.strerror}", now)
+            return
+        post.child = Child(post.name, process, now, Pulse(pulse[0], now, pulse[1]))
+        log.info("%s started pid=%d", post.name, process.pid)
+
+    # --- Ends of children ---------------------------------------------------------------------------------------
+
+    def _ended(self, post: _Post, child: Child, now: float) -> None:
+        post.child = None
+        code = child.process.returncode
+        if post is self._control:
+            self._drop_channel()
+            if self._terms is None or self._segment.words[PUBLISHED] == 0:
+                # Exit code 1 is its word that it has already said why.
+                told = code == 1
+                self._fail(None if told else f"the control process ended while starting: {describe_end(code)}", now)
+                return
+        if self.phase in (Phase.DRAIN, Phase.CLOSING, Phase.ABORT) or (
+            post is self._control and self.phase is Phase.DELAY
+        ):
+            log.info("%s ended pid=%d: %s", post.name, child.pid, describe_end(code))
+            return
+        self._replace(post, now - child.started, f"ended pid={child.pid}: {describe_end(code)}", now)
+
+    def _replace(self, post: _Post, lived_s: float, how: str, now: float) -> None:
+        wait = post.restarts.died(lived_s)
+        if wait is None:
+            self._fail(f"{post.name} {how}; {post.restarts.deaths} quick deaths in a row, giving up", now)
+            return
+        log.warning("%s %s; replaced in %.1f s", post.name, how, wait)
+        post.due = now + wait
+        if post is not self._control:
+            self._segment.words[RESTARTS] += 1
+
+    def _fail(self, sentence: str | None, now: float) -> None:
+        """End everything with exit code 1; the workers that still serve may finish."""
+        if self.phase in (Phase.DRAIN, Phase.CLOSING, Phase.ABORT):
+            return
+        if sentence is not None:
+            log.error("%s", sentence)
+        self.status = 1
+        self._stop_workers(now)
+
+    # --- Shutdown -----------------------------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> None:
+        """Go on to the next phase of the shutdown when this one is over."""
+        alive = [post.child for post in self._posts() if post.child is not None]
+        late = now >= self._deadline
+        if self.phase is Phase.DELAY and late:
+            self._stop_workers(now)
+        elif self.phase is Phase.DRAIN:
+            if all(post.child is None for post in self._workers):
+                self._stop_control(now)
+            elif late:
+                self._kill([post.child for post in self._workers if post.child is not None], now)
+        elif self.phase in (Phase.CLOSING, Phase.ABORT):
+            if not alive:
+                self.phase = Phase.DONE
+            elif late:
+                self._kill(alive, now)
+
+    def _delay(self, now: float) -> None:
+        if self._terms is None:
+            self._stop_workers(now)
+            return
+        self._segment.words[DRAINING] = 1
+        self.phase = Phase.DELAY
+        self._deadline = now + self._terms.shutdown_delay_s
+
+    def _stop_workers(self, now: float) -> None:
+        self.phase = Phase.DRAIN
+        self._deadline = now + _HARD_S + (self._terms.drain_s if self._terms is not None else 0.0)
+        if self._segment.workers:
+            self._segment.words[DRAINING] = 1
+        for post in self._posts():
+            post.due = None
+        for post in self._workers:
+            if post.child is not None:
+                post.child.send(signal.SIGTERM)
+        if self._listeners is not None:
+            self._listeners.close()
+        self._advance(now)
+
+    def _stop_control(self, now: float) -> None:
+        self.phase = Phase.CLOSING
+        self._deadline = now + _CLOSING_S
+        if self._control.child is not None:
+            self._control.child.send(signal.SIGTERM)
+        self._advance(now)
+
+    def _abort(self, number: signal.Signals, now: float) -> None:
+        self.phase = Phase.ABORT
+        self.status = 128 + number
+        self._deadline = now + _ABORT_S
+        for post in self._posts():
+            post.due = None
+            if post.child is not None:
+                # Time for one last write of the event log; whoever takes longer is killed.
+                post.child.send(signal.SIGTERM if post is self._control else signal.SIGQUIT)
+        if self._listeners is not None:
+            self._listeners.close()
+
+    def _kill(self, children: list[Child], now: float) -> None:
+        for child in children:
+            log.warning("%s pid=%d did not end in time; it is killed", child.name, child.pid)
+            child.send(signal.SIGKILL)
+        self._deadline = now + _CLOSING_S
+
+    def _drop_channel(self) -> None:
+        if self._channel is not None:
+            self._selector.unregister(self._channel.socket)
+            self._channel.close()
+            self._channel = None
+
+    def _release(self) -> None:
+        """Give back everything; children that an unforeseen error left are killed first."""
+        for post in self._posts():
+            if post.child is not None:
+                post.child.send(signal.SIGKILL)
+                post.child.process.wait()
+        self._drop_channel()
+        self._selector.close()
+        self._inbox.close()
+        if self._listeners is not None:
+            self._listeners.close()
+            self._listeners.unlink()
+        os.close(self._lifeline)
+        os.close(self._lifeline_held)
+        self._segment.close()
+        shutil.rmtree(self._run_dir, ignore_errors=True)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as the system lets this user have; children inherit the limit."""
+    import resource  # noqa: PLC0415 - only needed once
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:
+        print(f"router: the limit of open files stays as it is: {error}", file=sys.stderr)  # noqa: T201
