@@ -5,18 +5,20 @@ Does not know: what decides whether an exchange is logged, who reads the segment
 
 Rules:
 
-- ``append`` encodes at once into a buffer of bytes. That costs what encoding in the thread would (0.5 µs), but holds
-  the interpreter's lock for one event instead of a batch, and makes the bound one of bytes.
-- The thread sleeps while there is nothing to write; then it gathers for ``GATHER_S`` (or until the buffer holds
-  ``URGENT_BYTES``) and makes one write, during which the interpreter's lock is free.
-- Beyond ``BUFFER_BYTES`` events are dropped; on ENOSPC, EIO and the like those of the batch are. Either is counted, and
-  the next batch is tried as usual, so writing resumes by itself.
+- ``append`` puts a reference into a deque, without a lock (0.1 µs); the thread encodes (0.5 µs an event). Encoding at
+  once into a shared buffer was measured too: its lock makes it 0.35 µs dearer in all.
+- The thread encodes ``SLICE`` events at a time and then lets the interpreter's lock go for a moment, so that the event
+  loop never waits for a whole batch. The write itself holds no lock.
+- The thread sleeps while there is nothing to write, then gathers for ``GATHER_S`` or until the deque is half full.
+- Beyond ``LIMIT`` waiting events are dropped; on ENOSPC, EIO and the like those of the batch are. Either is counted,
+  and the next batch is tried as usual, so writing resumes by itself.
 - ``kill -9`` loses what was not written: about ``GATHER_S`` of events. A power cut loses up to ``events.fsync`` more.
 """
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -28,8 +30,10 @@ from router.events.model import Exchange
 from router.events.segment import SegmentWriter, create_file
 
 GATHER_S: Final = 0.2
-URGENT_BYTES: Final = 2 * 1024 * 1024
-BUFFER_BYTES: Final = 16 * 1024 * 1024
+LIMIT: Final = 32_768  # events; about 50 MB when the disk hangs
+SLICE: Final = 256  # events, 0.1 ms
+BREATH_S: Final = 0.000_05  # long enough for a waiting event loop to get the interpreter's lock
+BATCH_BYTES: Final = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +42,8 @@ class EventLog:
     """Takes events from one thread (the event loop's) and writes them from another, until closed."""
 
     __slots__ = (
-        "_buffer", "_closing", "_dropped", "_encode_into", "_events", "_lock", "_now", "_overflowed",
-        "_reported", "_settled", "_some", "_synced", "_taken", "_thread", "_writer", "_written",
+        "_awake", "_closing", "_dropped", "_encode_lines", "_events", "_hurry", "_overflowed", "_pending", "_reported",
+        "_settled", "_some", "_synced", "_taken", "_thread", "_writer", "_written",
     )  # fmt: skip
 
     def __init__(
@@ -62,41 +66,35 @@ class EventLog:
         """
         self._events = events
         self._dropped = dropped
-        self._encode_into = json.Encoder().encode_into
-        self._lock = threading.Lock()  # guards what follows; held for one encode or one swap, never for I/O
-        self._buffer = bytearray()
-        self._overflowed = 0
-        self._taken = 0  # buffers that the thread took
-        self._written = 0  # buffers that it is done with
+        self._pending: deque[Exchange] = deque()  # right end: the appending thread's; left end: the writer thread's
+        self._overflowed = 0  # written by the appending thread only
         self._closing = False
-        self._settled = threading.Condition(self._lock)
+        self._awake = False  # whether the thread will look at the deque again before it sleeps
         self._some = threading.Event()  # there is something to do
-        self._now = threading.Event()  # and it should not wait for more
-        self._writer = SegmentWriter(folder, worker, create)  # the thread's, like all that follows
+        self._hurry = threading.Event()  # and it should not wait for more
+        self._settled = threading.Condition()  # guards the next two
+        self._taken = 0  # rounds that the thread began
+        self._written = 0  # rounds that it finished
+        self._encode_lines = json.Encoder().encode_lines  # the thread's, like all that follows
+        self._writer = SegmentWriter(folder, worker, create)
         self._synced = time.monotonic()
         self._reported = 0
         self._thread = threading.Thread(target=self._run, name=f"events-{worker}", daemon=True)
         self._thread.start()
 
     def append(self, event: Exchange) -> None:
-        """Take an event without waiting; drop and count it if the buffer is full or its text is not Unicode."""
-        with self._lock:
-            buffer = self._buffer
-            size = len(buffer)
-            if size > BUFFER_BYTES or self._closing:
+        """Take an event without waiting; drop and count it when too many wait already."""
+        pending = self._pending
+        if len(pending) >= LIMIT // 2:
+            if len(pending) >= LIMIT or self._closing:
                 self._overflowed += 1
                 return
-            try:
-                self._encode_into(event, buffer, -1)
-            except UnicodeEncodeError:  # a lone surrogate; the encoder leaves what it had begun
-                del buffer[size:]
-                self._overflowed += 1
-                return
-            buffer.append(10)
-        if size == 0:
+            self._hurry.set()
+        pending.append(event)
+        # The thread clears the flag before it looks at the deque for the last time, so one of the two sees the other.
+        if not self._awake:
+            self._awake = True
             self._some.set()
-        elif size > URGENT_BYTES and not self._now.is_set():
-            self._now.set()
 
     def reconfigure(self, events: Events) -> None:
         """Rotate and sync by other settings from now on; the folder stays."""
@@ -106,15 +104,17 @@ class EventLog:
         """Wait until what was appended so far is written (not synced) or counted as lost; False past the timeout."""
         with self._settled:
             goal = self._taken + 1
-            self._now.set()
+            self._hurry.set()
             self._some.set()
             return self._settled.wait_for(lambda: self._written >= goal or not self._thread.is_alive(), timeout)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Write and sync what is buffered, and end the thread; False if the disk does not let it end in time."""
-        with self._lock:
-            self._closing = True
-        self._now.set()
+        """Write and sync what waits, and end the thread; False if the disk does not let it end in time.
+
+        Nothing may be appended afterwards.
+        """
+        self._closing = True
+        self._hurry.set()
         self._some.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -122,16 +122,13 @@ class EventLog:
     def _run(self) -> None:
         closing = False
         while not closing:
-            self._some.wait(self._idle_s())
-            self._now.wait(GATHER_S)
-            self._some.clear()
-            self._now.clear()
-            with self._lock:
-                closing = self._closing
-                batch, self._buffer = self._buffer, bytearray()
-                overflowed = self._overflowed
+            self._rest()
+            closing = self._closing
+            with self._settled:
                 self._taken += 1
-            lost = self._write(batch) + overflowed - self._reported
+            lost = self._write(len(self._pending))
+            overflowed = self._overflowed
+            lost += overflowed - self._reported
             self._reported = overflowed
             if lost:
                 self._dropped(lost)
@@ -140,6 +137,16 @@ class EventLog:
             with self._settled:
                 self._written = self._taken
                 self._settled.notify_all()
+
+    def _rest(self) -> None:
+        """Sleep until there is something to do, then gather more of it unless there is a hurry."""
+        self._awake = False
+        if not self._pending and not self._closing:
+            self._some.wait(self._idle_s())
+        self._some.clear()
+        self._awake = True
+        self._hurry.wait(GATHER_S)
+        self._hurry.clear()
 
     def _idle_s(self) -> float | None:
         """Return how long nothing needs to be done if no event comes; None is for ever."""
@@ -151,20 +158,41 @@ class EventLog:
             due = min(due, self._synced + self._events.fsync)
         return max(due - time.monotonic(), 0.0)
 
-    def _write(self, batch: bytearray) -> int:
-        """Write, sync and rotate as far as due; return how many events were lost."""
-        writer = self._writer
-        now = time.monotonic()
+    def _write(self, count: int) -> int:
+        """Write that many events, sync and rotate as far as due; return how many events were lost."""
         lost = 0
-        if batch:
-            failing = writer.failure is not None
-            lost = writer.write(batch, now)
-            if writer.failure is not None and not failing:
-                logger.error("events: cannot write, dropping and counting them: %s", writer.failure)
-            elif failing and writer.failure is None:
-                logger.warning("events: can be written again")
+        while count:
+            batch = bytearray()
+            while count and len(batch) < BATCH_BYTES:
+                size = min(count, SLICE)
+                lost += self._encode([self._pending.popleft() for _ in range(size)], batch)
+                count -= size
+                if count:
+                    time.sleep(BREATH_S)
+            lost += self._put(batch)
+        now = time.monotonic()
         if now - self._synced >= self._events.fsync:
-            writer.sync()
+            self._writer.sync()
             self._synced = now
-        writer.rotate(now, self._events.rotate)
+        self._writer.rotate(now, self._events.rotate)
+        return lost
+
+    def _encode(self, events: list[Exchange], batch: bytearray) -> int:
+        """Add lines to a batch; return how many events are not text, having a lone surrogate somewhere."""
+        try:
+            batch += self._encode_lines(events)
+        except UnicodeEncodeError:
+            if len(events) == 1:
+                return 1
+            return sum(self._encode([event], batch) for event in events)
+        return 0
+
+    def _put(self, batch: bytearray) -> int:
+        writer = self._writer
+        failing = writer.failure is not None
+        lost = writer.write(batch, time.monotonic())
+        if writer.failure is not None and not failing:
+            logger.error("events: cannot write, dropping and counting them: %s", writer.failure)
+        elif failing and writer.failure is None:
+            logger.warning("events: can be written again")
         return lost
