@@ -1,0 +1,18 @@
+"""Which route a request takes, which arm its unit gets, which endpoint serves: pure functions of data.
+
+==========  =====================================================================================================
+bucket      units to numbers: the hash of an arm, the choice of an arm, points and buckets (``hash_version`` 1)
+request     what routing sees of a request, and its body read as JSON when somebody asks
+source      ``header:``, ``cookie:``, ``query:``, ``json:``, ``client_ip``, ``request`` → the text of a unit
+path        the one spelling of a path that routes are matched against, or that there is none
+match       the conditions of one route, and runs of routes that differ in one value
+table       a revision compiled: ``compile_table``, ``Table.find``
+decide      ``RoutePlan.decide``: unit, arm, target, and everything about them that was known at compile
+explain     the same answers, step by step and in words
+balance     an endpoint among those that are usable
+==========  =====================================================================================================
+
+Nothing here reads a clock, a file, a socket or a generator of its own; a ``random`` is passed in where one is needed.
+
+Mutable state: *Per process* the credits of a round-robin ``Balancer``; *Per request* ``Request`` (its parsed body).
+"""

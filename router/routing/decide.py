@@ -1,0 +1,253 @@
+"""From a request on a route to everything that follows from it: unit, arm, target, records.
+
+Responsible for: ``RoutePlan.decide``, and computing at compile whatever does not depend on the request.
+Does not know: which route a request takes (``router.routing.table``), endpoints, health. An arm is chosen for its unit
+alone; what to do when its target is unwell is decided later and recorded apart (intention to treat).
+
+Rules: weights are the revision's, never the configuration's. An override wins over weights, is marked, and gets no
+counter cell, so that guardrails do not see it. A request without a unit goes to the route's target.
+"""
+
+from collections.abc import Mapping
+from math import inf, log
+from typing import Final
+
+from mmh3 import mmh3_x64_128_utupledigest as digest
+from msgspec import Struct
+
+from router.config.schema import Arm, Experiment, Route
+from router.counters import arm_key, pair_key, route_key
+from router.events.model import Enrolment, Revision
+from router.routing.bucket import SCALE, arm_prefix, unit_key
+from router.routing.request import Request
+from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
+
+NO_CELL: Final = -1
+
+
+class ArmPlan(Struct, frozen=True, gc=False):
+    """What being assigned to an arm means.
+
+    Attributes:
+        name: Name of the arm.
+        target: Name of its target.
+        pair: First word of the counter row of route and target.
+        head: Header fields to the target, each with its CRLF.
+        enrolments: What the event says.
+        cells: First word of the arm's counter row; ``NO_CELL`` for an override.
+    """
+
+    name: str
+    target: str
+    pair: int
+    head: bytes
+    enrolments: tuple[Enrolment, ...]
+    cells: int
+
+
+class Trial(Struct, frozen=True):
+    """The experiment of a route, compiled.
+
+    Attributes:
+        experiment: Name of the experiment.
+        salt: Salt of its assignment.
+        arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
+            first of equal scores is the one that ``bucket.choose`` gives.
+        overrides: Unit to the meaning of the arm that it is given.
+    """
+
+    experiment: str
+    salt: str
+    arms: tuple[tuple[bytes, float, ArmPlan], ...]
+    overrides: Mapping[str, ArmPlan]
+
+    def choose(self, unit: bytes) -> ArmPlan | None:
+        """Return the arm of a unit, the same as ``bucket.choose``; None when no arm has a weight above 0."""
+        lowest = inf
+        chosen = None
+        for prefix, weight, arm in self.arms:
+            score = -log(((digest(prefix + unit)[0] >> 11) + 0.5) * SCALE) / weight
+            if score < lowest or chosen is None:
+                lowest = score
+                chosen = arm
+        return chosen
+
+
+class Decision(Struct, frozen=True, gc=False):
+    """What is to happen with one exchange.
+
+    Attributes:
+        route: The route.
+        unit: Whom the assignment belongs to; None when no source was present.
+        unit_source: Where the unit came from, as the configuration says it.
+        target: Name of the target.
+        pair: First word of the counter row of route and target.
+        head: Header fields to the target, each with its CRLF.
+        enrolments: What the event says.
+        cell: Word that counts the arm's exchanges in the unit's bucket (failures are ``counters.ARM_FAILURES`` on);
+            -1 without an experiment, and for an override, which no statistic may see.
+        arm: Name of the arm; None without an experiment.
+        key: 64 bits for a balancer: a hash of the unit, or random ones of the exchange's id.
+    """
+
+    route: "RoutePlan"
+    unit: str | None
+    unit_source: str | None
+    target: str
+    pair: int
+    head: bytes
+    enrolments: tuple[Enrolment, ...]
+    cell: int
+    arm: str | None
+    key: int
+
+
+class RoutePlan(Struct, frozen=True):
+    """A route, compiled.
+
+    Attributes:
+        name: Name of the route.
+        inspect_bytes: How much body may be read to decide.
+        needs_body: Whether a source of the unit reads the body.
+        sources: Sources of the unit, in order.
+        attributes: Named facts about a request.
+        row: First word of the route's counter row.
+        target: Name of the target that serves when no experiment says otherwise.
+        pair: First word of the counter row of the route and that target.
+        head: Header fields to that target, each with its CRLF.
+        trial: The route's experiment.
+    """
+
+    name: str
+    inspect_bytes: int
+    needs_body: bool
+    sources: tuple[Source, ...]
+    attributes: Mapping[str, Source]
+    row: int
+    target: str
+    pair: int
+    head: bytes
+    trial: Trial | None
+
+    def wants_body(self, request: Request) -> bool:
+        """Return whether gathering the body could change the unit: no source before the first ``json:`` is present."""
+        if request.body is not None or not self.needs_body:
+            return False
+        found = self.find_unit(request)
+        if found is None:
+            return True
+        labels = [source.label for source in self.sources]
+        return any(source.json for source in self.sources[: labels.index(found[0])])
+
+    def find_unit(self, request: Request) -> tuple[str, str, bytes] | None:
+        """Return label, text and UTF-8 of the first source that is present; None when there is none."""
+        for source in self.sources:
+            unit = source.read(request)
+            if unit:
+                data = unit.encode()
+                if len(data) <= MAX_UNIT_BYTES:
+                    return source.label, unit, data
+        return None
+
+    def decide(self, request: Request) -> Decision:
+        """Decide about a request; what is not gathered of its body counts as absent."""
+        found = self.find_unit(request)
+        if found is None:
+            key = int(request.id[:16], 16)
+            return Decision(self, None, None, self.target, self.pair, self.head, (), NO_CELL, None, key)
+        label, unit, data = found
+        key, bucket = unit_key(data)
+        trial = self.trial
+        if trial is None:
+            return Decision(self, unit, label, self.target, self.pair, self.head, (), NO_CELL, None, key)
+        arm = trial.overrides.get(unit)
+        if arm is None:
+            arm = trial.choose(data)
+            if arm is None:
+                return Decision(self, unit, label, self.target, self.pair, self.head, (), NO_CELL, None, key)
+            cell = arm.cells + bucket
+        else:
+            cell = NO_CELL
+        return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, cell, arm.name, key)
+
+
+def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int]) -> RoutePlan:
+    """Compile a route with its experiment.
+
+    Args:
+        route: The route.
+        trial: Its experiment, compiled.
+        slots: Key of a counter row to its first word.
+
+    Raises:
+        KeyError: If a counter row is missing.
+        ValueError: If a source is of no known kind.
+    """
+    sources = tuple(compile_source(label, route.inspect_bytes) for label in route.unit)
+    return RoutePlan(
+        name=route.name,
+        inspect_bytes=route.inspect_bytes,
+        needs_body=route.inspect_bytes > 0 and any(source.json for source in sources),
+        sources=sources,
+        attributes={name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()},
+        row=slots[route_key(route.name)],
+        target=route.target,
+        pair=slots[pair_key(route.name, route.target)],
+        head=_head(route.name, None),
+        trial=trial,
+    )
+
+
+def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
+    """Compile an experiment with the revision's weights for it.
+
+    Raises:
+        KeyError: If the revision has no run, weight or counter row for it, or an override names no arm of it.
+    """
+    weights = revision.weights[experiment.name]
+    total = sum(weights.values())
+    salt = experiment.name if experiment.salt is None else experiment.salt
+    plans: dict[str, ArmPlan] = {}
+    forced: dict[str, ArmPlan] = {}
+    for arm in experiment.arms:
+        share = weights[arm.name] / total if total else 0.0
+        plans[arm.name] = _arm_plan(experiment, arm, revision, share)
+        forced[arm.name] = _arm_plan(experiment, arm, revision, None)
+    return Trial(
+        experiment=experiment.name,
+        salt=salt,
+        arms=tuple((arm_prefix(salt, name), weights[name], plans[name]) for name in sorted(plans) if weights[name] > 0),
+        overrides={
+            override.unit: forced[override.arm]
+            for override in revision.config.overrides
+            if override.experiment == experiment.name
+        },
+    )
+
+
+def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float | None) -> ArmPlan:
+    """Return what an arm means; a share of None is that of an override, which is certain."""
+    run = revision.runs[experiment.name]
+    enrolment = Enrolment(
+        experiment=experiment.name,
+        run=run.number,
+        phase=run.phase,
+        epoch=run.epoch,
+        arm=arm.name,
+        propensity=1.0 if share is None else share,
+        target=arm.target,
+        override=share is None,
+    )
+    return ArmPlan(
+        name=arm.name,
+        target=arm.target,
+        pair=revision.slots[pair_key(experiment.route, arm.target)],
+        head=_head(experiment.route, enrolment),
+        enrolments=(enrolment,),
+        cells=NO_CELL if share is None else revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],
+    )
+
+
+def _head(route: str, enrolment: Enrolment | None) -> bytes:
+    experiments = f"x-router-experiments: {enrolment.experiment}={enrolment.arm}\r\n" if enrolment else ""
+    return f"x-router-route: {route}\r\n{experiments}".encode()
