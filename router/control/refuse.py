@@ -1,0 +1,110 @@
+"""What may not change while the router runs, and what makes an experiment another one.
+
+Responsible for: the identity of an experiment's run, and the mistakes of a change that a running router cannot apply.
+Does not know: revisions, history, what happens to a change that is fine.
+
+Rules: pure; each mistake has the place of its key in the file and says the way out.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from router.config.mistake import Mistake
+from router.config.schema import Config, Experiment
+
+if TYPE_CHECKING:
+    from router.config.load import Loaded
+
+_RESTART_ONLY = ("server.listen", "server.workers", "admin.listen", "events.dir")
+_WAY_OUT = (
+    "experiment {name!r} is running; its {what} may not change in place ({before} -> {after}). Give the changed "
+    "experiment another name, or remove it, save, and add it again, which begins a new run"
+)
+
+
+def identity(config: Config, experiment: Experiment) -> dict[str, object]:
+    """Give what is fixed within a run, by the words that a refusal uses."""
+    versions = {target.name: target.version for target in config.targets}
+    return {
+        "salt": experiment.salt if experiment.salt is not None else experiment.name,
+        "route": experiment.route,
+        "hash_version": experiment.hash_version,
+        **{f"arm {arm.name!r}": f"target {arm.target!r}" for arm in experiment.arms},
+        **{f"version of target {arm.target!r}": versions.get(arm.target) for arm in experiment.arms},
+    }
+
+
+def file_of(loaded: "Loaded") -> str:
+    """Give the name of the configuration, for a mistake that belongs to no line."""
+    return str(loaded.files[0]) if loaded.files else "configuration"
+
+
+def _mistake(loaded: "Loaded", path: str, message: str) -> Mistake:
+    """Place a mistake at the line of its key, or of the nearest key around it."""
+    near = path
+    while near not in loaded.origins:
+        cut = max(near.rfind("."), near.rfind("["))
+        if cut < 0:
+            return Mistake(file_of(loaded), 0, path, message)
+        near = near[:cut]
+    origin = loaded.origins[near]
+    return Mistake(origin.file, origin.line, path, message)
+
+
+def restart_differences(current: Config, coming: Config) -> Iterator[tuple[str, object, object]]:
+    """Yield key, present and coming value of each difference that only a restart can apply."""
+    for key in _RESTART_ONLY:
+        section, _, name = key.partition(".")
+        before, after = (getattr(getattr(config, section), name) for config in (current, coming))
+        if before != after:
+            yield key, before, after
+
+
+def restart_only(current: Config, loaded: "Loaded") -> Iterator[Mistake]:
+    """Yield a mistake for each such difference."""
+    for key, before, after in restart_differences(current, loaded.config):
+        yield _mistake(
+            loaded,
+            f"$.{key}",
+            f"cannot change from {before!r} to {after!r} without a restart of the router; nothing of this change is "
+            "applied",
+        )
+
+
+def in_place(current: Config, loaded: "Loaded") -> Iterator[Mistake]:
+    """Yield a mistake for each change of a running experiment that would make it another one."""
+    running = {experiment.name: experiment for experiment in current.experiments}
+    for index, experiment in enumerate(loaded.config.experiments):
+        old = running.get(experiment.name)
+        if old is None:
+            continue
+        before, after = identity(current, old), identity(loaded.config, experiment)
+        for what in {**before, **after}:
+            # An arm that moved to another target is one mistake, not three: versions count for targets of both.
+            gone = (what in before) != (what in after)
+            if (gone and not what.startswith("version")) or (not gone and before[what] != after[what]):
+                yield _mistake(
+                    loaded,
+                    _path_of(loaded.config, index, what),
+                    _WAY_OUT.format(
+                        name=experiment.name,
+                        what=what,
+                        before=before.get(what, "absent"),
+                        after=after.get(what, "absent"),
+                    ),
+                )
+
+
+def _path_of(config: Config, index: int, what: str) -> str:
+    """Give the path of the key that a difference is about."""
+    experiment = config.experiments[index]
+    path = f"$.experiments[{index}]"
+    if what in ("salt", "route", "hash_version"):
+        return f"{path}.{what}"
+    for position, arm in enumerate(experiment.arms):
+        if what == f"arm {arm.name!r}":
+            return f"{path}.arms[{position}]"
+    for position, target in enumerate(config.targets):
+        if what == f"version of target {target.name!r}":
+            return f"$.targets[{position}].version"
+    return f"{path}.arms"

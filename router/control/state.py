@@ -1,0 +1,285 @@
+"""What a new configuration, a restore or a new certificate makes of the present revision, or why not.
+
+Responsible for: revision numbers, runs and phases of experiments, what a running router refuses to change, which
+earlier revisions can be restored, and where counter rows lie.
+Does not know: files, clocks, processes; it is pure and is told the time.
+
+Rules:
+
+- The same bytes make no revision. A restore therefore holds until the bytes of the file change: its ``digest`` is that
+  of the file at the time, not of the configuration it brought back.
+- A running experiment keeps salt, arms, targets of arms, their versions, route and hash version. A reload that changes
+  one is refused with the way out; a restart of the router and a restore, which a person asks for, begin a new run.
+- Other shares, or other requests or units on the route, begin a new phase of the run.
+- Runs of removed experiments stay in ``Revision.runs``, so that a name that returns never continues old numbers.
+- Keys that only a restart can apply refuse the whole change: half a configuration would be neither the old nor the new.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from router.config.mistake import ConfigError, Mistake
+from router.config.schema import Config, Experiment, Route
+from router.control.changes import changes
+from router.control.refuse import file_of, identity, in_place, restart_differences, restart_only
+from router.counters import CountersFull, allocate, row_keys
+from router.events.model import Revised, Revision, Run
+
+if TYPE_CHECKING:
+    from router.config.load import Loaded
+
+HISTORY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no new revision.
+
+    Attributes:
+        mistakes: Each with its place.
+    """
+
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The present revision and those before it.
+
+    Attributes:
+        revision: What is served; None before the first.
+        history: The journal's entries, oldest first, the present one last; at most ``HISTORY``.
+        held: Whether the present configuration was restored and so is not that of the file.
+    """
+
+    revision: Revision | None = None
+    history: tuple[Revised, ...] = ()
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What a revision to be made consists of."""
+
+    cause: str
+    author: str
+    time: float
+    digest: str
+    config: Config
+    weights: dict[str, dict[str, float]]
+    runs: dict[str, Run]
+
+
+def replay(entries: Iterable[Revised]) -> State:
+    """Rebuild the state from a journal, oldest entry first; counter rows have no place yet."""
+    history: list[Revised] = []
+    held = False
+    for entry in entries:
+        held = entry.cause == "restore" or (entry.cause == "certificate" and held)
+        history = [*history[1 - HISTORY :], entry]
+    if not history:
+        return State()
+    return State(_revision(history[-1], {}), tuple(history), held)
+
+
+def start(state: State, loaded: "Loaded", now: float) -> tuple[State, Revision]:
+    """Begin to serve, after all processes were stopped.
+
+    Args:
+        state: What ``replay`` gave.
+        loaded: The configuration on disk.
+        now: Unix seconds.
+
+    Returns:
+        The last revision again when nothing has changed since, otherwise a new one. Rows are placed anew, because the
+        counters are empty.
+
+    Raises:
+        ConfigError: If the counters have no room for the configuration.
+    """
+    last = state.revision
+    try:
+        if last is not None and last.digest == loaded.digest and (state.held or last.config == loaded.config):
+            placed = msgspec.structs.replace(last, slots=allocate({}, row_keys(last.config, last.runs)))
+            return replace(state, revision=placed), placed
+        if last is not None:
+            state = replace(state, revision=msgspec.structs.replace(last, slots={}))
+        return _follow(state, _from_file(state, loaded, ("start", "file", now)))
+    except CountersFull as error:
+        raise ConfigError([Mistake(file_of(loaded), 0, "", str(error))]) from error
+
+
+def resume(state: State, published: Revision) -> State:
+    """Take over from a control process that died while the workers served on.
+
+    Args:
+        state: What ``replay`` gave.
+        published: What the workers were last given; it knows where the counter rows lie.
+    """
+    if state.revision is not None and state.revision.number == published.number:
+        return replace(state, revision=msgspec.structs.replace(state.revision, slots=published.slots))
+    # The journal's last write was lost, or its last entry was not published. The workers' view is what counts.
+    entry = Revised(
+        number=published.number,
+        time=published.time,
+        cause=published.cause,
+        author=published.author,
+        digest=published.digest,
+        config=published.config,
+        weights=published.weights,
+        runs=published.runs,
+    )
+    if state.revision is not None and state.revision.number > published.number:
+        slots = allocate(published.slots, row_keys(state.revision.config, state.revision.runs))
+        return replace(state, revision=msgspec.structs.replace(state.revision, slots=slots))
+    return State(published, (*state.history[1 - HISTORY :], entry), published.cause == "restore")
+
+
+def apply(state: State, loaded: "Loaded", now: float, author: str) -> tuple[State, Revision] | Refusal:
+    """Apply a configuration to a running router.
+
+    Args:
+        state: The present state.
+        loaded: The configuration on disk.
+        now: Unix seconds.
+        author: Who changed it.
+
+    Returns:
+        The present state and revision when the bytes are the same; a new revision; or why there is none.
+    """
+    current = _current(state)
+    if loaded.digest == current.digest:
+        return state, current
+    mistakes = [*restart_only(current.config, loaded), *in_place(current.config, loaded)]
+    if mistakes:
+        return Refusal(tuple(mistakes))
+    try:
+        return _follow(state, _from_file(state, loaded, ("reload", author, now)))
+    except CountersFull as error:
+        return Refusal((Mistake(file_of(loaded), 0, "", str(error)),))
+
+
+def restore(state: State, number: int, now: float, author: str) -> tuple[State, Revision] | Refusal:
+    """Bring back configuration and weights of an earlier revision, as a new one.
+
+    Args:
+        state: The present state.
+        number: The earlier revision.
+        now: Unix seconds.
+        author: Who asked.
+
+    Raises:
+        LookupError: If there is no such revision (any more).
+    """
+    current = _current(state)
+    entry = next((entry for entry in state.history if entry.number == number), None)
+    if entry is None:
+        raise LookupError(f"there is no revision {number}; the last {HISTORY} are kept")
+    name = f"revision {number}"
+    mistakes = tuple(
+        Mistake(name, 0, f"$.{key}", f"was {was!r} and is {now_!r}; only a restart of the router can change it")
+        for key, now_, was in restart_differences(current.config, entry.config)
+    )
+    if mistakes:
+        return Refusal(mistakes)
+    runs = _runs(state, entry.config, entry.weights)
+    coming = _Next("restore", author, now, current.digest, entry.config, entry.weights, runs)
+    try:
+        following, revision = _follow(state, coming)
+    except CountersFull as error:
+        return Refusal((Mistake(name, 0, "", str(error)),))
+    return replace(following, held=True), revision
+
+
+def certificate(state: State, now: float) -> tuple[State, Revision]:
+    """Make the workers read certificate files again whose content has changed; nothing else differs."""
+    current = _current(state)
+    coming = _Next("certificate", "file", now, current.digest, current.config, current.weights, current.runs)
+    following, revision = _follow(state, coming)
+    return replace(following, held=state.held), revision
+
+
+# --- Making a revision ----------------------------------------------------------------------------------------------
+
+
+def _current(state: State) -> Revision:
+    if state.revision is None:
+        raise ValueError("there is no revision yet")
+    return state.revision
+
+
+def _from_file(state: State, loaded: "Loaded", why: tuple[str, str, float]) -> _Next:
+    config = loaded.config
+    weights = {experiment.name: {arm.name: arm.weight for arm in experiment.arms} for experiment in config.experiments}
+    cause, author, now = why
+    return _Next(cause, author, now, loaded.digest, config, weights, _runs(state, config, weights))
+
+
+def _follow(state: State, coming: _Next) -> tuple[State, Revision]:
+    before = state.revision
+    entry = Revised(
+        number=before.number + 1 if before else 1,
+        time=coming.time,
+        cause=coming.cause,
+        author=coming.author,
+        digest=coming.digest,
+        config=coming.config,
+        weights=coming.weights,
+        runs=coming.runs,
+        changes=changes(before.config if before else None, coming.config),
+    )
+    slots = allocate(before.slots if before else {}, row_keys(coming.config, coming.runs))
+    revision = _revision(entry, slots)
+    return State(revision, (*state.history[1 - HISTORY :], entry)), revision
+
+
+def _revision(entry: Revised, slots: dict[str, int]) -> Revision:
+    return Revision(
+        number=entry.number,
+        time=entry.time,
+        cause=entry.cause,
+        author=entry.author,
+        digest=entry.digest,
+        config=entry.config,
+        weights=entry.weights,
+        runs=entry.runs,
+        slots=slots,
+    )
+
+
+# --- Runs and phases ------------------------------------------------------------------------------------------------
+
+
+def _runs(state: State, config: Config, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Run]:
+    before = state.revision
+    if before is None:
+        return {experiment.name: Run(number=1, phase=1, epoch=0) for experiment in config.experiments}
+    runs = dict(before.runs)
+    running = {experiment.name: experiment for experiment in before.config.experiments}
+    for experiment in config.experiments:
+        name = experiment.name
+        last, old = runs.get(name), running.get(name)
+        if last is None:
+            runs[name] = Run(number=1, phase=1, epoch=0)
+        elif old is None or identity(before.config, old) != identity(config, experiment):
+            runs[name] = Run(number=last.number + 1, phase=1, epoch=0)
+        elif _shares(before.weights[name]) != _shares(weights[name]) or _eligible(before.config, old) != _eligible(
+            config, experiment
+        ):
+            runs[name] = Run(number=last.number, phase=last.phase + 1, epoch=0)
+    return runs
+
+
+def _shares(weights: Mapping[str, float]) -> dict[str, Fraction]:
+    """Give each arm's exact share, so that 95 and 5 equal 19 and 1."""
+    whole = sum(Fraction(weight) for weight in weights.values())
+    return {arm: Fraction(weight) / whole if whole else Fraction(0) for arm, weight in weights.items()}
+
+
+def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:
+    route: Route | None = next((route for route in config.routes if route.name == experiment.route), None)
+    return () if route is None else (route.match, route.unit)
