@@ -70,11 +70,15 @@ class Child:
         return ChildFailed(f"{self.name} {what}; the end of its log:\n{shown}")
 
     async def stop(self) -> int:
-        """Send SIGTERM, wait for the end, and return the exit code; SIGKILL if it takes too long."""
+        """Send SIGTERM, wait for the end, and return the exit code; SIGKILL if that takes too long or is cancelled."""
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self.process.wait(), KILL_AFTER_S)
+            async with asyncio.timeout(KILL_AFTER_S):
+                return await self.process.wait()
         except TimeoutError:
             self.process.kill()
             return await self.process.wait()
+        finally:
+            if self.alive():
+                self.process.kill()

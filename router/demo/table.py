@@ -9,6 +9,7 @@ Rules: pure; it only reads what it is given. "-" stands for what could not be sa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -45,12 +46,15 @@ def dashboard(tally: Tally, notes: Sequence[Note], headline: str) -> RenderableT
 def split_table(split: SplitTally, state: str) -> Table:
     """Return one split as a table with a row for each arm."""
     table = Table(
-        title=f"{describe(split)} · revision {split.revision} · {state}", title_justify="left", title_style="bold cyan"
+        title=f"{describe(split)} · revision {split.revision} · {state}",
+        title_justify="left",
+        title_style="bold cyan",
+        box=SIMPLE_HEAD,
     )
     table.add_column("arm")
-    for column in ("weight", "users", "of users", "requests", "of requests", "right", "p50 ms", "p99 ms", "errors"):
+    for column in ("weight", "users", "share", "requests", "accuracy", "p50 ms", "p99 ms", "errors"):
         table.add_column(column, justify="right", no_wrap=True)
-    users, requests = len(split.arms_of_user), split.requests()
+    users = len(split.arms_of_user)
     for arm, counts in split.arms.items():
         served = split.users(arm)
         table.add_row(
@@ -59,7 +63,6 @@ def split_table(split: SplitTally, state: str) -> Table:
             str(served),
             _percent(served / users if users else None),
             str(counts.requests),
-            _percent(counts.requests / requests if requests else None),
             _percent(counts.accuracy()),
             _milliseconds(counts, 0.5),
             _milliseconds(counts, 0.99),
