@@ -50,6 +50,7 @@ def split_table(split: SplitTally, state: str) -> Table:
         title_justify="left",
         title_style="bold cyan",
         box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
     )
     table.add_column("arm")
     for column in ("weight", "users", "share", "requests", "accuracy", "p50 ms", "p99 ms", "errors"):
