@@ -19,6 +19,7 @@ from router.config.mistake import ROOT, child, show
 from router.config.resolve import BROKEN
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
+MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
 _TOKEN_BYTES = 4096
 _TOKEN_MIN = 16
 
@@ -265,5 +266,7 @@ def _overrides(config: Mapping[str, Any], report: Report) -> None:
             continue
         arms = {item["name"]: item for _, item in _items(experiments[name], "arms") if _given(item, "name")}
         _must_exist(f"{path}.arm", arm, arms, f"arm of experiment {show(name)} named", report)
+        if unit is not BROKEN and len(unit.encode()) > MAX_UNIT_BYTES:
+            report(f"{path}.unit", f"has more than {MAX_UNIT_BYTES} bytes, which no unit has")
         if unit is not BROKEN and seen.setdefault((name, unit), path) != path:
             report(path, f"unit {show(unit)} already has the override {seen[name, unit]} in experiment {show(name)}")

@@ -40,7 +40,6 @@ _PATTERN_HINTS: Mapping[str, str] = {
     "name": 'is not a name; use 1 to 64 letters, digits, ".", "_" or "-", a letter or digit first',
     "pointer": "is not a JSON pointer such as /user/id",
     "header": "is not a header field name",
-    "path": 'is not a path; it begins with "/" and has no query, fragment or space',
     "method": "is not a method; methods are upper-case, as in POST",
 }
 _PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -53,6 +52,7 @@ _NORMALISERS: Mapping[str, Callable[[str], str]] = {
     "url": lambda text: scalars.format_url(scalars.parse_url(text)),
     "listen": lambda text: scalars.format_listen(scalars.parse_listen(text)),
     "network": scalars.parse_network,
+    "path": scalars.parse_path,
     "host": scalars.parse_host_pattern,
     "server_name": scalars.parse_host,
 }

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from decimal import Decimal
 from typing import Literal, NamedTuple, cast
+from urllib.parse import unquote
 
 from router.config.mistake import show
 
@@ -22,6 +23,8 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTA
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~_-]{1,128}")
+_PATH = re.compile(r"/[^?#\s]*")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 _UNIX_PATH_BYTES = 107  # sockaddr_un of Linux holds 108 with the closing NUL
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -186,6 +189,19 @@ def parse_network(text: str) -> str:
         except ValueError:
             raise ValueError(f"{show(text)} is not a network; write it as 10.0.0.0/8") from error
         raise ValueError(f"{show(text)} has bits set beyond its prefix; write {wider}") from error
+
+
+def parse_path(text: str) -> str:
+    """Read a path to match: absolute, without query, fragment, spaces, and spellings that targets disagree on."""
+    if not _PATH.fullmatch(text):
+        raise ValueError(f'{show(text)} is not a path; it begins with "/" and has no query, fragment or space')
+    if _BAD_ESCAPE.search(text):
+        raise ValueError(f'{show(text)} has a "%" that is not followed by two hexadecimal digits')
+    if any(segment in (".", "..") for segment in re.split(r"[/\\;]", unquote(text))):
+        raise ValueError(f'{show(text)} has a "." or ".." segment, which no request is matched against')
+    if "//" in text:
+        raise ValueError(f'{show(text)} has an empty segment; "//" is matched as "/"')
+    return text
 
 
 def parse_url(text: str) -> Url:
