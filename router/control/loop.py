@@ -1,0 +1,293 @@
+"""The control process's own work: reload, restore, certificates, acknowledgements, retention, heartbeat.
+
+Responsible for: doing what ``state`` decides, one change at a time and in order (journal, then workers), and keeping
+what was refused for people to see.
+Does not know: the admin API, the supervisor, how a change is decided.
+
+Rules: everything runs on one loop; reading, compiling and writing happen in threads, so that the heartbeat goes on. A
+refused change alters nothing but ``rejected``. A decision that the journal cannot take is published all the same, with
+an alarm: workers must not wait for a disk.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Protocol
+
+from router.config.load import Loaded, load
+from router.config.mistake import ConfigError, Mistake
+from router.control import state as decide
+from router.control.publish import Publisher
+from router.control.state import Refusal, State
+from router.control.watch import Watch
+from router.counters import CONTROL_HEARTBEAT, JOURNAL_FAILED, PID, RELOAD_OK, Segment
+from router.events import keep
+from router.events.model import Revised, Revision
+from router.routing.table import Table, compile_table
+
+log = getLogger(__name__)
+
+_TICK_S = 0.25
+_RETENTION_S = 60.0
+
+
+class Decisions(Protocol):
+    """Where decisions are written down."""
+
+    def append(self, entry: Revised) -> None:
+        """Write one down; it is on the disk when this returns.
+
+        Raises:
+            OSError: If it is not.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The configuration on disk that is not served.
+
+    Attributes:
+        time: When it was refused, in unix seconds.
+        mistakes: Why.
+    """
+
+    time: float
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A change that was asked for on the ground of a revision that is no longer the present one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What the control process was given by the supervisor.
+
+    Attributes:
+        segment: The shared counters.
+        publisher: The way to the workers.
+        tell: Takes each new configuration, for the supervisor's part in it.
+    """
+
+    segment: Segment
+    publisher: Publisher
+    tell: Callable[[Revision], None]
+
+
+class Control:
+    """Owns the state of the router.
+
+    Attributes:
+        state: The present revision and those before it.
+        loaded: The configuration on disk that was last accepted, with the origin of each value; None after a restart
+            of this process until the file could be read.
+        rejected: The configuration on disk, when it is not served.
+    """
+
+    def __init__(self, path: Path, seat: Seat, journal: Decisions, state: State) -> None:
+        # Per process
+        self.path = path
+        self.state = state
+        self.loaded: Loaded | None = None
+        self.rejected: Rejected | None = None
+        self.seat = seat
+        self._journal = journal
+        self._watch = Watch()
+        self._change = asyncio.Lock()
+        self._table: Table | None = None
+        self._announced = 0
+
+    @property
+    def revision(self) -> Revision:
+        """Return the present revision.
+
+        Raises:
+            RuntimeError: Before ``begin``.
+        """
+        if self.state.revision is None:
+            raise RuntimeError("there is no revision yet")
+        return self.state.revision
+
+    async def begin(self, loaded: Loaded | None) -> None:
+        """Publish the first revision, or take over the one that the workers already serve.
+
+        Args:
+            loaded: The configuration on disk; None to go on with what the journal and the workers know.
+
+        Raises:
+            ConfigError: If the configuration cannot be compiled.
+        """
+        self.seat.segment.words[CONTROL_HEARTBEAT] = time.monotonic_ns()
+        if loaded is None:
+            published = self.seat.publisher.read()
+            if published is not None:
+                self.state = decide.resume(self.state, published)
+            self._table = await asyncio.to_thread(compile_table, self.revision)
+            if self.seat.publisher.number != self.revision.number:
+                self.seat.publisher.publish(self.revision)
+            return
+        self.loaded = loaded
+        before = self.state.revision
+        following, revision = decide.start(self.state, loaded, time.time())
+        refused = await self._commit(following, revision, known=before is not None and before.number == revision.number)
+        if refused is not None:
+            raise ConfigError(refused.mistakes)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._watch.follow(self._followed())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick())
+            group.create_task(self._retain())
+            group.create_task(self._watch.run(self._changed))
+            # The file may have changed between the first reading and the first look.
+            group.create_task(self.reload())
+
+    async def reload(self) -> None:
+        """Read the configuration and apply it; a mistake changes nothing and is kept in ``rejected``."""
+        async with self._change:
+            while True:
+                await self._reload_once()
+                if not self._watch.follow(self._followed()):
+                    return
+
+    async def restore(self, number: int, author: str, present: int | None) -> Revision | Refusal | Stale:
+        """Bring an earlier revision back.
+
+        Args:
+            number: Which.
+            author: Who asks.
+            present: The revision that the author saw as the present one; None if that does not matter.
+
+        Raises:
+            LookupError: If there is no such revision.
+        """
+        async with self._change:
+            if present is not None and present != self.revision.number:
+                return Stale()
+            decided = decide.restore(self.state, number, time.time(), author)
+            if isinstance(decided, Refusal):
+                return decided
+            refused = await self._commit(*decided)
+            return self.revision if refused is None else refused
+
+    def table(self) -> Table:
+        """Return the compiled form of the present revision.
+
+        Raises:
+            RuntimeError: Before ``begin``.
+        """
+        if self._table is None:
+            raise RuntimeError("there is no revision yet")
+        return self._table
+
+    # --- Changes ----------------------------------------------------------------------------------------------
+
+    async def _reload_once(self) -> None:
+        try:
+            loaded = await asyncio.to_thread(load, self.path)
+        except ConfigError as error:
+            self._reject(error.mistakes)
+            return
+        except Exception as error:  # whatever a file does to the loader, the old revision serves on
+            log.exception("the configuration cannot be read")
+            self._reject((Mistake(str(self.path), 0, "", f"cannot be read: {error!r}"),))
+            return
+        decided = decide.apply(self.state, loaded, time.time(), "file")
+        if isinstance(decided, Refusal):
+            self._reject(decided.mistakes)
+            return
+        if decided[1] is not self.revision:
+            refused = await self._commit(*decided)
+            if refused is not None:
+                self._reject(refused.mistakes)
+                return
+        self.loaded = loaded
+        if self.rejected is not None:
+            log.info("the configuration on disk is fine again")
+        self.rejected = None
+        self.seat.segment.words[RELOAD_OK] = 1
+
+    async def _commit(self, following: State, revision: Revision, *, known: bool = False) -> Refusal | None:
+        """Compile, write down, publish; ``known`` says that the journal has it already."""
+        try:
+            table = await asyncio.to_thread(compile_table, revision)
+        except Exception as error:  # a revision that workers could not compile must not reach them
+            log.exception("revision %d cannot be compiled", revision.number)
+            return Refusal((Mistake(str(self.path), 0, "", f"cannot be compiled: {error}"),))
+        if not known:
+            await self._write_down(following.history[-1])
+        await asyncio.to_thread(self.seat.publisher.publish, revision)
+        self.state, self._table = following, table
+        self.seat.tell(revision)
+        log.info(
+            "revision %d published cause=%s author=%s changes=%s",
+            revision.number,
+            revision.cause,
+            revision.author,
+            "; ".join(following.history[-1].changes) or "none",
+        )
+        return None
+
+    async def _write_down(self, entry: Revised) -> None:
+        try:
+            await asyncio.to_thread(self._journal.append, entry)
+        except OSError as error:
+            log.error("revision %d could not be written to the journal: %s", entry.number, error)  # noqa: TRY400 - the reason is in the text
+            self.seat.segment.words[JOURNAL_FAILED] = 1
+        else:
+            self.seat.segment.words[JOURNAL_FAILED] = 0
+
+    def _reject(self, mistakes: Iterable[Mistake]) -> None:
+        self.rejected = Rejected(time.time(), tuple(mistakes))
+        self.seat.segment.words[RELOAD_OK] = 0
+        log.error(
+            "configuration refused, revision %d serves on mistakes=%d",
+            self.revision.number,
+            len(self.rejected.mistakes),
+        )
+        for mistake in self.rejected.mistakes:
+            log.error("mistake %s", mistake)
+
+    async def _changed(self, paths: frozenset[Path]) -> None:
+        """Take what the watch saw: other certificates, another configuration, or both."""
+        referenced = set(self.loaded.referenced) if self.loaded is not None else set()
+        before = self.revision
+        await self.reload()
+        if self.rejected is None and before is self.revision and referenced & paths:
+            async with self._change:
+                await self._commit(*decide.certificate(self.state, time.time()))
+
+    def _followed(self) -> set[Path]:
+        known = (*self.loaded.files, *self.loaded.referenced) if self.loaded is not None else ()
+        return {self.path, *known}
+
+    # --- The rest ---------------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            self.seat.segment.words[CONTROL_HEARTBEAT] = time.monotonic_ns()
+            done, workers = self.seat.publisher.acknowledged(), self.seat.publisher.workers
+            if done == workers and self._announced != self.revision.number:
+                self._announced = self.revision.number
+                log.info("revision %d acknowledged by %d of %d workers", self.revision.number, done, workers)
+            await asyncio.sleep(_TICK_S)
+
+    async def _retain(self) -> None:
+        while True:
+            await asyncio.to_thread(self._sweep)
+            await asyncio.sleep(_RETENTION_S)
+
+    def _sweep(self) -> None:
+        events = self.revision.config.events
+        pids = {int(self.seat.segment.block(worker)[PID]) for worker in range(self.seat.segment.workers)}
+        segments = keep.stored(Path(events.dir), pids)
+        freed, failures = keep.sweep(keep.expired(segments, events.keep, time.time()))
+        if freed:
+            log.info("old segments of the event log deleted bytes=%d", freed)
+        for failure in failures:
+            log.warning("an old segment of the event log cannot be deleted: %s", failure)

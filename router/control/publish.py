@@ -1,0 +1,58 @@
+"""A revision on its way to the workers, and their acknowledgements.
+
+Responsible for: the file that workers read, the word that tells them to, and what they answered.
+Does not know: what is in a revision, or why there is a new one.
+
+Rules: the file is replaced before the word changes, so a worker that sees the number finds at least that revision.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from router.counters import ACKNOWLEDGED, PUBLISHED, Segment
+from router.events.model import Revision
+
+FILE = "revision.msgpack"
+
+
+class Publisher:
+    """Hands revisions to the workers of one segment."""
+
+    def __init__(self, run_dir: Path, segment: Segment) -> None:
+        # Per process
+        self._file = run_dir / FILE
+        self._segment = segment
+
+    @property
+    def workers(self) -> int:
+        """Return how many workers there are."""
+        return self._segment.workers
+
+    @property
+    def number(self) -> int:
+        """Return the number of the revision that the workers were told of last; 0 before the first."""
+        return int(self._segment.words[PUBLISHED])
+
+    def publish(self, revision: Revision) -> None:
+        """Hand a revision to the workers.
+
+        Raises:
+            OSError: If the file cannot be written; the workers keep what they have.
+        """
+        written = self._file.with_suffix(".next")
+        written.write_bytes(msgspec.msgpack.encode(revision))
+        os.replace(written, self._file)  # noqa: PTH105 - the name of the system call says what is relied on
+        self._segment.words[PUBLISHED] = revision.number
+
+    def read(self) -> Revision | None:
+        """Return the revision that the workers were told of last, also by a predecessor of this process."""
+        if self.number == 0:
+            return None
+        return msgspec.msgpack.decode(self._file.read_bytes(), type=Revision)
+
+    def acknowledged(self) -> int:
+        """Count the workers that serve the revision published last."""
+        number = self.number
+        return sum(self._segment.block(worker)[ACKNOWLEDGED] == number for worker in range(self.workers))
