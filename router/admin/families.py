@@ -1,0 +1,120 @@
+"""The names of the Prometheus families, and the page that explains them.
+
+Responsible for: name, type, labels and help of every family, the bounds of the histograms, ``docs/metrics.md``.
+Does not know: where the numbers come from (``router.admin.metrics``).
+
+Rules: nothing else names a family. The page is printed by ``python -m router.admin.families``. Bounds are powers of two
+of a microsecond, at which the fine buckets of ``router.counters`` split too.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from router.counters import FAULTS, GATHER_CAUSES, REFUSALS
+
+# Upper bounds in microseconds, themselves not included. Model answers: 128 µs to 67 s; overhead: 8 µs to 1 s.
+LATENCY_BOUNDS_US: Final = tuple(2**power for power in range(7, 27))
+OVERHEAD_BOUNDS_US: Final = tuple(2**power for power in range(3, 21))
+
+
+class Family(Struct, frozen=True):
+    """One metric family.
+
+    Attributes:
+        name: As queries use it.
+        kind: Type.
+        labels: Label names.
+        help: One sentence.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+
+
+FAMILIES: Final = {
+    family.name: family
+    for family in (
+        Family("router_requests_total", "counter", ("route", "target", "code"), "Exchanges, by what the caller saw."),
+        Family("router_arm_requests_total", "counter", ("experiment", "arm", "result"), "Exchanges assigned to an arm."),
+        Family("router_request_seconds", "histogram", ("route", "target"), "First byte in to last byte out."),
+        Family("router_first_byte_seconds", "histogram", ("route", "target"), "First byte in to first byte out."),
+        Family("router_overhead_seconds", "histogram", (), "Time of an exchange that the router itself took."),
+        Family("router_request_bytes_total", "counter", ("route", "target"), "Body bytes from callers."),
+        Family("router_response_bytes_total", "counter", ("route", "target"), "Body bytes to callers."),
+        Family("router_inflight", "gauge", ("target",), "Exchanges that a target is working on."),
+        Family("router_upstream_connects_total", "counter", ("target",), "Connections opened to a target."),
+        Family("router_upstream_faults_total", "counter", ("target", "fault"), "Failed attempts at a target, by how."),
+        Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),
+        Family("router_client_gone_total", "counter", ("route",), "Exchanges whose caller went away before the end."),
+        Family("router_refused_total", "counter", ("cause",), "Requests refused before any target saw them."),
+        Family("router_gather_skipped_total", "counter", ("cause",), "Bodies that could not be read to decide."),
+        Family("router_connections", "gauge", (), "Open caller connections."),
+        Family("router_connections_total", "counter", (), "Caller connections accepted."),
+        Family("router_events_dropped_total", "counter", (), "Events that were not written to the event log."),
+        Family("router_arm_weight", "gauge", ("experiment", "arm"), "Weight of an arm, relative to the other arms."),
+        Family("router_revision", "gauge", (), "Number of the revision that was published last."),
+        Family("router_workers", "gauge", (), "Workers with a heartbeat in the last 5 seconds."),
+        Family("router_workers_acknowledged", "gauge", (), "Workers that serve the last revision."),
+        Family("router_worker_restarts_total", "counter", (), "Workers that were replaced."),
+        Family("router_config_reload_success", "gauge", (), "1 when the configuration on disk is served."),
+        Family("router_journal_failed", "gauge", (), "1 while the last decision could not be written to the journal."),
+    )
+}  # fmt: skip
+
+_PAGE: Final = """\
+# Metrics
+
+What `GET /metrics` on the admin address says, in the Prometheus text format, or in OpenMetrics where the `Accept`
+header asks for it. Counters are summed over all workers; they do not fall when a worker is replaced or a route is
+removed, and begin at 0 when the router starts.
+
+| name | type | labels | meaning |
+|---|---|---|---|
+{rows}
+
+- `result` of `router_arm_requests_total` is `failed` when the first attempt at the arm's target failed, however the
+  exchange was rescued, else `ok`. An exchange is counted when it ends.
+- `code` of `router_requests_total` is `0` when the connection closed before any response, and `other` for a status
+  that is not in the IANA registry. Codes that never occurred are left out.
+- `cause` of `router_refused_total` is one of {refusals}.
+- `cause` of `router_gather_skipped_total` is one of {gather}.
+- `fault` of `router_upstream_faults_total` is one of {faults}.
+
+## Histograms
+
+Times are counted in whole microseconds, in buckets at most 12.5 % wide, and folded here into bounds that are powers of
+two of a microsecond: `le` from `{latency[0]}` to `{latency[1]}` seconds, and from `{overhead[0]}` to `{overhead[1]}` for
+the overhead. The fine buckets split at each of them, so the counts are exact. For a rule on "within 250 ms" take the
+bound next to it, `le="0.262144"`.
+
+This page is printed by `python -m router.admin.families`.
+"""
+
+
+def reference() -> str:
+    """Return the reference of all families as Markdown."""
+    rows = []
+    for family in FAMILIES.values():
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
+    return _PAGE.format(
+        rows="\n".join(rows),
+        refusals=_listed(REFUSALS),
+        gather=_listed(GATHER_CAUSES),
+        faults=_listed(FAULTS),
+        latency=(LATENCY_BOUNDS_US[0] / 1e6, LATENCY_BOUNDS_US[-1] / 1e6),
+        overhead=(OVERHEAD_BOUNDS_US[0] / 1e6, OVERHEAD_BOUNDS_US[-1] / 1e6),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,184 @@
+"""What ``/metrics`` says, read from the shared counters and the present revision.
+
+Responsible for: folding the workers' blocks into the families that ``router.admin.families`` names.
+Does not know: HTTP, who writes the counters, processes.
+
+Rules: a counter never falls: rows of removed routes and targets stay, a replaced worker goes on where its predecessor
+was. Fine histogram buckets split at every bound shown here, so the counts are exact. Status codes that never occurred
+are left out.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from router import counters
+from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
+from router.counters import Segment, fold
+from router.events.model import Revision
+
+ALIVE_NS: Final = 5_000_000_000  # a worker whose heartbeat is older is about to be replaced
+
+
+class Metrics(Collector):
+    """Reads the families afresh at each scrape; holds only what keeps ``result="ok"`` from falling."""
+
+    __slots__ = ("_clock_ns", "_ok", "_revision", "_segment")
+
+    def __init__(
+        self,
+        segment: Segment,
+        revision: Callable[[], Revision | None],
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Read from a segment and from whatever the present revision is at the time; None is before the first."""
+        self._segment = segment
+        self._revision = revision
+        self._clock_ns = clock_ns
+        self._ok: dict[tuple[str, str], int] = {}
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the exposition and its content type: OpenMetrics if the Accept header asks for it, else the text."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        encode, content_type = choose_encoder(accept)
+        return encode(registry), content_type
+
+    def describe(self) -> list[Metric]:
+        """Name no families beforehand, so that registering reads nothing."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families."""
+        revision = self._revision()
+        slots: Mapping[str, int] = revision.slots if revision else {}
+        rows: dict[str, list[tuple[list[str], int]]] = {"pair": [], "route": [], "target": [], "arm": []}
+        for key, base in slots.items():
+            kind, *names = key.split("\0")
+            rows[kind].append((names, base))
+        yield from self._pairs(rows["pair"])
+        yield from self._routes(rows["route"])
+        yield from self._targets(
+            rows["target"], {target.name for target in revision.config.targets} if revision else set()
+        )
+        yield self._arms(rows["arm"])
+        yield from self._workers()
+        yield from self._router(revision)
+
+    def _pairs(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
+        requests, received, sent = map(
+            _counter, ("router_requests_total", "router_request_bytes_total", "router_response_bytes_total")
+        )
+        seconds, first_byte = map(_histogram, ("router_request_seconds", "router_first_byte_seconds"))
+        for names, base in rows:
+            row = fold(self._segment, base, counters.PAIR_WORDS)
+            for code, count in zip(counters.CODE_LABELS, row[counters.PAIR_CODES :], strict=False):
+                if count:
+                    requests.add_metric([*names, code], count)
+            _add_histogram(seconds, names, row[counters.PAIR_SECONDS :], LATENCY_BOUNDS_US)
+            _add_histogram(first_byte, names, row[counters.PAIR_FIRST_BYTE :], LATENCY_BOUNDS_US)
+            received.add_metric(names, row[counters.PAIR_REQUEST_BYTES])
+            sent.add_metric(names, row[counters.PAIR_RESPONSE_BYTES])
+        yield from (requests, seconds, first_byte, received, sent)
+
+    def _routes(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
+        no_unit, gone = map(_counter, ("router_no_unit_total", "router_client_gone_total"))
+        for names, base in rows:
+            row = fold(self._segment, base, counters.ROUTE_WORDS)
+            no_unit.add_metric(names, row[counters.ROUTE_NO_UNIT])
+            gone.add_metric(names, row[counters.ROUTE_CLIENT_GONE])
+        yield from (no_unit, gone)
+
+    def _targets(self, rows: Sequence[tuple[list[str], int]], present: set[str]) -> Iterator[Metric]:
+        inflight = _gauge("router_inflight")
+        faults, connects = map(_counter, ("router_upstream_faults_total", "router_upstream_connects_total"))
+        for names, base in rows:
+            row = fold(self._segment, base, counters.TARGET_WORDS)
+            if row[counters.TARGET_INFLIGHT] or names[0] in present:
+                inflight.add_metric(names, row[counters.TARGET_INFLIGHT])
+            for fault, count in zip(counters.FAULTS, row[counters.TARGET_FAULTS :], strict=False):
+                faults.add_metric([*names, fault], count)
+            connects.add_metric(names, row[counters.TARGET_CONNECTS])
+        yield from (inflight, faults, connects)
+
+    def _arms(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
+        """Sum arms over runs and phases."""
+        sums: dict[tuple[str, str], tuple[int, int]] = {}
+        for (experiment, _run, _phase, arm), base in rows:
+            failures = sum(fold(self._segment, base + counters.ARM_FAILURES, counters.UNIT_BUCKETS))
+            exchanges = sum(fold(self._segment, base + counters.ARM_EXCHANGES, counters.UNIT_BUCKETS))
+            before = sums.get((experiment, arm), (0, 0))
+            sums[experiment, arm] = (before[0] + exchanges, before[1] + failures)
+        family = _counter("router_arm_requests_total")
+        for names, (exchanges, failures) in sums.items():
+            # The two words are read at two moments, so the difference may fall by what came between.
+            self._ok[names] = max(self._ok.get(names, 0), exchanges - failures)
+            family.add_metric([*names, "ok"], self._ok[names])
+            family.add_metric([*names, "failed"], failures)
+        return family
+
+    def _workers(self) -> Iterator[Metric]:
+        status = fold(self._segment, 0, counters.ROWS)
+        refused, skipped = map(_counter, ("router_refused_total", "router_gather_skipped_total"))
+        for number, cause in enumerate(counters.REFUSALS):
+            refused.add_metric([cause], status[counters.REFUSED + number])
+        for number, cause in enumerate(counters.GATHER_CAUSES):
+            skipped.add_metric([cause], status[counters.GATHER + number])
+        overhead = _histogram("router_overhead_seconds")
+        _add_histogram(overhead, (), status[counters.OVERHEAD :], OVERHEAD_BOUNDS_US)
+        yield from (refused, skipped, overhead)
+        yield _value(_gauge("router_connections"), status[counters.CONNECTIONS])
+        yield _value(_counter("router_connections_total"), status[counters.CONNECTIONS_TOTAL])
+        yield _value(_counter("router_events_dropped_total"), status[counters.EVENTS_DROPPED])
+
+    def _router(self, revision: Revision | None) -> Iterator[Metric]:
+        header = self._segment.words
+        oldest = self._clock_ns() - ALIVE_NS
+        blocks = [self._segment.block(worker) for worker in range(self._segment.workers)]
+        published = header[counters.PUBLISHED]
+        yield _value(_gauge("router_workers"), sum(block[counters.HEARTBEAT] > oldest for block in blocks))
+        acknowledged = sum(block[counters.ACKNOWLEDGED] == published > 0 for block in blocks)
+        yield _value(_gauge("router_workers_acknowledged"), acknowledged)
+        yield _value(_gauge("router_revision"), published)
+        yield _value(_gauge("router_config_reload_success"), header[counters.RELOAD_OK])
+        yield _value(_gauge("router_journal_failed"), header[counters.JOURNAL_FAILED])
+        yield _value(_counter("router_worker_restarts_total"), header[counters.RESTARTS])
+        weights = _gauge("router_arm_weight")
+        for experiment, arms in (revision.weights if revision else {}).items():
+            for arm, weight in arms.items():
+                weights.add_metric([experiment, arm], weight)
+        yield weights
+
+
+def _counter(name: str) -> CounterMetricFamily:
+    family = FAMILIES[name]
+    return CounterMetricFamily(family.name, family.help, labels=family.labels)
+
+
+def _gauge(name: str) -> GaugeMetricFamily:
+    family = FAMILIES[name]
+    return GaugeMetricFamily(family.name, family.help, labels=family.labels)
+
+
+def _histogram(name: str) -> HistogramMetricFamily:
+    family = FAMILIES[name]
+    return HistogramMetricFamily(family.name, family.help, labels=family.labels)
+
+
+def _value(family: CounterMetricFamily | GaugeMetricFamily, value: float) -> Metric:
+    family.add_metric([], value)
+    return family
+
+
+def _add_histogram(
+    family: HistogramMetricFamily, names: Sequence[str], words: Sequence[int], bounds_us: Sequence[int]
+) -> None:
+    buckets = words[counters.HISTOGRAM_BUCKETS : counters.HISTOGRAM_WORDS]
+    reached = list(accumulate(buckets))
+    exact = [(repr(bound / 1e6), float(reached[counters.bucket(bound - 1)])) for bound in bounds_us]
+    family.add_metric(names, [*exact, ("+Inf", float(reached[-1]))], words[counters.HISTOGRAM_SUM] / 1e6)
