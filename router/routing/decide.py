@@ -54,12 +54,14 @@ class Trial(Struct, frozen=True):
         arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
             first of equal scores is the one that ``bucket.choose`` gives.
         overrides: Unit to the meaning of the arm that it is given.
+        weights: Arm to weight, also the arms of weight 0, in the order of the file.
     """
 
     experiment: str
     salt: str
     arms: tuple[tuple[bytes, float, ArmPlan], ...]
     overrides: Mapping[str, ArmPlan]
+    weights: Mapping[str, float]
 
     def choose(self, unit: bytes) -> ArmPlan | None:
         """Return the arm of a unit, the same as ``bucket.choose``; None when no arm has a weight above 0."""
@@ -222,6 +224,7 @@ def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
             for override in revision.config.overrides
             if override.experiment == experiment.name
         },
+        weights={name: weights[name] for name in plans},
     )
 
 

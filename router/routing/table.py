@@ -32,7 +32,7 @@ from router.config.schema import Config, Match, Target
 from router.events.model import Revision
 from router.routing.decide import RoutePlan, compile_route, compile_trial
 from router.routing.match import Candidate, NeedBody, Switch, compile_candidate, compile_switches, rank
-from router.routing.path import canonical, canonical_text
+from router.routing.path import BACKSLASH, DOT, PERCENT, canonical, canonical_text
 from router.routing.request import Request
 
 # A name in the DNS has at most 255 bytes (RFC 1035 section 2.3.4); nothing longer is tried against wildcards.
@@ -92,7 +92,9 @@ class Table:
         self.fields = _fields(self.config, routes)
         exact, prefixes = _group(self.config, routes)
         self._starts = sorted(prefixes)
-        self._nodes: list[Node] = []
+        self._nodes: list[Node | None] = [
+            None
+        ]  # one more than starts: at i is the last that begins not after starts[i]
         node = None
         for start in self._starts:  # in this order a prefix comes before all that begin with it
             node = _compile_node(start, prefixes[start], _beginning(node, start))
@@ -101,7 +103,15 @@ class Table:
 
     def find(self, request: Request) -> RoutePlan | NeedBody | None:
         """Return the route of a request, that its body is needed to tell, or None when there is no route."""
-        node = self.node(request.path)
+        path = request.path
+        node = self._exact.get(path)  # its keys are canonical, so a path that is one of them is so too
+        if node is None:
+            if PERCENT in path or BACKSLASH in path or DOT in path or path.find(b"//") >= 0:
+                node = self.node(path)
+            else:  # as `node`, without its calls, for a path that is canonical: nearly every one
+                node = self._nodes[bisect_right(self._starts, path)]
+                while node is not None and not path.startswith(node.start):
+                    node = node.parent
         while node is not None:
             if node.only is not None:
                 return node.only
@@ -114,21 +124,13 @@ class Table:
 
     def node(self, path: bytes) -> Node | None:
         """Return where the routes of a path begin; those of its ``parent`` come after."""
-        node = self._exact.get(path)  # its keys are canonical, so a path that is one of them is so too
-        if node is not None:
-            return node
         spelled = canonical(path)
         if spelled is None:
             return None
-        if spelled is not path:
-            node = self._exact.get(spelled)
-            if node is not None:
-                return node
-        return self._longest(spelled)
+        return self._exact.get(spelled) or self._longest(spelled)
 
     def _longest(self, path: bytes) -> Node | None:
-        index = bisect_right(self._starts, path)
-        return _beginning(self._nodes[index - 1], path) if index else None
+        return _beginning(self._nodes[bisect_right(self._starts, path)], path)
 
 
 def compile_table(revision: Revision) -> Table:
