@@ -1,0 +1,249 @@
+"""The command line: names, options, help, exit statuses.
+
+Responsible for: turning arguments into one call of the function that does the work, and its result into an exit status.
+Does not know: how any of it is done.
+
+Rules: each command imports what it needs when it is called, so that ``router --help`` and ``router check`` stay fast; a
+user's mistake is one sentence on standard error and a status other than 0, never a traceback.
+"""
+
+# The imports inside the functions are what keeps a command from paying for the others.
+# ruff: noqa: PLC0415
+
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a folder with router.yaml.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+AdminUrl = Annotated[
+    str, typer.Option("--admin", metavar="URL", envvar="ROUTER_ADMIN", help="Admin API of the router.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", envvar="ROUTER_TOKEN_FILE", help="File with the bearer token.")
+]
+ADMIN = "http://127.0.0.1:9090"
+
+app = typer.Typer(
+    name="router",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Route live traffic between model versions, and measure what each of them does.",
+    epilog="Start with: [bold]router demo[/], or [bold]router check config/router.yaml[/].",
+)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has left
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if not wanted:
+        return
+    try:
+        version = metadata.version("router")
+    except metadata.PackageNotFoundError:
+        version = "(not installed; run from its source)"
+    typer.echo(f"router {version}")
+    raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Route live traffic between model versions, and measure what each of them does."""
+    del version  # the callback has answered
+
+
+@app.command(epilog="Example: [bold]router check new.yaml --diff config/router.yaml[/]")
+def check(
+    config: Config,
+    diff: Annotated[
+        Path | None, typer.Option(metavar="OLD", help="Also say what changing OLD into CONFIG would do.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Report every mistake in a configuration as FILE:LINE: $.PATH: MESSAGE.
+
+    With --diff: what the change would do, the share of units that would move between each two arms, and what a running
+    router would refuse.
+    """
+    from router.command.check import check as run
+
+    raise typer.Exit(run(config, diff, as_json=as_json))
+
+
+@app.command(epilog="Example: [bold]router explain config/router.yaml --unit user-17[/]")
+def explain(  # noqa: PLR0913 - one parameter for each option
+    config: Config,
+    *,
+    unit: Annotated[str | None, typer.Option(metavar="U", help="The unit, put where the route reads it first.")] = None,
+    route: Annotated[str | None, typer.Option(metavar="R", help="Take this route for granted.")] = None,
+    attribute: Annotated[list[str] | None, typer.Option(metavar="K=V", help="An attribute; repeatable.")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="K=V", help="A header field; repeatable.")] = None,
+    path: Annotated[str | None, typer.Option(metavar="P", help="Path of the request, perhaps with a query.")] = None,
+    method: Annotated[str | None, typer.Option(metavar="M", help="Method of the request.")] = None,
+    body: Annotated[str | None, typer.Option(metavar="JSON", help="Body of the request.")] = None,
+    value: Annotated[str | None, typer.Option(metavar="$.PATH", help="Instead: file and line of this value.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say step by step which route, arm and target a request gets, and why."""
+    from router.command.explain import explain_request, explain_value
+    from router.command.question import Facts
+
+    if value is not None:
+        raise typer.Exit(explain_value(config, value, as_json=as_json))
+    facts = Facts(
+        unit=unit,
+        route=route,
+        attributes=_pairs("--attribute", attribute),
+        headers=_pairs("--header", header),
+        path=path,
+        method=method,
+        body=body,
+    )
+    raise typer.Exit(explain_request(config, facts, as_json=as_json))
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in given or ():
+        key, equals, value = item.partition("=")
+        if not key or not equals:
+            _fail(f"{option} {item!r} is not KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+@app.command(epilog="Example: [bold]router serve /etc/router --workers 4[/]")
+def serve(
+    config: Config,
+    *,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes, whatever the configuration says.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Not supported yet.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Not supported yet.")] = None,
+) -> None:
+    """Run the router. SIGTERM drains, SIGHUP reads the configuration again."""
+    if region is not None or cluster is not None:
+        _fail("router serve: --region and --cluster are not supported yet")
+    from router.serve import serve as run
+
+    raise typer.Exit(run(config, workers=workers))
+
+
+@app.command(epilog="Example: [bold]router demo --seconds 30[/]")
+def demo(
+    *,
+    seconds: Annotated[float, typer.Option(min=0, help="How long; 0 is until Ctrl-C.")] = 30.0,
+) -> None:
+    """Show real model servers, real traffic, and a split that changes half-way."""
+    from router.demo.run import run
+
+    raise typer.Exit(run(seconds=seconds))
+
+
+@app.command(epilog="Example: [bold]router bench http://127.0.0.1:8080/v2/models/m/infer --rate 500 --seconds 30[/]")
+def bench(  # noqa: PLR0913 - one parameter for each option
+    url: Annotated[str, typer.Argument(metavar="URL", help="What to send requests to; {n} becomes 0 to 999 in turn.")],
+    *,
+    rate: Annotated[float, typer.Option(help="Requests per second, whether or not earlier ones were answered.")] = 1000,
+    seconds: Annotated[float, typer.Option(help="Length of the run.")] = 10,
+    connections: Annotated[int, typer.Option(help="Connections kept open.")] = 64,
+    method: Annotated[str, typer.Option(help="Request method.")] = "GET",
+    header: Annotated[list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="Header field; repeatable.")] = None,
+    body: Annotated[str | None, typer.Option(help="Request body.")] = None,
+    body_file: Annotated[Path | None, typer.Option(help="File with the request body.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds after which a request has failed.")] = 10,
+    allow_errors: Annotated[bool, typer.Option(help="Exit 0 even when requests failed.")] = False,
+    insecure: Annotated[bool, typer.Option(help="Do not verify the certificate.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the latencies into this .svg or .png.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure latency at a given rate (open loop, corrected for coordinated omission)."""
+    from router.bench.command import bench as run
+    from router.bench.plan import Options
+
+    options = Options(
+        rate=rate,
+        seconds=seconds,
+        connections=connections,
+        method=method,
+        headers=tuple(header or ()),
+        body=body,
+        body_file=body_file,
+        timeout=timeout,
+        allow_errors=allow_errors,
+        insecure=insecure,
+        json=as_json,
+        plot=plot,
+    )
+    raise typer.Exit(run(url, options))
+
+
+@app.command(epilog="Example: [bold]router status --admin http://127.0.0.1:9090[/]")
+def status(*, admin: AdminUrl = ADMIN, token_file: TokenFile = None, as_json: Json = False) -> None:
+    """Show what revision a running router serves, and its targets."""
+    from router.command import remote
+
+    try:
+        code = remote.status(remote.connect(admin, token_file), as_json=as_json)
+    except remote.AdminError as error:
+        _fail(f"router status: {error}")
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: [bold]router restore 11 --token-file /run/secrets/router[/]")
+def restore(
+    number: Annotated[int, typer.Argument(metavar="N", min=1, help="Number of the earlier revision.")],
+    *,
+    admin: AdminUrl = ADMIN,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Bring back an earlier revision of a running router, as a new one; it holds until the file changes."""
+    from router.command import remote
+
+    try:
+        code = remote.restore(remote.connect(admin, token_file), number, as_json=as_json)
+    except remote.AdminError as error:
+        _fail(f"router restore: {error}")
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: [bold]router schema > config/router.schema.json[/]")
+def schema(
+    *,
+    markdown: Annotated[bool, typer.Option(help="Write the reference of every key as Markdown instead.")] = False,
+    into: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="Put the reference between the markers of this page.")
+    ] = None,
+) -> None:
+    """Write the JSON Schema of the configuration, for editors."""
+    from router.command.schema import schema as run
+
+    raise typer.Exit(run(into, markdown=markdown))

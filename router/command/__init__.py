@@ -1,0 +1,13 @@
+"""What the commands of ``router`` do, each as a function that returns an exit status.
+
+=========  ==========================================================================================
+check      mistakes of a configuration, and what a change to it would do
+explain    why a request goes where it goes
+question   the request that somebody asks about
+remote     status and restore, through the admin API of a running router
+schema     JSON Schema and reference of the configuration
+=========  ==========================================================================================
+
+``router.cli`` turns the command line into calls of these; it imports them only when they are called, so that
+``router --help`` is fast.
+"""

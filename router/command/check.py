@@ -1,0 +1,100 @@
+"""What ``router check`` does.
+
+Responsible for: loading, and writing mistakes or differences for people and for programs.
+Does not know: what a mistake is (``router.config``), or what a running router refuses (``router.control``).
+
+Rules: mistakes go to standard error, one a line, as ``file:line: $.path: message``; standard output carries the result
+and nothing else.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from router.config.diff import differences, moves, percent
+from router.config.load import Loaded, load
+from router.config.mistake import ConfigError
+from router.config.schema import Config
+from router.control.refuse import in_place, restart_differences
+
+
+def check(path: Path, old: Path | None, *, as_json: bool) -> int:
+    """Check a configuration, and compare it with an earlier one.
+
+    Args:
+        path: the configuration, a file or a folder.
+        old: what it is compared with.
+        as_json: write one JSON object for programs.
+
+    Returns:
+        0 when there is no mistake, otherwise 1.
+    """
+    try:
+        loaded = load(path)
+        before = load(old) if old is not None else None
+    except ConfigError as error:
+        report(error, as_json=as_json)
+        return 1
+    summary = count(loaded.config)
+    found = compare(before.config, loaded) if before is not None else None
+    if as_json:
+        _write({"ok": True, "summary": summary, "digest": loaded.digest, **({"diff": found} if found else {})})
+        return 0
+    sys.stdout.write(f"ok: {summary}\n")
+    for line in _lines(found) if found is not None else ():
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def report(error: ConfigError, *, as_json: bool = False) -> None:
+    """Write every mistake, to standard error or as JSON to standard output."""
+    if as_json:
+        mistakes = [{key: getattr(item, key) for key in ("file", "line", "path", "message")} for item in error.mistakes]
+        _write({"ok": False, "mistakes": mistakes})
+    else:
+        sys.stderr.write(f"{error}\n")
+
+
+def count(config: Config) -> str:
+    """Say what a configuration holds: ``2 targets, 1 route, 1 experiment``."""
+    numbers = (
+        (len(config.targets), "target"),
+        (len(config.routes), "route"),
+        (len(config.experiments), "experiment"),
+    )
+    return ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers)
+
+
+def compare(old: Config, new: Loaded) -> dict[str, Any]:
+    """Say what a change does: differences, moves of units, and what a running router would not take over."""
+    return {
+        "changes": list(differences(old, new.config)),
+        "moves": [
+            {"experiment": move.experiment, "from": move.before, "to": move.after, "share": move.share}
+            for move in moves(old, new.config)
+        ],
+        "refused": [str(mistake) for mistake in in_place(old, new)],
+        "restart": [key for key, _, _ in restart_differences(old, new.config)],
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = found["changes"] or ["nothing changes"]
+    lines = [*lines, *(_move(move) for move in found["moves"])]
+    lines += [f"a running router refuses this: {text}" for text in found["refused"]]
+    return [
+        *lines,
+        *(f"a running router refuses this until it is restarted: {key} changes" for key in found["restart"]),
+    ]
+
+
+def _move(move: dict[str, Any]) -> str:
+    return (
+        f"experiment {move['experiment']}: {percent(move['share'])} of units move from {move['from']} to {move['to']}"
+    )
+
+
+def _write(value: object) -> None:
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

@@ -1,0 +1,143 @@
+"""What ``router status`` and ``router restore`` do: talk to the admin API of a running router.
+
+Responsible for: the request, the token, one clear sentence when something is in the way, and writing the answer.
+Does not know: what the answers mean beyond their shape.
+
+Rules: no proxy, no redirect: the token goes to the address that was named and nowhere else.
+"""
+
+import http.client
+import json
+import ssl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from router.config.scalars import Url, parse_url
+
+_TIMEOUT_S = 10.0
+_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+class AdminError(Exception):
+    """The admin API could not be asked, or said no; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Where a running router listens for operators, and the token that it wants."""
+
+    url: Url
+    token: str | None
+
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[Any, str | None]:
+        """Send a request.
+
+        Args:
+            method: request method.
+            path: path of the admin API.
+            headers: further header fields.
+
+        Returns:
+            The JSON document of the answer, and its ETag.
+
+        Raises:
+            AdminError: when there is no answer, or one of 400 and above.
+        """
+        where = f"{self.url.host}:{self.url.port}"
+        fields = {"accept": "application/json", **(headers or {})}
+        if self.token is not None:
+            fields["authorization"] = f"Bearer {self.token}"
+        connection = self._connection()
+        try:
+            connection.request(method, path, headers=fields)
+            response = connection.getresponse()
+            body = response.read(_ANSWER_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise AdminError(f"no answer from the admin API at {where}: {reason}") from error
+        finally:
+            connection.close()
+        try:
+            document = json.loads(body) if body else None
+        except ValueError as error:
+            raise AdminError(f"{where} does not answer as an admin API does (status {response.status})") from error
+        if response.status >= http.client.BAD_REQUEST:
+            raise AdminError(_refusal(where, response.status, document))
+        return document, response.getheader("etag")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.url.scheme == "https":
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(self.url.host, self.url.port, timeout=_TIMEOUT_S, context=context)
+        return http.client.HTTPConnection(self.url.host, self.url.port, timeout=_TIMEOUT_S)
+
+
+def connect(url: str, token_file: Path | None) -> Admin:
+    """Make the address of an admin API from the command line.
+
+    Raises:
+        AdminError: when the URL or the token file cannot be used.
+    """
+    try:
+        token = token_file.read_text("ascii").strip() if token_file is not None else None
+        return Admin(parse_url(url), token)
+    except UnicodeDecodeError as error:
+        raise AdminError(f"--token-file {token_file} does not hold a token") from error
+    except OSError as error:
+        raise AdminError(f"--token-file {token_file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise AdminError(f"--admin {error}") from error
+
+
+def status(admin: Admin, *, as_json: bool) -> int:
+    """Show what revision a router serves, and its targets."""
+    revision, _ = admin.ask("GET", "/v1/revision")
+    targets, _ = admin.ask("GET", "/v1/targets")
+    if as_json:
+        sys.stdout.write(json.dumps({"revision": revision, "targets": targets}, indent=2) + "\n")
+        return 0
+    console = Console(markup=False, highlight=False)
+    console.print(_grid(revision))
+    console.print()
+    console.print(_grid(targets))
+    return 0
+
+
+def restore(admin: Admin, number: int, *, as_json: bool) -> int:
+    """Bring back an earlier revision, as a new one; refused when another change came in between."""
+    revision, tag = admin.ask("GET", "/v1/revision")
+    tag = tag or f'"{revision.get("number") if isinstance(revision, dict) else ""}"'
+    answer, _ = admin.ask("POST", f"/v1/revisions/{number}/restore", {"if-match": tag})
+    if as_json:
+        sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+    else:
+        made = answer.get("number", "?") if isinstance(answer, dict) else "?"
+        sys.stdout.write(f"revision {made} restores revision {number}\n")
+    return 0
+
+
+def _refusal(where: str, status_code: int, document: object) -> str:
+    if status_code == http.client.UNAUTHORIZED:
+        return f"{where} wants a token; name its file with --token-file"
+    detail = ""
+    if isinstance(document, dict):
+        detail = str(document.get("detail") or document.get("title") or document.get("error") or "")
+    return f"{where} refused with status {status_code}" + (f": {detail}" if detail else "")
+
+
+def _grid(document: object) -> Grid:
+    """Lay out a JSON document: a list of objects as a table, an object as keys and values."""
+    grid = Grid(box=None, pad_edge=False, show_header=False)
+    if isinstance(document, dict) and len(document) == 1 and isinstance(next(iter(document.values())), list):
+        document = next(iter(document.values()))
+    rows = document.items() if isinstance(document, dict) else enumerate(document if isinstance(document, list) else [])
+    for key, value in rows:
+        if isinstance(value, dict) and "name" in value:
+            key, value = value["name"], {name: below for name, below in value.items() if name != "name"}  # noqa: PLW2901 - the name says more than an index
+        grid.add_row(str(key), value if isinstance(value, str) else json.dumps(value))
+    return grid
