@@ -53,15 +53,18 @@ format: $(STAMP)  ## rewrite the sources in the project's style
 bench: $(STAMP)  ## measure against nginx, HAProxy and Envoy; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py
 
-# The options keep indexes, hosts and local paths of whoever runs this out of the file.
-lock:  ## choose the versions in constraints.txt anew
+# The options keep indexes, hosts and local paths of whoever runs this out of the files.
+COMPILE := pip-compile --quiet --upgrade --generate-hashes --all-build-deps --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+lock:  ## choose the versions in the constraints files anew
 	locker=$$(mktemp -d); trap 'rm -rf "$$locker"' EXIT; \
 	$(PYTHON) -m venv "$$locker"; \
 	"$$locker/bin/python" -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'; \
-	CUSTOM_COMPILE_COMMAND="make lock" "$$locker/bin/pip-compile" --quiet --upgrade --generate-hashes --all-extras --all-build-deps \
-		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--output-file constraints.txt pyproject.toml
-	! grep -nE '://|file:|^-|@ ' constraints.txt
+	export CUSTOM_COMPILE_COMMAND="make lock"; \
+	"$$locker/bin/"$(COMPILE) --all-extras --output-file constraints.txt pyproject.toml; \
+	"$$locker/bin/"$(COMPILE) --constraint constraints.txt --output-file constraints-runtime.txt pyproject.toml
+	! grep -nE '://|file:|^-|@ ' constraints.txt constraints-runtime.txt
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
