@@ -1,0 +1,269 @@
+"""One caller connection.
+
+Responsible for: finding request heads in the bytes, one exchange after another (pipelined ones wait their turn), the
+time a caller may take, and how a connection ends.
+Does not know: what an exchange does with a request.
+
+Rules: nothing of a request that cannot be trusted goes anywhere: it is answered, counted by cause, and the connection
+ends. A last answer is not lost to a reset: what the caller still sends is read and thrown away for a moment
+(RFC 9112 9.6). What is held of a caller's bytes is bounded by one head, or one read behind an exchange.
+"""
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from router.proxy import problem
+from router.proxy.deadlines import NEVER
+from router.proxy.exchange import Exchange
+from router.proxy.heads import Refusal, RequestHead, judge_start
+from router.proxy.record import REFUSAL_WORD
+
+if TYPE_CHECKING:
+    from router.proxy.server import Server
+
+WRITE_HIGH_BYTES: Final = 64 * 1024
+HELD_BYTES: Final = 64 * 1024  # bytes behind an exchange under way; the caller is not read beyond
+MAX_REQUEST_LINE: Final = 16 * 1024
+MAX_LEADING_CRLF: Final = 2  # RFC 9112 2.2: at least one empty line before a request is ignored
+LINGER_S: Final = 2.0
+
+IDLE, READING, EXCHANGE, LINGER, CLOSED = range(5)
+
+
+class Downstream(asyncio.Protocol):
+    """A caller connection; a ``deadlines.Item``."""
+
+    __slots__ = (
+        "_blanks", "_forwarded", "client", "deadline", "exchange", "held", "peer_trusted", "reading", "server", "slot",
+        "state", "transport", "writable",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: "Server") -> None:
+        # Per worker
+        self.server = server
+        # Per connection
+        self.deadline = NEVER
+        self.slot = -1
+        self.client = ""
+        self.peer_trusted = False
+        self._forwarded = b""
+        self.state = IDLE
+        self.reading = True
+        self.writable = True
+        # Per request
+        self.exchange: Exchange | None = None
+        self.held = b""
+        self._blanks = 0
+
+    # --- the connection ---------------------------------------------------------------------------------------
+
+    # A stream's transport is what asyncio passes here, though it declares any.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        server = self.server
+        if not server.admit(self):
+            self.state = CLOSED
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        self.peer_trusted = server.trusts(self.client)
+        secure = transport.get_extra_info("sslcontext") is not None
+        self._forwarded = server.forwarded_lines(self.client, secure=secure)
+        self.watch(monotonic() + server.timeouts.header_read)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        if self.state != CLOSED:
+            self.state = CLOSED
+            self.server.wheel.forget(self)
+            exchange, self.exchange = self.exchange, None
+            if exchange is not None:
+                exchange.gone()
+        self.server.forget(self)
+
+    def eof_received(self) -> bool:
+        return False  # a caller that half-closes cannot be told from one that left: it left
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        if self.exchange is not None and self.exchange.upstream is not None:
+            self.exchange.upstream.read(on=False)
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self.exchange is not None:
+            self.exchange.caller_writable()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state == EXCHANGE:
+            exchange = self.exchange
+            if exchange is not None and not exchange.request_done:
+                exchange.arrived = monotonic()
+                exchange.request_data(data)
+            else:
+                self.held += data
+                if len(self.held) > HELD_BYTES:
+                    self.read(on=False)
+        elif state <= READING:
+            self._read_head(self.held + data if self.held else data)
+
+    def _read_head(self, data: bytes) -> None:
+        """Look for a whole head, and begin its exchange."""
+        server = self.server
+        now = monotonic()
+        while data.startswith(b"\r\n"):
+            self._blanks += 1
+            if self._blanks > MAX_LEADING_CRLF:
+                self._refuse(Refusal(400, "bad_request", "empty lines before the request"))
+                return
+            data = data[2:]
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._hold(data, now)
+            return
+        if end + 4 > server.limits.header_bytes:
+            self._refuse(_too_large(data))
+            return
+        self._blanks = 0
+        head = server.requests.read(data[: end + 4])
+        if isinstance(head, RequestHead):
+            self.held = b""
+            self.state = EXCHANGE
+            exchange = self.exchange = Exchange(server, self, head, now)
+            exchange.start(data[end + 4 :])
+        else:
+            self._refuse(head)
+
+    def _hold(self, data: bytes, now: float) -> None:
+        if len(data) > self.server.limits.header_bytes or (len(data) > MAX_REQUEST_LINE and b"\r\n" not in data):
+            self._refuse(_too_large(data))
+            return
+        if data and data != b"\r":
+            refusal = judge_start(data)
+            if refusal is not None:
+                self._refuse(refusal)
+                return
+        if data and self.state == IDLE:
+            self.state = READING
+            self.watch(now + self.server.timeouts.header_read)
+        self.held = data
+
+    def read(self, *, on: bool) -> None:
+        """Stop or begin again to read the caller."""
+        if on != self.reading and self.state != CLOSED:
+            self.reading = on
+            if on:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    # --- what an exchange needs -------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; ``writable`` turns false when the caller does not take them."""
+        if self.state != CLOSED:
+            self.transport.write(data)
+
+    def watch(self, deadline: float) -> None:
+        """Set the one deadline of this connection, in seconds of ``time.monotonic``."""
+        self.server.wheel.watch(self, deadline)
+
+    def client_of(self, fields: dict[bytes, bytes]) -> str:
+        """Return the address of the client: the peer's, or what trusted proxies say."""
+        if not self.peer_trusted or b"x-forwarded-for" not in fields:
+            return self.client
+        return self.server.client_behind(self.client, fields[b"x-forwarded-for"])
+
+    def forwarded(self, head: RequestHead) -> bytes:
+        """Return the header lines that tell the target where the request came from."""
+        if self.peer_trusted:
+            return self.server.forwarded_behind(self.client, self._forwarded, head)
+        return b"%bx-forwarded-host: %b\r\n" % (self._forwarded, head.authority)
+
+    def exchange_done(self, *, keep: bool) -> None:
+        """The exchange has sent its answer: go on with the next request, or end the connection."""
+        self.exchange = None
+        if self.state == CLOSED:
+            return
+        if not keep:
+            self._linger()
+            return
+        self.state = IDLE
+        if not self.reading:
+            self.read(on=True)
+        if self.held:
+            self.server.loop.call_soon(self._next)
+            self.watch(monotonic() + self.server.timeouts.header_read)
+        else:
+            self.watch(monotonic() + self.server.timeouts.keepalive)
+
+    def cut(self) -> None:
+        """End the connection in the middle of an answer.
+
+        What was sent is still delivered where the framing shows that more was to come; where only the end of the
+        connection would mark the end of the body, it is reset.
+        """
+        exchange, self.exchange = self.exchange, None
+        if self.state != CLOSED:
+            if (exchange is not None and exchange.ends_by_close) or not self.writable:
+                self.transport.abort()
+            else:
+                self.transport.close()
+
+    def close_if_idle(self) -> bool:
+        """End a connection that carries no exchange, as at shutdown."""
+        if self.state == IDLE and self.exchange is None and not self.held:
+            self.transport.close()
+            return True
+        return False
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed."""
+        if self.exchange is not None:
+            self.exchange.expire(now)
+        elif self.state == READING or self.held:
+            self._refuse(Refusal(408, "header_timeout", "the request head did not come in time"))
+        elif self.state != CLOSED:
+            self.transport.abort() if self.state == LINGER else self.transport.close()
+
+    # --- ends -------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Begin the request that waited behind the one before."""
+        if self.state == IDLE:
+            held, self.held = self.held, b""
+            self._read_head(held)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer bytes that are no acceptable request, and end the connection."""
+        server = self.server
+        server.words[REFUSAL_WORD[refusal.cause]] += 1
+        self.held = b""
+        status, cause, detail = refusal
+        self.transport.write(problem.answer(status, cause, detail, None, b"connection: close\r\n"))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close after the last answer, reading on for a moment so that a reset does not overtake it."""
+        self.state = LINGER
+        self.held = b""
+        if self.transport.can_write_eof():
+            self.read(on=True)
+            self.transport.write_eof()
+            self.watch(monotonic() + LINGER_S)
+        else:
+            self.transport.close()
+
+
+def _too_large(data: bytes) -> Refusal:
+    """Say which part of a head is too large."""
+    if data.find(b"\r\n", 0, MAX_REQUEST_LINE) < 0:
+        return Refusal(414, "uri_too_long", f"the request line is longer than {MAX_REQUEST_LINE} bytes")
+    return Refusal(431, "header_too_large", "the request head is too large")

@@ -1,0 +1,94 @@
+"""What is kept of an exchange: counters and an event.
+
+Responsible for: the words and the fields that an exchange leaves behind, once.
+Does not know: how the exchange went on; it reads the finished object.
+"""
+
+from random import random
+from typing import TYPE_CHECKING, Final
+
+from router import counters
+from router.events.model import Exchange as Event
+
+if TYPE_CHECKING:
+    from router.proxy.exchange import Exchange
+
+MAX_PATH: Final = 256
+FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in enumerate(counters.FAULTS)}
+REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enumerate(counters.REFUSALS)}
+GATHER_WORD: Final = {cause: counters.GATHER + index for index, cause in enumerate(counters.GATHER_CAUSES)}
+
+_bucket = counters.bucket
+_CODE_SLOT = counters.CODE_SLOT
+_SECONDS = counters.PAIR_SECONDS + counters.HISTOGRAM_BUCKETS
+_SECONDS_SUM = counters.PAIR_SECONDS + counters.HISTOGRAM_SUM
+_FIRST_BYTE = counters.PAIR_FIRST_BYTE + counters.HISTOGRAM_BUCKETS
+_FIRST_BYTE_SUM = counters.PAIR_FIRST_BYTE + counters.HISTOGRAM_SUM
+_OVERHEAD = counters.OVERHEAD + counters.HISTOGRAM_BUCKETS
+_OVERHEAD_SUM = counters.OVERHEAD + counters.HISTOGRAM_SUM
+
+
+def record(exchange: "Exchange", ended: float) -> None:
+    """Count a decided exchange and log it.
+
+    Args:
+        exchange: The exchange, finished.
+        ended: When, in seconds of ``time.monotonic``.
+    """
+    server = exchange.server
+    decision = exchange.decision
+    if decision is None:
+        return
+    words = server.words
+    duration = ended - exchange.started
+    pair = decision.pair
+    words[pair + _CODE_SLOT[exchange.status]] += 1
+    us = int(duration * 1e6)
+    words[pair + _SECONDS_SUM] += us
+    words[pair + _SECONDS + _bucket(us)] += 1
+    first_byte = None
+    if exchange.replied:
+        first_byte = exchange.first_byte_at - exchange.started
+        us = int(first_byte * 1e6)
+        words[pair + _FIRST_BYTE_SUM] += us
+        words[pair + _FIRST_BYTE + _bucket(us)] += 1
+    us = int(exchange.overhead * 1e6)
+    words[_OVERHEAD_SUM] += us
+    words[_OVERHEAD + _bucket(us)] += 1
+    words[pair + counters.PAIR_REQUEST_BYTES] += exchange.request_bytes
+    words[pair + counters.PAIR_RESPONSE_BYTES] += exchange.response_bytes
+    cell = decision.cell
+    if cell >= 0:
+        words[cell] += 1
+        if exchange.target_failed:
+            words[cell + counters.ARM_FAILURES] += 1
+    if decision.unit is None:
+        words[decision.route.row + counters.ROUTE_NO_UNIT] += 1
+    if exchange.outcome_fault == "client_gone":
+        words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
+    if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
+        head = exchange.head
+        server.log.append(
+            Event(
+                exchange.id,
+                exchange.started + server.wall_offset,
+                exchange.request_id.decode("latin-1"),
+                exchange.table.number,
+                decision.route.name,
+                head.method.decode("latin-1"),
+                head.path[:MAX_PATH].decode("latin-1"),
+                exchange.status,
+                exchange.attempts,
+                duration,
+                first_byte,
+                exchange.request_bytes,
+                exchange.response_bytes,
+                decision.target if exchange.served else None,
+                decision.unit,
+                decision.unit_source,
+                decision.enrolments,
+                exchange.target_failed,
+                exchange.fault,
+                exchange.outcome_fault,
+            )
+        )

@@ -1,0 +1,223 @@
+"""What all connections of a worker share.
+
+Responsible for: the table in force and all that is derived from it, who may connect, which addresses are believed, and
+ending everything in order.
+Does not know: processes, where revisions come from.
+
+Rules: a new table is swapped in between two callbacks, so that an exchange sees one or the other; exchanges under way
+keep theirs. Endpoints that stay keep their connections. Limits hold for the whole router: what other workers have open
+is read from their counters.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Protocol
+
+from router import counters
+from router.config import schema
+from router.events.model import Exchange as Event
+from router.events.model import Revision
+from router.proxy.deadlines import Wheel
+from router.proxy.downstream import Downstream
+from router.proxy.exchange import Exchange
+from router.proxy.heads import RequestHead, RequestReader, ResponseReader
+from router.proxy.pool import TargetPool
+from router.routing.table import Table, compile_table
+
+VIA = b"via: 1.1 router\r\n"
+
+
+class Log(Protocol):
+    """Where events go; never blocks, never raises."""
+
+    def append(self, event: Event) -> None:
+        """Take an event."""
+
+
+class Server:
+    """The state of one worker's data plane."""
+
+    __slots__ = (
+        "_blocks", "_expose", "_networks", "connections", "draining", "limits", "log", "loop", "pools", "requests",
+        "responses", "rows", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel", "words",
+    )  # fmt: skip
+
+    table: Table
+
+    def __init__(self, revision: Revision, blocks: Sequence[memoryview], worker: int, log: Log) -> None:
+        # Per process
+        self.loop = asyncio.get_running_loop()
+        self.words = blocks[worker]
+        self._blocks = blocks
+        self.log = log
+        self.wheel = Wheel(time.monotonic())
+        self.wall_offset = time.time() - time.monotonic()
+        self.connections: set[Downstream] = set()
+        self.draining = False
+        self.pools: dict[str, TargetPool] = {}
+        # Per revision
+        self.tls: ssl.SSLContext | None = None
+        self.swap(revision)
+
+    def swap(self, revision: Revision) -> None:
+        """Serve a revision from now on.
+
+        Raises:
+            OSError: a certificate cannot be read; the revision before stays in force.
+        """
+        table = compile_table(revision)
+        config = revision.config
+        if config.server.tls is not None:
+            self.tls = _server_context(config.server.tls, self.tls)
+        self.rows: Mapping[str, int] = {
+            target.name: revision.slots[counters.target_key(target.name)] for target in config.targets
+        }
+        pools = {target.name: self._pool(target) for target in config.targets}
+        for name, pool in self.pools.items():
+            if name not in pools:
+                pool.close()
+        self.pools = pools
+        self.limits = config.server.limits
+        self.timeouts = config.server.timeouts
+        self.unenrolled = config.events.unenrolled
+        self._networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
+        self._expose = frozenset(config.server.expose)
+        self.requests = RequestReader(table.fields, config.server.limits.headers)
+        self.responses = ResponseReader([b"x-request-id"] if "request-id" in self._expose else [])
+        self.table = table
+
+    def _pool(self, target: schema.Target) -> TargetPool:
+        pool = self.pools.get(target.name)
+        if pool is None:
+            row = self.rows[target.name]
+
+            def connected() -> None:
+                self.words[row + counters.TARGET_CONNECTS] += 1
+
+            return TargetPool(target, connected)
+        pool.update(target)
+        return pool
+
+    # --- callers ----------------------------------------------------------------------------------------------
+
+    def accept(self) -> Downstream:
+        """Make the protocol of a new caller connection."""
+        return Downstream(self)
+
+    def admit(self, caller: Downstream) -> bool:
+        """Count a caller connection; False when the router has as many as it may have."""
+        self.words[counters.CONNECTIONS_TOTAL] += 1
+        if sum(block[counters.CONNECTIONS] for block in self._blocks) >= self.limits.connections:
+            self.words[counters.REFUSED + counters.REFUSALS.index("overloaded")] += 1
+            return False
+        self.connections.add(caller)
+        self.words[counters.CONNECTIONS] += 1
+        return True
+
+    def forget(self, caller: Downstream) -> None:
+        """A caller connection is closed."""
+        if caller in self.connections:
+            self.connections.discard(caller)
+            self.words[counters.CONNECTIONS] -= 1
+
+    def exposed(self, exchange: Exchange) -> bytes:
+        """Return the header lines about an exchange that callers may see."""
+        expose = self._expose
+        lines = b"x-request-id: %b\r\n" % exchange.request_id if "request-id" in expose else b""
+        decision = exchange.decision
+        if len(expose) > 1 and decision is not None:
+            if "arm" in expose and decision.arm is not None:
+                lines += b"x-router-arm: %b\r\n" % decision.arm.encode()
+            if "target" in expose:
+                lines += b"x-router-target: %b\r\n" % decision.target.encode()
+        return lines
+
+    # --- addresses --------------------------------------------------------------------------------------------
+
+    def trusts(self, address: str) -> bool:
+        """Return whether X-Forwarded-* from this address are believed."""
+        if not self._networks:
+            return False
+        try:
+            parsed = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._networks)
+
+    def client_behind(self, peer: str, forwarded_for: bytes) -> str:
+        """Return the last address that no trusted proxy vouches for any more.
+
+        Args:
+            peer: Address of the connection, which is trusted.
+            forwarded_for: The field, each proxy's peer appended by it.
+        """
+        client = peer
+        for part in reversed(forwarded_for.split(b",")):
+            text = part.strip().decode("latin-1")
+            try:
+                ip_address(text.partition("%")[0])
+            except ValueError:
+                break
+            client = text
+            if not self.trusts(text):
+                break
+        return client
+
+    @staticmethod
+    def forwarded_lines(client: str, *, secure: bool) -> bytes:
+        """Return the header lines that say where requests of a connection come from."""
+        proto = b"https" if secure else b"http"
+        address = b"x-forwarded-for: %b\r\n" % client.encode() if client else b""
+        return b"%bx-forwarded-proto: %b\r\n%b" % (address, proto, VIA)
+
+    @staticmethod
+    def forwarded_behind(peer: str, own: bytes, head: RequestHead) -> bytes:
+        """Return those lines for a request of a trusted proxy: its own are kept, and its address appended."""
+        fields = head.fields
+        if b"x-forwarded-for" in fields:
+            addresses = b"%b, %b" % (fields[b"x-forwarded-for"], peer.encode())
+        else:
+            addresses = peer.encode()
+        proto = fields.get(b"x-forwarded-proto", b"https" if b"proto: https" in own else b"http")
+        host = fields.get(b"x-forwarded-host", head.authority)
+        return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n%b" % (
+            addresses, proto, host, VIA,
+        )  # fmt: skip
+
+    # --- time and end -----------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Expire deadlines and idle connections; called every ``deadlines.TICK_S``."""
+        self.wall_offset = time.time() - now
+        self.wheel.advance(now)
+        for pool in self.pools.values():
+            for endpoint in pool.endpoints:
+                endpoint.expire_idle(now)
+                endpoint.refresh(now, pool.target.dns)
+
+    def drain(self) -> None:
+        """Let exchanges under way end, and take no further requests on their connections."""
+        self.draining = True
+        for caller in tuple(self.connections):
+            caller.close_if_idle()
+
+    def abort(self) -> None:
+        """Close everything now."""
+        for caller in tuple(self.connections):
+            caller.transport.abort()
+        for pool in self.pools.values():
+            pool.close()
+
+
+def _server_context(tls: schema.Tls, context: ssl.SSLContext | None) -> ssl.SSLContext:
+    """Load a certificate; into the context that the listener has, so that new connections get it from now on."""
+    if context is None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(Path(tls.cert), Path(tls.key))
+    return context

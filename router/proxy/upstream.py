@@ -1,0 +1,104 @@
+"""One connection to an endpoint.
+
+Responsible for: bytes to and from the endpoint, handed to the exchange that has the connection now; and noticing that
+an unused connection is of no more use.
+Does not know: what the bytes mean, which exchange comes next, or how connections are kept.
+
+Rules: one exchange at a time. Bytes on a connection that nobody uses are an answer nobody asked for: the connection is
+closed and they reach no one (aiohttp's pool gave them to the next request: aio-libs/aiohttp#13656).
+"""
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import Protocol
+
+_GONE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLRDHUP
+WRITE_HIGH_BYTES = 64 * 1024
+
+
+class User(Protocol):
+    """Who has a connection."""
+
+    def upstream_data(self, data: bytes) -> None:
+        """Take bytes of the response."""
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The connection ended: with an error, or at the endpoint's wish."""
+
+    def upstream_writable(self, *, writable: bool) -> None:
+        """The endpoint stopped, or began again, to take what it is sent."""
+
+
+class Upstream(asyncio.Protocol):
+    """A connection; made by ``Endpoint`` and given back to it."""
+
+    __slots__ = ("_forget", "_poll", "_reading", "idle_since", "opened", "transport", "used", "user")
+
+    def __init__(self, forget: Callable[["Upstream"], None]) -> None:
+        # Per connection
+        self._forget = forget
+        self._poll: select.poll | None = None
+        self.transport: asyncio.Transport | None = None
+        self.opened = False  # whether it ever was a connection
+        self.used = False  # whether it has served an exchange before
+        self.idle_since = 0.0
+        # Per exchange
+        self.user: User | None = None
+        self._reading = True
+
+    # A stream's transport is what asyncio passes here, though it declares any.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.opened = True
+        transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), _GONE)
+
+    def data_received(self, data: bytes) -> None:
+        if self.user is not None:
+            self.user.upstream_data(data)
+        else:
+            self.close()
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes, and connection_lost says the rest
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._forget(self)
+        user, self.user = self.user, None
+        if user is not None:
+            user.upstream_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self.user is not None:
+            self.user.upstream_writable(writable=False)
+
+    def resume_writing(self) -> None:
+        if self.user is not None:
+            self.user.upstream_writable(writable=True)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; what cannot be sent now is buffered, and ``upstream_writable`` says when to stop."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def read(self, *, on: bool) -> None:
+        """Stop or begin again to read, so that a slow caller slows the endpoint down."""
+        if self.transport is not None and on != self._reading:
+            self._reading = on
+            if on:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def is_stale(self) -> bool:
+        """Ask the kernel whether the endpoint has closed, or sent something, since the event loop last looked."""
+        return self.transport is None or self.transport.is_closing() or bool(self._poll and self._poll.poll(0))
+
+    def close(self) -> None:
+        """End the connection at once; its user, if any, hears no more of it."""
+        self.user = None
+        if self.transport is not None:
+            self.transport.abort()

@@ -1,0 +1,169 @@
+"""The worker process: one event loop that carries exchanges.
+
+Responsible for: the listener it was given, the tick (deadlines, heartbeat, new revisions), signals, and an orderly end.
+Does not know: YAML, the control process, other workers.
+
+Rules: nothing here waits for another process. Revisions come as a file that is replaced whole, their number through
+shared memory; a revision that cannot be used is logged and the one before serves on. When the supervisor is gone, so
+is the worker.
+"""
+
+import asyncio
+import functools
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uvloop
+
+from router import counters
+from router.events.log import EventLog
+from router.events.model import Revision
+from router.proxy.deadlines import TICK_S
+from router.proxy.server import Server
+
+BACKLOG: Final = 4096
+POLL_S: Final = 0.02
+LAST_WRITES_S: Final = 2.0
+REVISION_FILE: Final = "revision.msgpack"
+
+logger = logging.getLogger(__name__)
+
+
+def main(index: int, listener_fd: int, segment_fd: int, lifeline_fd: int, run_dir: Path) -> int:
+    """Run a worker until it is told to end.
+
+    Args:
+        index: Number of the worker, and of its block of counters.
+        listener_fd: Listening socket.
+        segment_fd: Shared memory (``counters.Segment``).
+        lifeline_fd: Pipe that ends when the supervisor does.
+        run_dir: Where ``revision.msgpack`` is.
+
+    Returns:
+        Exit status.
+    """
+    segment = counters.Segment.attach(segment_fd)
+    listener = socket.socket(fileno=listener_fd)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Worker(index, segment, run_dir).run(listener, lifeline_fd))
+
+
+class Worker:
+    """A worker's life: wait for a revision, serve, drain."""
+
+    __slots__ = (
+        "_blocks",
+        "_index",
+        "_log",
+        "_revision_file",
+        "_segment",
+        "_server",
+        "_stop",
+        "_tick_handle",
+        "_tried",
+        "_words",
+    )
+
+    _server: Server
+    _log: EventLog
+
+    def __init__(self, index: int, segment: counters.Segment, run_dir: Path) -> None:
+        # Per process
+        self._index = index
+        self._segment = segment
+        self._blocks = [segment.block(worker) for worker in range(segment.workers)]
+        self._words = self._blocks[index]
+        self._revision_file = run_dir / REVISION_FILE
+        self._stop = asyncio.Event()
+        self._tried = 0  # revision that was tried last
+        self._tick_handle: asyncio.TimerHandle | None = None
+
+    async def run(self, listener: socket.socket, lifeline_fd: int) -> int:
+        """Serve until told to stop; return the exit status."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(lifeline_fd, functools.partial(os._exit, 1))
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the supervisor's to handle
+        loop.add_signal_handler(signal.SIGQUIT, functools.partial(os._exit, 1))
+        self._words[counters.PID] = os.getpid()
+        self._beat()
+        while self._segment.words[counters.PUBLISHED] == 0:
+            self._beat()
+            await asyncio.sleep(POLL_S)
+        revision = self._read()
+        counters.reset_gauges(self._words, revision.slots)
+        self._log = EventLog(Path(revision.config.events.dir), self._index, revision.config.events, self._count_dropped)
+        self._server = server = Server(revision, self._blocks, self._index, self._log)
+        if listener.family == socket.AF_UNIX:
+            acceptor = await loop.create_unix_server(server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG)
+        else:
+            acceptor = await loop.create_server(server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG)
+        self._words[counters.ACKNOWLEDGED] = revision.number
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process; no collection needs to look at it again
+        gc.set_threshold(50_000, 20, 50)
+        self._tick()
+        await self._stop.wait()
+        acceptor.close()
+        await self._drain(server)
+        if self._tick_handle is not None:
+            self._tick_handle.cancel()
+        self._log.close(LAST_WRITES_S)
+        return 0
+
+    async def _drain(self, server: Server) -> None:
+        """Wait for exchanges under way, up to ``server.drain``."""
+        server.drain()
+        deadline = time.monotonic() + server.table.config.server.drain
+        while server.connections and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+        if server.connections:
+            logger.warning(
+                "worker %d: %d connections are cut at the end of the drain", self._index, len(server.connections)
+            )
+        server.abort()
+        await asyncio.sleep(0)
+
+    def _tick(self) -> None:
+        """Do what is due, every ``TICK_S``."""
+        self._tick_handle = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self._beat()
+        server = self._server
+        server.tick(time.monotonic())
+        published = self._segment.words[counters.PUBLISHED]
+        if published not in (self._words[counters.ACKNOWLEDGED], self._tried):
+            self._tried = published
+            self._swap(published)
+
+    def _swap(self, published: int) -> None:
+        try:
+            revision = self._read()
+            self._server.swap(revision)
+        except (OSError, ValueError, KeyError, msgspec.MsgspecError):
+            logger.exception("worker %d: revision %d cannot be used, the one before serves on", self._index, published)
+            return
+        self._log.reconfigure(revision.config.events)
+        self._words[counters.ACKNOWLEDGED] = revision.number
+
+    def _read(self) -> Revision:
+        return msgspec.msgpack.decode(self._revision_file.read_bytes(), type=Revision)
+
+    def _beat(self) -> None:
+        self._words[counters.HEARTBEAT] = time.monotonic_ns()
+
+    def _count_dropped(self, events: int) -> None:
+        self._words[counters.EVENTS_DROPPED] += events
+
+    def _terminate(self) -> None:
+        if self._stop.is_set():
+            sys.stderr.flush()
+            os._exit(1)
+        self._stop.set()
