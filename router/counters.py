@@ -19,9 +19,10 @@ MiB are address space. The hot path calls ``bucket`` and adds; everything else h
 
 import mmap
 import os
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from math import ceil
 from typing import Final, Protocol, Self
 
 # --- Histogram: log-linear over whole microseconds ---------------------------------------------------------------
@@ -377,8 +378,8 @@ def quantile(buckets: Sequence[int], q: float) -> float | None:
     total = reached[-1]
     if total == 0:
         return None
-    rank = max(q * total, 1.0)
-    index = min(bisect_right(reached, rank - 1), BUCKETS - 1)
+    rank = ceil(q * total)
+    index = bisect_left(reached, rank)
     low = bounds_us[index - 1] + 1 if index else 0
     before = reached[index - 1] if index else 0
-    return low + (bounds_us[index] - low) * min((rank - before) / buckets[index], 1.0)
+    return low + (bounds_us[index] - low) * (rank - before) / buckets[index]

@@ -39,8 +39,8 @@ class Family(Struct, frozen=True):
 FAMILIES: Final = {
     family.name: family
     for family in (
-        Family("router_requests_total", "counter", ("route", "target", "code"), "Exchanges, by what the caller saw."),
-        Family("router_arm_requests_total", "counter", ("experiment", "arm", "result"), "Exchanges assigned to an arm."),
+        Family("router_requests_total", "counter", ("route", "target", "code"), "Exchanges by what callers saw."),
+        Family("router_arm_requests_total", "counter", ("experiment", "arm", "result"), "Exchanges assigned to arms."),
         Family("router_request_seconds", "histogram", ("route", "target"), "First byte in to last byte out."),
         Family("router_first_byte_seconds", "histogram", ("route", "target"), "First byte in to first byte out."),
         Family("router_overhead_seconds", "histogram", (), "Time of an exchange that the router itself took."),
@@ -88,8 +88,8 @@ removed, and begin at 0 when the router starts.
 ## Histograms
 
 Times are counted in whole microseconds, in buckets at most 12.5 % wide, and folded here into bounds that are powers of
-two of a microsecond: `le` from `{latency[0]}` to `{latency[1]}` seconds, and from `{overhead[0]}` to `{overhead[1]}` for
-the overhead. The fine buckets split at each of them, so the counts are exact. For a rule on "within 250 ms" take the
+two of a microsecond: `le` from `{latency[0]}` to `{latency[1]}` seconds, for the overhead from `{overhead[0]}` to
+`{overhead[1]}`. The fine buckets split at each of them, so the counts are exact. For a rule on "within 250 ms" take the
 bound next to it, `le="0.262144"`.
 
 This page is printed by `python -m router.admin.families`.
