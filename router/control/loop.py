@@ -19,6 +19,7 @@ from typing import Protocol
 
 from router.config.load import Loaded, load
 from router.config.mistake import ConfigError, Mistake
+from router.config.schema import Config
 from router.control import state as decide
 from router.control.publish import Publisher
 from router.control.state import Refusal, State
@@ -100,6 +101,7 @@ class Control:
         self._change = asyncio.Lock()
         self._table: Table | None = None
         self._announced = 0
+        self._asked = asyncio.Event()
 
     @property
     def revision(self) -> Revision:
@@ -144,8 +146,9 @@ class Control:
             group.create_task(self._tick())
             group.create_task(self._retain())
             group.create_task(self._watch.run(self._changed))
+            group.create_task(self._obey())
             # The file may have changed between the first reading and the first look.
-            group.create_task(self.reload())
+            self.ask_reload()
 
     async def reload(self) -> None:
         """Read the configuration and apply it; a mistake changes nothing and is kept in ``rejected``."""
@@ -154,6 +157,10 @@ class Control:
                 await self._reload_once()
                 if not self._watch.follow(self._followed()):
                     return
+
+    def ask_reload(self) -> None:
+        """Have the configuration read soon; for signal handlers."""
+        self._asked.set()
 
     async def restore(self, number: int, author: str, present: int | None) -> Revision | Refusal | Stale:
         """Bring an earlier revision back.
@@ -253,12 +260,17 @@ class Control:
         for mistake in self.rejected.mistakes:
             log.error("mistake %s", mistake)
 
+    async def _obey(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self.reload()
+
     async def _changed(self, paths: frozenset[Path]) -> None:
-        """Take what the watch saw: other certificates, another configuration, or both."""
-        referenced = set(self.loaded.referenced) if self.loaded is not None else set()
+        """Take what the watch saw: another configuration, other certificates, or both."""
         before = self.revision
         await self.reload()
-        if self.rejected is None and before is self.revision and referenced & paths:
+        if self.rejected is None and before is self.revision and paths & _certificates(before.config):
             async with self._change:
                 await self._commit(*decide.certificate(self.state, time.time()))
 
@@ -291,3 +303,9 @@ class Control:
             log.info("old segments of the event log deleted bytes=%d", freed)
         for failure in failures:
             log.warning("an old segment of the event log cannot be deleted: %s", failure)
+
+
+def _certificates(config: Config) -> set[Path]:
+    tls = config.server.tls
+    names = [*((tls.cert, tls.key) if tls else ()), *(target.tls.ca for target in config.targets)]
+    return {Path(name) for name in names if name is not None}

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from router.config.diff import differences
 from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config, Experiment, Route
-from router.control.changes import changes
 from router.control.refuse import file_of, identity, in_place, restart_differences, restart_only
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Revised, Revision, Run
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from router.config.load import Loaded
 
 HISTORY = 100
+_CHANGES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +231,17 @@ def _follow(state: State, coming: _Next) -> tuple[State, Revision]:
         config=coming.config,
         weights=coming.weights,
         runs=coming.runs,
-        changes=changes(before.config if before else None, coming.config),
+        changes=_changes(before, coming),
     )
     slots = allocate(before.slots if before else {}, row_keys(coming.config, coming.runs))
     revision = _revision(entry, slots)
     return State(revision, (*state.history[1 - HISTORY :], entry)), revision
+
+
+def _changes(before: Revision | None, coming: _Next) -> tuple[str, ...]:
+    """Say what differs, in so few sentences that a rewritten configuration does not fill the journal."""
+    found = differences(before.config, coming.config) if before else ()
+    return (*found[:_CHANGES], f"and {len(found) - _CHANGES} more") if len(found) > _CHANGES else found
 
 
 def _revision(entry: Revised, slots: dict[str, int]) -> Revision:

@@ -64,12 +64,14 @@ class Child:
         process: The process; its ``returncode`` is set by whoever reaps it.
         started: When it was started, in monotonic seconds.
         pulse: Its heartbeat.
+        doomed: When it is killed if it has not ended by itself, in monotonic seconds.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     started: float
     pulse: Pulse
+    doomed: float | None = None
 
     @property
     def pid(self) -> int:

@@ -31,8 +31,9 @@ from pathlib import Path
 
 from router.config.scalars import format_listen, parse_listen
 from router.control.address import AddressError
+from router.control.terms import Agreed, Terms
 from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, RESTARTS, Segment
-from router.supervisor.channel import Agreed, Channel, Terms
+from router.supervisor.channel import Channel
 from router.supervisor.children import Child, Patience, Pulse, describe_end, spawn
 from router.supervisor.listeners import Listeners
 from router.supervisor.restart import Policy, Restarts
@@ -158,7 +159,8 @@ class Supervisor:
 
     def _signalled(self, number: signal.Signals, now: float) -> None:
         if number == signal.SIGHUP:
-            if self._control.child is not None:
+            # Before its terms it has no handler yet; it reads the configuration afresh anyway.
+            if self._control.child is not None and self._channel is not None and self._channel.answered:
                 self._control.child.send(signal.SIGHUP)
         elif number in _STOPPING:
             if self.phase in (Phase.BOOT, Phase.SERVING) and number != signal.SIGQUIT:
@@ -180,8 +182,8 @@ class Supervisor:
         if said is None:
             self._drop_channel()
             if self._control.child is not None:
-                # Without its channel it cannot know when this process ends.
-                self._control.child.send(signal.SIGKILL)
+                # It is ending; if not, it must, because without a channel it cannot know when this process ends.
+                self._control.child.doomed = now + _ABORT_S
             return
         for terms in said:
             if self._terms is None:
@@ -207,7 +209,11 @@ class Supervisor:
 
     def _check_pulses(self, now: float) -> None:
         for index, post in enumerate(self._posts(), start=-1):
-            if post.child is None or self._segment.workers == 0:
+            if post.child is None:
+                continue
+            if post.child.doomed is not None and now >= post.child.doomed:
+                post.child.send(signal.SIGKILL)
+            if self._segment.workers == 0:
                 continue
             value = self._segment.words[CONTROL_HEARTBEAT] if index < 0 else self._segment.block(index)[HEARTBEAT]
             if post.child.pulse.stopped(value, now):

@@ -1,0 +1,11 @@
+"""The listener for operators, and the process that it lives in.
+
+process     the control process: built, joined to the supervisor, ended
+guard       who may talk to the admin API: token, Host, Origin, body cap
+api         the routes and what each answers
+views       revisions, configuration, targets and experiments as JSON (pure)
+openapi     the OpenAPI document of those routes
+metrics     the shared counters as Prometheus families
+
+Mutable state: *Per process* one application, one ``Control`` (``router.control.loop``).
+"""

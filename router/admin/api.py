@@ -1,0 +1,184 @@
+"""The admin API: its routes, and what each answers.
+
+Responsible for: paths, parameters, status codes, ETags.
+Does not know: who may ask (``guard``), the shape of larger answers (``views``, ``assign``), how changes are made
+(``router.control``).
+
+Rules: GET reads and POST changes; a change says who made it. Everything is JSON except ``/metrics`` and the index; the
+document at ``/openapi.json`` lists exactly these routes.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from router.admin import views
+from router.admin.assign import assign
+from router.admin.guard import Guard, middleware, problem
+from router.admin.metrics import Metrics
+from router.admin.openapi import DOCUMENT, SUMMARIES
+from router.config.scalars import Listen, is_loopback, parse_listen
+from router.control.loop import Control, Stale
+from router.control.state import Refusal
+from router.counters import ACKNOWLEDGED, DRAINING
+
+_BODY_MAX = 64 * 1024
+_AUTHOR_MAX = 128
+_ETAG = re.compile(r'"([0-9]{1,18})"')
+
+
+class Requester(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a change; all of it may be left out."""
+
+    author: str | None = None
+
+
+def application(control: Control) -> web.Application:
+    """Make the application of one control process."""
+    listen: Listen = parse_listen(control.revision.config.admin.listen)
+    guard = Guard(listen.host, lambda: control.revision.config.admin.token_file, loopback=is_loopback(listen))
+    api = _Api(control)
+    app = web.Application(middlewares=[middleware(guard)], client_max_size=_BODY_MAX)
+    app.router.add_get("/", api.index)
+    app.router.add_get("/healthz", api.health)
+    app.router.add_get("/readyz", api.ready)
+    app.router.add_get("/metrics", api.metrics)
+    app.router.add_get("/openapi.json", api.document)
+    app.router.add_get("/v1/revision", api.revision)
+    app.router.add_get("/v1/revisions", api.revisions)
+    app.router.add_post("/v1/revisions/{number:[0-9]{1,18}}/restore", api.restore)
+    app.router.add_get("/v1/config", api.config)
+    app.router.add_get("/v1/assign", api.assign)
+    app.router.add_get("/v1/targets", api.targets)
+    app.router.add_get("/v1/experiments", api.experiments)
+    app.router.add_get("/v1/experiments/{name}", api.experiment)
+    return app
+
+
+class _Api:
+    """What each route does."""
+
+    def __init__(self, control: Control) -> None:
+        # Per process
+        self._control = control
+        self._metrics = Metrics(control.seat.segment, lambda: control.revision)
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return _json({"alive": True})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        segment = self._control.seat.segment
+        waiting = [worker for worker in range(segment.workers) if segment.block(worker)[ACKNOWLEDGED] == 0]
+        if segment.words[DRAINING]:
+            return problem(503, "draining", ready=False)
+        if waiting:
+            return problem(503, f"{len(waiting)} of {segment.workers} workers have no revision yet", ready=False)
+        return _json({"ready": True})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics.render(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def document(self, _request: web.Request) -> web.Response:
+        return _json(DOCUMENT)
+
+    async def revision(self, _request: web.Request) -> web.Response:
+        return _json(views.revision_view(self._control), etag=self._control.revision.number)
+
+    async def revisions(self, _request: web.Request) -> web.Response:
+        history = self._control.state.history
+        return _json({"revisions": [views.history_view(entry) for entry in reversed(history)]})
+
+    async def restore(self, request: web.Request) -> web.Response:
+        number = int(request.match_info["number"])
+        try:
+            present = _if_match(request)
+            author = await _author(request)
+        except ValueError as error:
+            return problem(400, str(error))
+        try:
+            outcome = await self._control.restore(number, author, present)
+        except LookupError as error:
+            return problem(404, str(error.args[0]))
+        if isinstance(outcome, Stale):
+            return problem(412, f"the present revision is {self._control.revision.number}")
+        if isinstance(outcome, Refusal):
+            return problem(409, "the revision cannot be restored", mistakes=views.mistake_views(outcome.mistakes))
+        return _json(views.revision_view(self._control), etag=outcome.number)
+
+    async def config(self, _request: web.Request) -> web.Response:
+        return _json(views.config_view(self._control), etag=self._control.revision.number)
+
+    async def assign(self, request: web.Request) -> web.Response:
+        try:
+            return _json(assign(self._control.table(), request.query.items()))
+        except LookupError as error:
+            return problem(404, str(error.args[0]))
+        except ValueError as error:
+            return problem(400, str(error))
+
+    async def targets(self, _request: web.Request) -> web.Response:
+        return _json({"targets": views.targets_view(self._control.revision, self._control.seat.segment)})
+
+    async def experiments(self, _request: web.Request) -> web.Response:
+        return _json({"experiments": views.experiments_view(self._control.revision, self._control.seat.segment)})
+
+    async def experiment(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        for view in views.experiments_view(self._control.revision, self._control.seat.segment):
+            if view["name"] == name:
+                return _json(view)
+        return problem(404, f"there is no experiment {name!r}")
+
+    async def index(self, _request: web.Request) -> web.Response:
+        rows = "".join(
+            f'<tr><td><a href="{path}">{path}</a></td><td>{summary}</td></tr>'
+            if "{" not in path
+            else f"<tr><td>{method.upper()} {path}</td><td>{summary}</td></tr>"
+            for (method, path), summary in SUMMARIES.items()
+        )
+        response = web.Response(text=_PAGE.format(rows=rows), content_type="text/html")
+        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        return response
+
+
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>router</title>'
+    "<style>body{{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:50em}}td{{padding:.2em 1em}}</style>"
+    "<h1>router</h1><table>{rows}</table></html>"
+)
+
+
+def _json(value: Any, etag: int | None = None) -> web.Response:
+    response = web.Response(body=msgspec.json.encode(value), content_type="application/json")
+    if etag is not None:
+        response.headers["ETag"] = f'"{etag}"'
+    return response
+
+
+def _if_match(request: web.Request) -> int | None:
+    """Give the revision that a change is asked for on; None when any will do."""
+    value = request.headers.get("If-Match", "*").strip()
+    if value == "*":
+        return None
+    found = _ETAG.fullmatch(value)
+    if found is None:
+        raise ValueError("If-Match is not the ETag of a revision")
+    return int(found[1])
+
+
+async def _author(request: web.Request) -> str:
+    """Give who asks: by name if the body says so, and always from where."""
+    body = await request.read()
+    named = None
+    if body:
+        if request.content_type != "application/json":
+            raise ValueError("the body is not application/json")
+        try:
+            named = msgspec.json.decode(body, type=Requester).author
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"the body is not right: {error}") from error
+    place = f"admin API from {request.remote}"
+    return f"{named[:_AUTHOR_MAX]} ({place})" if named else place

@@ -1,0 +1,112 @@
+"""The OpenAPI document of the admin API.
+
+Responsible for: describing each route; a test holds it to the routes of ``router.admin.api``.
+Does not know: what the routes do.
+"""
+
+from typing import Any, Final
+
+# Method and path to a line for people; the order is that of the index page.
+SUMMARIES: Final[dict[tuple[str, str], str]] = {
+    ("get", "/"): "this list",
+    ("get", "/healthz"): "the control process is alive",
+    ("get", "/readyz"): "every worker serves a revision, and the router is not shutting down",
+    ("get", "/metrics"): "Prometheus metrics, summed over workers",
+    ("get", "/v1/revision"): "the present revision, how many workers serve it, and what was refused since",
+    ("get", "/v1/revisions"): "the last revisions, newest first, and what changed",
+    ("post", "/v1/revisions/{number}/restore"): "bring an earlier revision back, as a new one",
+    ("get", "/v1/config"): "the effective configuration, with the origin of each value",
+    ("get", "/v1/assign"): "who would serve a request, step by step",
+    ("get", "/v1/targets"): "targets with their endpoints and counts",
+    ("get", "/v1/experiments"): "experiments with their arms, weights and counts",
+    ("get", "/v1/experiments/{name}"): "one experiment",
+    ("get", "/openapi.json"): "this API as an OpenAPI document",
+}
+
+
+def _parameter(name: str, place: str, description: str, **schema: object) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }
+
+
+_PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
+    "/v1/revisions/{number}/restore": [
+        _parameter("number", "path", "the revision to bring back", type="integer"),
+        _parameter("If-Match", "header", "ETag of the revision that you saw as the present one; 412 if it is not"),
+    ],
+    "/v1/assign": [
+        _parameter("route", "query", "name of the route; without it, the parameters below find one"),
+        _parameter("unit", "query", "the unit, as the route's first source would yield it"),
+        _parameter("method", "query", "request method; default POST"),
+        _parameter("path", "query", "path, with a query if any; default /"),
+        _parameter("host", "query", "host name"),
+        _parameter("client_ip", "query", "address of the caller"),
+        _parameter("body", "query", "JSON body"),
+        _parameter("header.NAME", "query", "a header field; likewise cookie.NAME and query.NAME"),
+    ],
+    "/v1/experiments/{name}": [_parameter("name", "path", "name of the experiment")],
+}
+_TYPES: Final = {"/": "text/html", "/metrics": "text/plain"}
+_FAILURES: Final[dict[str, dict[str, str]]] = {
+    "/readyz": {"503": "not ready; `detail` says why"},
+    "/v1/revisions/{number}/restore": {
+        "400": "the body or If-Match is not right",
+        "403": "asked by a page of another origin",
+        "404": "there is no such revision",
+        "409": "only a restart could apply it",
+        "412": "the present revision is another one",
+    },
+    "/v1/assign": {"400": "an unknown parameter", "404": "there is no such route"},
+    "/v1/experiments/{name}": {"404": "there is no such experiment"},
+}
+_REQUESTER: Final = {
+    "required": False,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"author": {"type": "string", "description": "who asks"}},
+                "additionalProperties": False,
+            }
+        }
+    },
+}
+
+
+def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
+    kind = _TYPES.get(path, "application/json")
+    responses: dict[str, Any] = {"200": {"description": summary, "content": {kind: {}}}}
+    failures = dict(_FAILURES.get(path, {}))
+    if path not in ("/healthz", "/readyz"):
+        failures["401"] = "the bearer token is missing or wrong, where one is configured"
+    for status, description in sorted(failures.items()):
+        responses[status] = {"description": description, "content": {"application/problem+json": {}}}
+    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    if path in _PARAMETERS:
+        operation["parameters"] = _PARAMETERS[path]
+    if method == "post":
+        operation["requestBody"] = _REQUESTER
+    if path in ("/healthz", "/readyz"):
+        operation["security"] = []
+    return operation
+
+
+def _document() -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for (method, path), summary in SUMMARIES.items():
+        paths.setdefault(path, {})[method] = _operation(method, path, summary)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "router admin API", "version": "1"},
+        "security": [{}, {"token": []}],
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "paths": paths,
+    }
+
+
+DOCUMENT: Final = _document()

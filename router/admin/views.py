@@ -1,0 +1,174 @@
+"""Revisions, configuration, targets and experiments as the admin API shows them.
+
+Responsible for: the shape of those answers.
+Does not know: HTTP, who asks.
+
+Rules: reads only; counts are summed over workers at the moment of asking, so two of them may be of different moments.
+What could be a secret is not shown.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from router import counters
+from router.config.mistake import ROOT, Mistake, child
+from router.control.loop import Control, Rejected
+from router.counters import Segment, fold
+from router.events.model import Revised, Revision
+
+_HIDDEN = "(hidden)"
+# Header values that routes are matched on may be credentials.
+_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "token", "secret", "key", "password")
+
+
+def revision_view(control: Control) -> dict[str, Any]:
+    """Return the present revision, how far it has come, and what was refused since."""
+    revision = control.revision
+    return {
+        "number": revision.number,
+        "cause": revision.cause,
+        "time": revision.time,
+        "author": revision.author,
+        "digest": revision.digest,
+        "held": control.state.held,
+        "workers": control.seat.publisher.workers,
+        "acknowledged": control.seat.publisher.acknowledged(),
+        "rejected": _rejected_view(control.rejected),
+    }
+
+
+def _rejected_view(rejected: Rejected | None) -> dict[str, Any] | None:
+    if rejected is None:
+        return None
+    return {"time": rejected.time, "mistakes": mistake_views(rejected.mistakes)}
+
+
+def mistake_views(mistakes: tuple[Mistake, ...]) -> list[dict[str, Any]]:
+    """Return mistakes with their parts and as the one line that ``router check`` prints."""
+    return [
+        {
+            "file": mistake.file,
+            "line": mistake.line,
+            "path": mistake.path,
+            "message": mistake.message,
+            "text": str(mistake),
+        }
+        for mistake in mistakes
+    ]
+
+
+def history_view(entry: Revised) -> dict[str, Any]:
+    """Return one entry of the history."""
+    return {
+        "number": entry.number,
+        "cause": entry.cause,
+        "time": entry.time,
+        "author": entry.author,
+        "digest": entry.digest,
+        "changes": list(entry.changes),
+    }
+
+
+def config_view(control: Control) -> dict[str, Any]:
+    """Return each effective value with the place that it came from."""
+    revision = control.revision
+    loaded = control.loaded
+    fresh = loaded is not None and loaded.config == revision.config
+    values = []
+    for path, value in _leaves(ROOT, msgspec.to_builtins(revision.config)):
+        place = "default"
+        if loaded is None or not fresh:
+            place = f"revision {revision.number}"
+        elif path in loaded.origins:
+            place = f"{loaded.origins[path].file}:{loaded.origins[path].line}"
+        values.append({"path": path, "value": _shown(path, value), "origin": place})
+    return {"revision": revision.number, "digest": revision.digest, "values": values}
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _leaves(child(path, key), part)
+    elif isinstance(value, (list, tuple)) and value:
+        for index, part in enumerate(value):
+            yield from _leaves(child(path, index), part)
+    else:
+        yield path, value
+
+
+def _shown(path: str, value: Any) -> Any:
+    before, matched, name = path.partition(".match.headers")
+    if before and matched and any(word in name.lower() for word in _SECRET_HEADERS):
+        return _HIDDEN
+    return value
+
+
+def targets_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
+    """Return each target with its endpoints and counts."""
+    answered: dict[str, dict[str, int]] = {}
+    for key, base in revision.slots.items():
+        kind, *names = key.split("\0")
+        if kind == "pair":
+            codes = fold(segment, base, len(counters.CODE_LABELS))
+            sums = answered.setdefault(names[1], {})
+            for label, count in zip(counters.CODE_LABELS, codes, strict=True):
+                if count:
+                    sums[label] = sums.get(label, 0) + count
+    views = []
+    for target in revision.config.targets:
+        row = fold(segment, revision.slots[counters.target_key(target.name)], counters.TARGET_WORDS)
+        faults = row[counters.TARGET_FAULTS : counters.TARGET_FAULTS + len(counters.FAULTS)]
+        codes_seen = answered.get(target.name, {})
+        views.append(
+            {
+                "name": target.name,
+                "version": target.version,
+                "balance": target.balance,
+                "endpoints": [{"url": endpoint.url, "weight": endpoint.weight} for endpoint in target.endpoints],
+                "inflight": row[counters.TARGET_INFLIGHT],
+                "connects": row[counters.TARGET_CONNECTS],
+                "requests": sum(codes_seen.values()),
+                "codes": codes_seen,
+                "faults": dict(zip(counters.FAULTS, faults, strict=True)),
+            }
+        )
+    return views
+
+
+def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
+    """Return each experiment with its arms, where it is, and the counts of its present phase."""
+    views = []
+    for experiment in revision.config.experiments:
+        run, weights = revision.runs[experiment.name], revision.weights[experiment.name]
+        whole = sum(weights.values())
+        arms = []
+        for arm in experiment.arms:
+            key = counters.arm_key(experiment.name, run.number, run.phase, arm.name)
+            row = fold(segment, revision.slots[key], counters.ARM_WORDS)
+            arms.append(
+                {
+                    "name": arm.name,
+                    "target": arm.target,
+                    "weight": weights[arm.name],
+                    "share": weights[arm.name] / whole if whole else 0.0,
+                    "exchanges": sum(row[counters.ARM_EXCHANGES : counters.ARM_EXCHANGES + counters.UNIT_BUCKETS]),
+                    "failed": sum(row[counters.ARM_FAILURES : counters.ARM_FAILURES + counters.UNIT_BUCKETS]),
+                }
+            )
+        views.append(
+            {
+                "name": experiment.name,
+                "route": experiment.route,
+                "hypothesis": experiment.hypothesis,
+                "owner": experiment.owner,
+                "salt": experiment.salt if experiment.salt is not None else experiment.name,
+                "control": experiment.control or experiment.arms[0].name,
+                "run": run.number,
+                "phase": run.phase,
+                "epoch": run.epoch,
+                "arms": arms,
+            }
+        )
+    return views
