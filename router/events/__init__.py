@@ -2,6 +2,7 @@
 
 ``model``    the events and journal entries as frozen structs, and the revision that workers follow
 ``log``      a worker's event log: bounded buffer, one writer thread, rotated segments
+``segment``  the files of the log: names, whole lines, rotation
 ``read``     segments back as events, while they are written and after a crash
 ``keep``     which segments may go, by age and size
 ``journal``  what was decided: fsynced, checked, compacted

@@ -60,8 +60,7 @@ def find_segments(folder: Path) -> list[Path]:
 
 
 def create_file(path: Path) -> int:
-    """Create a file, with its folder, that must not exist yet; return a descriptor that appends."""
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    """Create a file that must not exist yet; return a descriptor that appends."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
 
@@ -123,10 +122,10 @@ class SegmentWriter:
         else:
             self.failure = None
         kept = written if written == len(batch) else batch.rfind(b"\n", 0, written) + 1
-        if kept < written:
-            self._cut(self._size + kept)
         self._size += kept
         self._dirty = self._dirty or kept > 0
+        if kept < written:
+            self._cut()
         return batch.count(b"\n", kept)
 
     def rotate(self, now: float, rotate: Rotate) -> None:
@@ -159,6 +158,7 @@ class SegmentWriter:
             logger.error("events: cannot close %s: %s", path, error)  # noqa: TRY400 - the cause is all there is
 
     def _open(self, now: float) -> None:
+        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         while self._fd < 0:
             self._sequence += 1
@@ -171,11 +171,10 @@ class SegmentWriter:
         self._size = 0
         self._opened = now
 
-    def _cut(self, size: int) -> None:
+    def _cut(self) -> None:
         """Remove a half line, or else end the segment with it: readers tolerate one as the last."""
         try:
-            os.ftruncate(self._fd, size)
+            os.ftruncate(self._fd, self._size)
         except OSError as error:
             logger.error("events: cannot cut %s: %s", self.path, error)  # noqa: TRY400 - the cause is all there is
-            self._dirty = True
             self.close()

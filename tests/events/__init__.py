@@ -1,0 +1,1 @@
+"""What the event log and the journal promise."""
