@@ -8,13 +8,15 @@ for the fast proxies; the CPU time per request is what compares. Readings are ta
 start-up of the generator costs the proxy nothing but would count in the divisor's time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from benchmarks import configs, load, process
 from benchmarks.peers import Peer
-from benchmarks.process import Program, Programs
+from benchmarks.process import Programs
 
 PROXY_CORE = 0
 LOAD_CORE = 1
@@ -31,6 +33,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     resident_bytes: int
 
 
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """A running proxy."""
+
+    name: str
+    pid: int
+    port: int
+
+
 class Bench:
     """What a case needs at hand: the peers, the running programs, the work folder, and the backend's port."""
 
@@ -42,27 +52,43 @@ class Bench:
 
     def start_backend(self, port: int = 0) -> None:
         """Start the nginx that answers, on the load's core."""
-        self.backend = port or process.free_port()
+        self.backend = port or process.free_ports(1)[0]
         folder = self.folder / "backend"
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "nginx.conf"
         file.write_text(configs.backend(self.backend, folder))
         argv = [self.peers["nginx"].path, "-p", str(folder), "-c", str(file), "-g", "daemon off;"]
-        process.wait_port(self.backend, self.programs.start("backend", argv, LOAD_CORE))
+        process.wait_answer(self.backend, self.programs.start("backend", argv, LOAD_CORE))
 
-    def start_proxy(self, name: str, backend: int = 0) -> tuple[Program, int]:
-        """Start a peer or the router in front of a backend; return it and its port."""
-        port = process.free_port()
-        folder = self.folder / name
-        peer = self.peers[name.removesuffix("-matched")]
-        setting = configs.Setting(listen=port, backend=backend or self.backend, folder=folder, program=peer.path)
+    @contextmanager
+    def proxy(self, name: str, backend: int = 0, routes: int = 1, experiments: int = 1) -> Iterator[Proxy]:
+        """Run a peer or the router in front of a backend, by default the one that ``start_backend`` started.
+
+        ``direct`` is no proxy: its port is the backend's.
+        """
+        if name == "direct":
+            yield Proxy(name=name, pid=0, port=backend or self.backend)
+            return
+        ports = process.free_ports(2)
+        setting = configs.Setting(
+            listen=ports[0],
+            admin=ports[1],
+            backend=backend or self.backend,
+            folder=self.folder / name,
+            program=self.peers[name.removesuffix("-matched")].path,
+            routes=routes,
+            experiments=experiments,
+        )
         program = self.programs.start(name, configs.write(name, setting), PROXY_CORE)
-        process.wait_port(port, program)
-        return program, port
+        try:
+            process.wait_answer(setting.listen, program, load.PATH)
+            yield Proxy(name=name, pid=program.pid, port=setting.listen)
+        finally:
+            self.programs.stop(program)
 
-    def run(self, pid: int, port: int, connections: int, seconds: float) -> Sample:
-        """Load a proxy for some seconds and return its CPU time per request."""
-        lua = load.script(self.folder)
+    def run(self, pid: int, port: int, connections: int, seconds: float, lua: Path | None = None) -> Sample:
+        """Load a proxy for some seconds and return its CPU time per request; ``lua`` is another request to send."""
+        lua = lua or load.script(self.folder)
         argv = load.command(self.peers["wrk"].path, port, connections, seconds, lua)
         before = process.cpu_ns(pid)
         generator = self.programs.start("wrk", argv, LOAD_CORE)

@@ -33,6 +33,7 @@ ENVOY_LOG = {
 }
 
 LARGE = "/v2/models/ranker/large"
+UPLOAD = "/v2/models/ranker/upload"
 
 WHAT_IS_ON = {
     "nginx": "one upstream, no split, no log, streaming both ways",
@@ -44,13 +45,15 @@ WHAT_IS_ON = {
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a proxy listens, what is behind it, and its folder."""
+    """Where a proxy listens, what is behind it, its folder and command; for the router also how large its table is."""
 
     listen: int
     backend: int
     folder: Path
     program: str
-    admin: int = 0
+    admin: int
+    routes: int = 1
+    experiments: int = 1
 
 
 def write(name: str, setting: Setting) -> list[str]:
@@ -65,6 +68,7 @@ def write(name: str, setting: Setting) -> list[str]:
         path = put(setting, f"{name}.json", json.dumps(envoy(setting, matched=name == "envoy-matched"), indent=1))
         return [setting.program, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
     if name == "router":
+        setting.folder.joinpath("events").mkdir(exist_ok=True)
         return [*setting.program.split(), "serve", str(put(setting, "router.yaml", router(setting)))]
     raise ValueError(f"no configuration for {name}")
 
@@ -77,7 +81,11 @@ def put(setting: Setting, name: str, text: str) -> Path:
 
 
 def backend(port: int, folder: Path) -> str:
-    """Return the nginx configuration of the backend: 487 bytes of JSON, or a mebibyte at ``LARGE``."""
+    """Return the nginx configuration of the backend: 487 bytes of JSON, or a mebibyte at ``LARGE``.
+
+    `return` answers before it has read the body, as no model server does; at ``UPLOAD`` the body is read first, by
+    passing the request on to ourselves without it.
+    """
     answer = json.dumps({"model_name": "ranker", "outputs": [{"name": "scores", "data": ["0.0123456789"] * 100}]})
     large = folder / "large"
     if not large.exists():
@@ -93,10 +101,19 @@ http {{
   client_max_body_size 0;
   default_type application/json;
   {temporary(folder)}
+  upstream self {{ server 127.0.0.1:{port}; keepalive 64; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ return 200 '{answer[:485]}}}'; }}
     location = {LARGE} {{ alias {large}; }}
+    location = {UPLOAD} {{
+      client_body_buffer_size 2m;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_set_header Connection "";
+      proxy_http_version 1.1;
+      proxy_pass http://self/;
+    }}
   }}
 }}
 """
@@ -226,8 +243,8 @@ def address(port: int) -> dict[str, object]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def router(setting: Setting, routes: int = 1, experiments: int = 1) -> str:
-    """Return the router's YAML: ``routes`` routes, the last ``experiments`` of them with a 95/5 split by x-user-id.
+def router(setting: Setting) -> str:
+    """Return the router's YAML: so many routes, the last of them with a 95/5 split by x-user-id.
 
     The route that the load takes (`/v2/models/ranker/`) is the last and has an experiment.
     """
@@ -242,12 +259,15 @@ def router(setting: Setting, routes: int = 1, experiments: int = 1) -> str:
     for version in ("v1", "v2"):
         endpoint = f"http://127.0.0.1:{setting.backend}"
         lines.append(f"  - {{name: ranker-{version}, endpoints: ['{endpoint}'], pool: {{max: 1024}}}}")
-    names = [f"model-{number:04d}" for number in range(routes - 1)] + ["ranker"]
+    names = [f"model-{number:04d}" for number in range(setting.routes - 1)] + ["ranker"]
     lines.append("routes:")
     for name in names:
         match = f"match: {{path: /v2/models/{name}/}}"
         lines.append(f"  - {{name: {name}, {match}, target: ranker-v1, unit: ['header:x-user-id']}}")
     arms = "{name: control, target: ranker-v1, weight: 95}, {name: treatment, target: ranker-v2, weight: 5}"
     lines.append("experiments:")
-    lines += [f"  - {{name: split-{name}, route: {name}, arms: [{arms}]}}" for name in names[routes - experiments :]]
+    lines += [
+        f"  - {{name: split-{name}, route: {name}, arms: [{arms}]}}"
+        for name in names[setting.routes - setting.experiments :]
+    ]
     return "\n".join(lines) + "\n"

@@ -82,7 +82,9 @@ def script(folder: Path, path: str = PATH, method: str = "POST", body: str = BOD
     head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in FIELDS.items())
     head += f"X-User-Id: USER\r\nContent-Length: {len(body)}\r\n\r\n"
     file = folder / f"{method.lower()}-{path.strip('/').replace('/', '-')}-{len(body)}.lua"
-    file.write_text(SCRIPT % {"users": USERS, "head": json.dumps(head), "body": lua_string(body)})
+    file.write_text(
+        SCRIPT % {"users": USERS if len(body) < 4096 else 8, "head": json.dumps(head), "body": lua_string(body)}
+    )
     return file
 
 

@@ -9,6 +9,7 @@ Ctrl-C. CPU time is `sum_exec_runtime` of /proc/PID/task/TID/schedstat: the same
 /proc/PID/stat, in nanoseconds instead of ticks of 10 ms. Network work done in the kernel on a sender's behalf is in it.
 """
 
+import http.client
 import os
 import signal
 import socket
@@ -185,31 +186,41 @@ def pin(root: int, core: int) -> None:
             os.sched_setaffinity(int(task.name), {core})
 
 
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago, below the range of outgoing connections."""
-    for port in range(18000, 28000):
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that were free a moment ago, below the range of outgoing connections."""
+    found: list[int] = []
+    for port in range(18200, 28000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
-    raise ProgramError("no free port between 18000 and 28000")
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise ProgramError(f"no {count} free ports between 18200 and 28000")
 
 
-def wait_port(port: int, program: Program | None, patience: float = 20.0) -> None:
-    """Wait until something accepts on a loopback port; raise ``ProgramError`` when it does not."""
+def wait_answer(port: int, program: Program | None, path: str = "/", patience: float = 20.0) -> None:
+    """Wait until GET of a path on a loopback port is answered with 200; raise ``ProgramError`` when it is not.
+
+    An accepted connection is not enough: a kept listener accepts before any worker is there to answer.
+    """
     deadline = time.monotonic() + patience
     while True:
         if program is not None:
             program.check()
         try:
-            socket.create_connection(("127.0.0.1", port), 1.0).close()
-        except OSError as error:
-            if time.monotonic() > deadline:
-                name = program.name if program else "the proxy"
-                raise ProgramError(f"{name} does not listen on port {port} after {patience:.0f} s") from error
-            time.sleep(0.05)
-        else:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+            connection.request("GET", path, headers={"X-User-Id": "ready"})
+            said = str(connection.getresponse().status)
+            connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            said = str(error)
+        if said == "200":
             return
+        if time.monotonic() > deadline:
+            name = program.name if program else "the proxy"
+            raise ProgramError(f"{name} does not answer on port {port} after {patience:.0f} s: {said}")
+        time.sleep(0.05)

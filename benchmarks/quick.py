@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import peers, process
+from benchmarks import load, peers, process
 from benchmarks.closed import PROXY_CORE, Bench, Sample
 
 if TYPE_CHECKING:
@@ -83,12 +83,9 @@ def measure(bench: Bench, options: argparse.Namespace, names: list[str]) -> dict
 
 def run_peer(bench: Bench, name: str, options: argparse.Namespace) -> Sample:
     """Start a peer, warm it up for a second, measure it and end it."""
-    program, port = bench.start_proxy(name)
-    try:
-        bench.run(program.pid, port, options.connections, 1)
-        return bench.run(program.pid, port, options.connections, options.seconds)
-    finally:
-        bench.programs.stop(program)
+    with bench.proxy(name) as proxy:
+        bench.run(proxy.pid, proxy.port, options.connections, 1)
+        return bench.run(proxy.pid, proxy.port, options.connections, options.seconds)
 
 
 def run_subject(bench: Bench, options: argparse.Namespace) -> Sample:
@@ -98,7 +95,7 @@ def run_subject(bench: Bench, options: argparse.Namespace) -> Sample:
         return bench.run(options.pid, options.port, options.connections, options.seconds)
     program = bench.programs.start("this", shlex.split(options.command), PROXY_CORE, {"PYTHONUNBUFFERED": "1"})
     try:
-        process.wait_port(options.port, program)
+        process.wait_answer(options.port, program, load.PATH)
         bench.run(program.pid, options.port, options.connections, 1)
         return bench.run(program.pid, options.port, options.connections, options.seconds)
     finally:

@@ -1,0 +1,190 @@
+"""`RESULTS.md`: the readings as tables that a person can judge and repeat.
+
+Responsible for: the text of the report.
+Does not know: how a reading was taken.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from benchmarks import configs
+from benchmarks.result import Middle, Readings
+from benchmarks.targets import MIB, Target, added
+
+PLOTS = (
+    ("requests.png", "CPU time per request and requests per second"),
+    ("latency.png", "Latency added over direct, by offered load"),
+    ("streams-and-bodies.png", "Server-sent events and bodies of one mebibyte"),
+    ("memory.png", "Memory of a warm idle proxy, and of 10,000 idle connections"),
+)
+
+
+SET_UP = (
+    "Each has one worker (thread or process) on core 0; backend and load are on core 1. Connections are kept on both "
+    "sides. The request: POST of 13 header fields and about 130 bytes of JSON, from 1,000 users in turn; the answer: "
+    "487 bytes. *worker* is the process that works most, *all* is every process of the proxy together."
+)
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What the report says besides the numbers."""
+
+    machine: Sequence[tuple[str, str]]
+    date: str
+    revision: str
+    command: str
+    rounds: int
+    seconds: float
+    half: int
+    slowest: str
+    load_average: str
+
+
+def write(readings: Readings, targets: Sequence[Target], context: Context, plots: Sequence[str]) -> str:
+    """Return the whole report as Markdown."""
+    parts = [
+        "# Benchmark results",
+        written_by(context),
+        "\n".join(["## The machine", "", *table(("", ""), [list(row) for row in context.machine])]),
+        f"Load average of the machine when the run began: {context.load_average}.",
+        "\n".join(["## What was to be reached", "", *goals(targets)]),
+        "\n".join(["## What was on", "", *switched_on(readings)]),
+        "\n".join(["## Requests", "", *requests(readings)]),
+        "\n".join(["## Latency", "", *latency(readings, context)]),
+        "\n".join(["## Server-sent events", "", *streams(readings)]),
+        "\n".join(["## Bodies of one mebibyte", "", *bodies(readings)]),
+        "\n".join(["## Memory", "", *memory(readings)]),
+        "\n".join(["## Size of the route table", "", *routes(readings)]),
+    ]
+    shown = [f"![{title}](plots/{name})" for name, title in PLOTS if name in plots]
+    return "\n\n".join([*parts, *shown]) + "\n"
+
+
+def written_by(context: Context) -> str:
+    """Return where the numbers come from and how to read them."""
+    return (
+        f"Written by `{context.command}` on {context.date}, revision {context.revision}. Method: "
+        "[decision 0020](../docs/decisions/0020-benchmark-method.md). Every value is the median of "
+        f"{context.rounds} rounds with the smallest and largest in brackets; a ratio is taken within each round first. "
+        "Memory is measured once."
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table; without rows, a sentence."""
+    if not rows:
+        return ["Not measured in this run."]
+    rule = ["---" if number == 0 else "---:" for number in range(len(head))]
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+
+
+def number(value: Middle | None, digits: int = 1, scale: float = 1.0) -> str:
+    """Return a median with its extremes."""
+    if value is None:
+        return "-"
+    if value.low == value.high:
+        return f"{value.median / scale:,.{digits}f}"
+    return f"{value.median / scale:,.{digits}f} ({value.low / scale:,.{digits}f} to {value.high / scale:,.{digits}f})"
+
+
+def goals(targets: Sequence[Target]) -> list[str]:
+    """Return the goals with what was measured."""
+    words = {True: "yes", False: "**no**", None: "not measured"}
+    return table(
+        ("goal", "limit", "measured", "reached"),
+        [[target.what, target.limit, number(target.measured, 2), words[target.reached]] for target in targets],
+    )
+
+
+def switched_on(readings: Readings) -> list[str]:
+    """Return what each proxy was told to do."""
+    seen = dict.fromkeys(row.proxy for row in readings.rows if row.proxy in configs.WHAT_IS_ON)
+    return [*(f"- **{name}**: {configs.WHAT_IS_ON[name]}" for name in seen), "", SET_UP]
+
+
+def requests(readings: Readings) -> list[str]:
+    """Return CPU time per request and requests per second."""
+    rows = []
+    for at in readings.parameters("requests"):
+        for name in readings.proxies("requests", at):
+            worker, every, rate = (
+                readings.middle("requests", name, at, value) for value in ("worker_us", "all_us", "rate")
+            )
+            rows.append([f"{name}, {at}", number(worker), number(every), number(rate, 0)])
+    lines = table(("", "CPU µs/request, worker", "CPU µs/request, all", "requests/s"), rows)
+    note = "wrk, closed loop. Requests per second of the fast proxies are limited by core 1; CPU time compares them."
+    return [note, "", *lines]
+
+
+def latency(readings: Readings, context: Context) -> list[str]:
+    """Return the latency added over direct by offered load."""
+    rows = []
+    for rate in sorted(readings.parameters("latency"), key=int):
+        for name in readings.proxies("latency", rate):
+            title = f"{name}, {int(rate):,}/s" + (" (half load)" if rate == str(context.half) else "")
+            if name == "direct":
+                values = [readings.middle("latency", name, rate, quantile) for quantile in ("p50", "p90", "p99")]
+                rows.append([f"*{title}, whole latency*", *(number(value, 0) for value in values)])
+            else:
+                rows.append([title, *(number(added(readings, name, rate, q), 0) for q in ("p50", "p90", "p99"))])
+    note = (
+        "Open loop, 64 connections, latency from the intended time of sending (corrected for coordinated omission); "
+        "µs added over direct, quantile by quantile. Half load is half of the most requests per second of the slowest "
+        f"proxy here ({context.slowest}): {context.half:,}/s."
+    )
+    return [note, "", *table(("", "p50", "p90", "p99"), rows)]
+
+
+def streams(readings: Readings) -> list[str]:
+    """Return CPU time per event."""
+    rows = []
+    for at in readings.parameters("streams"):
+        for name in readings.proxies("streams", at):
+            worker, every, rate = (
+                readings.middle("streams", name, at, value) for value in ("worker_us", "all_us", "rate")
+            )
+            rows.append([f"{name}, {at}", number(worker, 2), number(every, 2), number(rate, 0)])
+    return table(("", "CPU µs/event, worker", "CPU µs/event, all", "events/s"), rows)
+
+
+def bodies(readings: Readings) -> list[str]:
+    """Return throughput and CPU time per mebibyte."""
+    rows = []
+    for at in readings.parameters("bodies"):
+        for name in readings.proxies("bodies", at):
+            rate, every = (readings.middle("bodies", name, at, value) for value in ("bytes_per_s", "all_us"))
+            rows.append([f"{name}, {at}", number(rate, 0, MIB), number(every, 0)])
+    return table(("", "MiB/s", "CPU µs/MiB, all"), rows)
+
+
+def memory(readings: Readings) -> list[str]:
+    """Return memory when idle, and what idle connections add."""
+    full = next((at for at in readings.parameters("memory") if at != "idle"), "")
+    rows = []
+    for name in readings.proxies("memory", "idle"):
+        idle = [
+            readings.middle("memory", name, "idle", value)
+            for value in ("worker_resident", "worker_proportional", "all_resident", "all_proportional")
+        ]
+        plus = readings.middle("memory", name, full, "added_resident")
+        count = int(full.split()[0]) if full else 1
+        rows.append([name, *(number(value, 1, MIB) for value in (*idle, plus)), number(plus, 1, 1024 * count)])
+    head = ("MiB", "worker RSS", "worker PSS", "all RSS", "all PSS", f"+ {full or 'connections'} (RSS)", "KiB each")
+    return table(head, rows)
+
+
+def routes(readings: Readings) -> list[str]:
+    """Return the cost of a large table."""
+    rows = [
+        [at, *(number(readings.middle("table", "router", at, value)) for value in ("worker_us", "all_us"))]
+        for at in readings.parameters("table")
+    ]
+    return table(("router", "CPU µs/request, worker", "CPU µs/request, all"), rows)
+
+
+def lines(targets: Sequence[Target]) -> Iterator[str]:
+    """Yield one line for each goal, for the terminal."""
+    words = {True: "reached", False: "MISSED", None: "not measured"}
+    for target in targets:
+        yield f"{words[target.reached]:13} {target.what} {target.limit}: {number(target.measured, 2)}"
