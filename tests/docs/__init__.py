@@ -1,0 +1,1 @@
+"""The documentation is under test."""
