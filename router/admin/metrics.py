@@ -133,7 +133,7 @@ class Metrics(Collector):
         _add_histogram(overhead, (), status[counters.OVERHEAD :], OVERHEAD_BOUNDS_US)
         yield from (refused, skipped, overhead)
         yield _value(_gauge("router_connections"), status[counters.CONNECTIONS])
-        yield _value(_counter("router_connections_total"), status[counters.CONNECTIONS_TOTAL])
+        yield _value(_counter("router_connections_accepted_total"), status[counters.CONNECTIONS_TOTAL])
         yield _value(_counter("router_events_dropped_total"), status[counters.EVENTS_DROPPED])
 
     def _router(self, revision: Revision | None) -> Iterator[Metric]:

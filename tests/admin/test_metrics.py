@@ -1,0 +1,254 @@
+"""What Prometheus sees: names that are documented, sums over workers, counters that never fall."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from router import counters
+from router.admin import families as families_module
+from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
+from router.admin.metrics import Metrics
+from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Target
+from router.counters import Segment, allocate, arm_key, bucket, pair_key, route_key, row_keys, target_key
+from router.events.model import Revision, Run
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+NOW_NS = 100_000_000_000
+
+
+def revision(
+    number: int = 1, *, phase: int = 1, slots: dict[str, int] | None = None, experiment: bool = True
+) -> Revision:
+    """Make a revision of one route and two targets; without the experiment, of one target."""
+    arms = (Arm(name="control", target="v1", weight=95), Arm(name="treatment", target="v2", weight=5))
+    names = ("v1", "v2") if experiment else ("v1",)
+    config = Config(
+        targets=tuple(Target(name=name, endpoints=(Endpoint(url="http://h"),)) for name in names),
+        routes=(Route(name="ranker", target="v1"),),
+        experiments=(Experiment(name="e", route="ranker", arms=arms),) if experiment else (),
+    )
+    runs = {"e": Run(number=1, phase=phase, epoch=1)}
+    return Revision(
+        number=number, time=0.0, cause="start", author="file", digest="d", config=config,
+        weights={"e": {"control": 95.0, "treatment": 5.0}} if experiment else {}, runs=runs,
+        slots=allocate(slots or {}, row_keys(config, runs)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    """The counters of two workers."""
+    made = Segment.create(2)
+    yield made
+    made.close()
+
+
+def scrape(segment: Segment, current: Revision | None) -> Samples:
+    """Render and parse, as Prometheus does."""
+    return samples(Metrics(segment, lambda: current, lambda: NOW_NS))
+
+
+def samples(metrics: Metrics) -> Samples:
+    """Parse what the metrics say now."""
+    text = metrics.render()[0].decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    """Look up one sample."""
+    return found[name, frozenset(labels.items())]
+
+
+def names_of(found: Samples) -> set[str]:
+    """List the sample names."""
+    return {name for name, _ in found}
+
+
+def test_every_count_is_summed_over_workers(segment: Segment) -> None:
+    """What two workers counted in the same word is shown as one number, under its labels."""
+    current = revision()
+    pair = current.slots[pair_key("ranker", "v2")]
+    route, target = current.slots[route_key("ranker")], current.slots[target_key("v2")]
+    words = {
+        pair + counters.CODE_SLOT[200]: ("router_requests_total", {"route": "ranker", "target": "v2", "code": "200"}),
+        pair + counters.CODE_SLOT[0]: ("router_requests_total", {"route": "ranker", "target": "v2", "code": "0"}),
+        pair + counters.CODE_SLOT[599]: ("router_requests_total", {"route": "ranker", "target": "v2", "code": "other"}),
+        pair + counters.PAIR_REQUEST_BYTES: ("router_request_bytes_total", {"route": "ranker", "target": "v2"}),
+        pair + counters.PAIR_RESPONSE_BYTES: ("router_response_bytes_total", {"route": "ranker", "target": "v2"}),
+        route + counters.ROUTE_NO_UNIT: ("router_no_unit_total", {"route": "ranker"}),
+        route + counters.ROUTE_CLIENT_GONE: ("router_client_gone_total", {"route": "ranker"}),
+        target + counters.TARGET_INFLIGHT: ("router_inflight", {"target": "v2"}),
+        target + counters.TARGET_CONNECTS: ("router_upstream_connects_total", {"target": "v2"}),
+        counters.CONNECTIONS: ("router_connections", {}),
+        counters.CONNECTIONS_TOTAL: ("router_connections_accepted_total", {}),
+        counters.EVENTS_DROPPED: ("router_events_dropped_total", {}),
+        counters.REFUSED + counters.REFUSALS.index("no_route"): ("router_refused_total", {"cause": "no_route"}),
+        counters.GATHER + counters.GATHER_CAUSES.index("invalid"): (
+            "router_gather_skipped_total",
+            {"cause": "invalid"},
+        ),
+        target + counters.TARGET_FAULTS + counters.FAULTS.index("dns"): (
+            "router_upstream_faults_total",
+            {"target": "v2", "fault": "dns"},
+        ),
+    }
+    for number, word in enumerate(words):
+        segment.block(0)[word] = number + 1
+        segment.block(1)[word] = 100
+    found = scrape(segment, current)
+    for number, (name, labels) in enumerate(words.values()):
+        assert value(found, name, **labels) == number + 101
+
+
+def test_codes_that_never_occurred_are_left_out(segment: Segment) -> None:
+    """Sixty codes a route and target would drown the five that matter."""
+    current = revision()
+    segment.block(0)[current.slots[pair_key("ranker", "v1")] + counters.CODE_SLOT[503]] = 1
+    codes = [dict(labels)["code"] for name, labels in scrape(segment, current) if name == "router_requests_total"]
+    assert codes == ["503"]
+
+
+def test_arms_are_summed_over_buckets_phases_and_workers(segment: Segment) -> None:
+    """The failed are among the exchanges of an arm, and shown apart from those that went well."""
+    first = revision()
+    second = revision(2, phase=2, slots=first.slots)
+    for phase in (1, 2):
+        base = second.slots[arm_key("e", 1, phase, "treatment")]
+        for worker in (0, 1):
+            for unit_bucket in (0, 255):
+                segment.block(worker)[base + counters.ARM_EXCHANGES + unit_bucket] = 10
+            segment.block(worker)[base + counters.ARM_FAILURES + 7] = 3
+    found = scrape(segment, second)
+    assert value(found, "router_arm_requests_total", experiment="e", arm="treatment", result="failed") == 12
+    assert value(found, "router_arm_requests_total", experiment="e", arm="treatment", result="ok") == 80 - 12
+    assert value(found, "router_arm_requests_total", experiment="e", arm="control", result="ok") == 0
+
+
+def test_ok_never_falls_when_a_failure_is_read_before_its_exchange(segment: Segment) -> None:
+    """Two words are read at two moments; the difference of the two must not look like a restart."""
+    current = revision()
+    base = current.slots[arm_key("e", 1, 1, "control")]
+    metrics = Metrics(segment, lambda: current)
+    ok = []
+    for exchanges, failures in ((10, 0), (10, 1), (12, 2)):
+        segment.block(0)[base + counters.ARM_EXCHANGES] = exchanges
+        segment.block(0)[base + counters.ARM_FAILURES] = failures
+        ok.append(value(samples(metrics), "router_arm_requests_total", experiment="e", arm="control", result="ok"))
+    assert ok == [10, 10, 10]
+
+
+def test_counters_of_removed_things_stay_and_their_gauges_go(segment: Segment) -> None:
+    """A reload that removes an experiment and a target makes no counter vanish or fall."""
+    before = revision()
+    after = revision(2, slots=before.slots, experiment=False)
+    segment.block(0)[before.slots[pair_key("ranker", "v2")] + counters.CODE_SLOT[200]] = 5
+    segment.block(0)[before.slots[arm_key("e", 1, 1, "treatment")]] = 5
+    old, new = scrape(segment, before), scrape(segment, after)
+    gone = old.keys() - new.keys()
+    assert {name for name, _ in gone} == {"router_inflight", "router_arm_weight"}
+    assert all(new[key] >= old[key] for key in new)
+
+
+@given(st.lists(st.integers(0, 200_000_000), max_size=50))
+def test_histogram_counts_are_exact_at_every_bound(times_us: list[int]) -> None:
+    """Folding the fine buckets moves no time over a bound: each count is that of the raw times below it."""
+    shared = Segment.create(1)
+    current = revision()
+    base = current.slots[pair_key("ranker", "v1")] + counters.PAIR_SECONDS
+    block = shared.block(0)
+    for us in times_us:
+        block[base + counters.HISTOGRAM_SUM] += us
+        block[base + counters.HISTOGRAM_BUCKETS + bucket(us)] += 1
+    found = scrape(shared, current)
+    shared.close()
+    labels = {"route": "ranker", "target": "v1"}
+    for bound in LATENCY_BOUNDS_US:
+        expected = sum(us < bound for us in times_us)
+        assert value(found, "router_request_seconds_bucket", **labels, le=repr(bound / 1e6)) == expected
+    assert value(found, "router_request_seconds_bucket", **labels, le="+Inf") == len(times_us)
+    assert value(found, "router_request_seconds_count", **labels) == len(times_us)
+    assert value(found, "router_request_seconds_sum", **labels) == pytest.approx(sum(times_us) / 1e6)
+
+
+def test_the_state_of_the_router_is_shown(segment: Segment) -> None:
+    """Revision, reload, journal, restarts and weights come from the header and the present revision."""
+    segment.words[counters.PUBLISHED] = 12
+    segment.words[counters.RELOAD_OK] = 0
+    segment.words[counters.JOURNAL_FAILED] = 1
+    segment.words[counters.RESTARTS] = 3
+    found = scrape(segment, revision())
+    assert value(found, "router_revision") == 12
+    assert value(found, "router_config_reload_success") == 0
+    assert value(found, "router_journal_failed") == 1
+    assert value(found, "router_worker_restarts_total") == 3
+    assert value(found, "router_arm_weight", experiment="e", arm="treatment") == 5
+
+
+def test_only_workers_with_a_pulse_are_counted(segment: Segment) -> None:
+    """A worker that hangs or never started is missing from the number, one that lags from the acknowledged."""
+    segment.words[counters.PUBLISHED] = 2
+    for worker, (heartbeat, acknowledged) in enumerate(((NOW_NS - 1_000_000, 2), (NOW_NS - 6_000_000_000, 1))):
+        segment.block(worker)[counters.HEARTBEAT] = heartbeat
+        segment.block(worker)[counters.ACKNOWLEDGED] = acknowledged
+    found = scrape(segment, revision())
+    assert value(found, "router_workers") == 1
+    assert value(found, "router_workers_acknowledged") == 1
+
+
+def test_a_scrape_before_the_first_revision_is_an_answer(segment: Segment) -> None:
+    """A router that is starting shows that nobody serves anything yet."""
+    found = scrape(segment, None)
+    assert value(found, "router_revision") == 0
+    assert value(found, "router_workers_acknowledged") == 0
+    assert "router_requests_total" not in names_of(found)
+
+
+def test_every_family_is_shown_with_its_labels(segment: Segment) -> None:
+    """The table of families and the exposition agree on names, types and labels."""
+    current = revision()
+    segment.block(0)[current.slots[pair_key("ranker", "v1")] + counters.CODE_SLOT[200]] = 1
+    shown = {}
+    for metric in Metrics(segment, lambda: current).collect():
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
+        shown[name] = (metric.type, labels)
+    assert shown == {family.name: (family.kind, set(family.labels)) for family in FAMILIES.values()}
+
+
+def test_open_metrics_is_spoken_to_those_who_ask(segment: Segment) -> None:
+    """The Accept header chooses the format, and either is valid."""
+    metrics = Metrics(segment, revision)
+    body, content_type = metrics.render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert "router_revision" in {family.name for family in parse_open_metrics(body.decode())}  # type: ignore[no-untyped-call]
+    assert metrics.render("text/plain")[1].startswith("text/plain")
+
+
+def test_the_reference_is_the_one_that_is_printed() -> None:
+    """`docs/metrics.md` names every family and no other; `python -m router.admin.families` prints it anew."""
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text() == reference()
+    rows = [line.split("`")[1] for line in page.read_text().splitlines() if line.startswith("| `")]
+    assert rows == list(FAMILIES)
+
+
+def test_names_follow_the_conventions_of_prometheus() -> None:
+    """Counters end in `_total`, times in `_seconds`, and each family is written once."""
+    source = ast.parse(Path(families_module.__file__).read_text())
+    written = [
+        node.args[0] for node in ast.walk(source) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Family"
+    ]
+    assert len(written) == len(FAMILIES)
+    for family in FAMILIES.values():
+        assert family.name.endswith("_total") == (family.kind == "counter")
+        assert family.name.endswith("_seconds") == (family.kind == "histogram")
