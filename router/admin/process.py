@@ -112,8 +112,8 @@ async def _serve(
     await runner.setup()
     await web.SockSite(runner, admin).start()
     host, port = admin.getsockname()[:2]
-    log.info("configured listen=%s admin=http://%s:%d/", agreed.listen, f"[{host}]" if ":" in host else host, port)
-    work = asyncio.create_task(control.run())
+    shown = f"listen={agreed.listen} admin=http://{f'[{host}]' if ':' in host else host}:{port}/"
+    work = asyncio.create_task(control.run(shown))
     loop.add_signal_handler(signal.SIGHUP, control.ask_reload)
     ending = asyncio.create_task(stop.wait())
     await asyncio.wait((work, ending), return_when=asyncio.FIRST_COMPLETED)

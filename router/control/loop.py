@@ -31,7 +31,7 @@ from router.routing.table import Table, compile_table
 
 log = getLogger(__name__)
 
-_TICK_S = 0.25
+_TICK_S = 0.1
 _RETENTION_S = 60.0
 
 
@@ -139,11 +139,15 @@ class Control:
         if refused is not None:
             raise ConfigError(refused.mistakes)
 
-    async def run(self) -> None:
-        """Work until cancelled."""
+    async def run(self, places: str) -> None:
+        """Work until cancelled.
+
+        Args:
+            places: Where the router can be reached, for the line that says it is ready.
+        """
         self._watch.follow(self._followed())
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tick())
+            group.create_task(self._tick(places))
             group.create_task(self._retain())
             group.create_task(self._watch.run(self._changed))
             group.create_task(self._obey())
@@ -231,12 +235,13 @@ class Control:
         await asyncio.to_thread(self.seat.publisher.publish, revision)
         self.state, self._table = following, table
         self.seat.tell(revision)
+        said = "continues" if known else "; ".join(following.history[-1].changes) or "none"
         log.info(
             "revision %d published cause=%s author=%s changes=%s",
             revision.number,
             revision.cause,
             revision.author,
-            "; ".join(following.history[-1].changes) or "none",
+            said,
         )
         return None
 
@@ -280,13 +285,17 @@ class Control:
 
     # --- The rest ---------------------------------------------------------------------------------------------
 
-    async def _tick(self) -> None:
+    async def _tick(self, places: str) -> None:
+        ready = False
         while True:
             self.seat.segment.words[CONTROL_HEARTBEAT] = time.monotonic_ns()
             done, workers = self.seat.publisher.acknowledged(), self.seat.publisher.workers
             if done == workers and self._announced != self.revision.number:
                 self._announced = self.revision.number
                 log.info("revision %d acknowledged by %d of %d workers", self.revision.number, done, workers)
+                if not ready:
+                    log.info("ready %s", places)
+                ready = True
             await asyncio.sleep(_TICK_S)
 
     async def _retain(self) -> None:

@@ -58,6 +58,10 @@ def restart_differences(current: Config, coming: Config) -> Iterator[tuple[str, 
         before, after = (getattr(getattr(config, section), name) for config in (current, coming))
         if before != after:
             yield key, before, after
+    # Other certificates are no difference; a listener that begins or ceases to speak TLS is another listener.
+    tls, coming_tls = ("absent" if config.server.tls is None else "present" for config in (current, coming))
+    if tls != coming_tls:
+        yield "server.tls", tls, coming_tls
 
 
 def restart_only(current: Config, loaded: "Loaded") -> Iterator[Mistake]:

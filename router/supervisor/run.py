@@ -349,13 +349,16 @@ class Supervisor:
     def _stop_workers(self, now: float) -> None:
         self.phase = Phase.DRAIN
         self._deadline = now + _HARD_S + (self._terms.drain_s if self._terms is not None else 0.0)
+        number = signal.SIGKILL
         if self._segment.workers:
             self._segment.words[DRAINING] = 1
+            # Without a revision a worker has nothing to finish, and may be waiting for one.
+            number = signal.SIGTERM if self._segment.words[PUBLISHED] else signal.SIGKILL
         for post in self._posts():
             post.due = None
         for post in self._workers:
             if post.child is not None:
-                post.child.send(signal.SIGTERM)
+                post.child.send(number)
         if self._listeners is not None:
             self._listeners.close()
         self._advance(now)
