@@ -10,7 +10,7 @@ Weights hold when there is no load to go by; where there is, load is compared pe
 
 from collections.abc import Callable, Sequence
 from math import ceil, log
-from typing import Final, Literal, Protocol, assert_never
+from typing import Final, Literal, Protocol
 
 from mmh3 import mmh3_x64_128_utupledigest as digest
 
@@ -136,16 +136,13 @@ class Hash:
 
 def make(kind: Literal["least_request", "round_robin", "hash", "peak_ewma"]) -> Balancer:
     """Return a new balancer, for one target in one worker."""
-    match kind:
-        case "least_request":
-            return LeastRequest()
-        case "round_robin":
-            return RoundRobin()
-        case "hash":
-            return Hash()
-        case "peak_ewma":
-            return PeakEwma()
-    assert_never(kind)
+    kinds: dict[str, Callable[[], Balancer]] = {
+        "least_request": LeastRequest,
+        "round_robin": RoundRobin,
+        "hash": Hash,
+        "peak_ewma": PeakEwma,
+    }
+    return kinds[kind]()
 
 
 def _two(candidates: Sequence[Candidate], random: Random) -> tuple[int, int]:
@@ -158,12 +155,10 @@ def _two(candidates: Sequence[Candidate], random: Random) -> tuple[int, int]:
 
 
 def _draw(candidates: Sequence[Candidate], at: float, without: int) -> int:
-    drawn = without
-    for index, candidate in enumerate(candidates):
-        if index == without:
-            continue
-        drawn = index
-        at -= candidate.weight
-        if at < 0:
-            break
-    return drawn
+    # ``at`` is less than the sum of the weights, also after rounding, so the loop ends with a candidate.
+    index = -1
+    while at >= 0:
+        index += 1
+        if index != without:
+            at -= candidates[index].weight
+    return index

@@ -1,0 +1,1 @@
+"""Tests of routing: assignment, sources, the table, decisions, explanations, balancers."""
