@@ -46,7 +46,7 @@ class Admin:
             The JSON document of the answer, and its ETag.
 
         Raises:
-            AdminError: when there is no answer, or one of 400 and above.
+            AdminError: when there is no answer, or one of 300 and above.
         """
         where = f"{self.url.host}:{self.url.port}"
         fields = {"accept": "application/json", **(headers or {})}
@@ -66,7 +66,7 @@ class Admin:
             document = json.loads(body) if body else None
         except ValueError as error:
             raise AdminError(f"{where} does not answer as an admin API does (status {response.status})") from error
-        if response.status >= http.client.BAD_REQUEST:
+        if response.status >= http.client.MULTIPLE_CHOICES:
             raise AdminError(_refusal(where, response.status, document))
         return document, response.getheader("etag")
 

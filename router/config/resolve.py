@@ -65,6 +65,7 @@ _EXAMPLES: Mapping[str, str] = {
     "duration": "a duration such as 5s",
     "size": "a size such as 64KiB",
     "share": "a share such as 5%",
+    "listen": "an address such as 0.0.0.0:8080",
 }
 
 

@@ -1,0 +1,144 @@
+"""Status and restore, against an admin API of the test's own."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from router.cli import app
+
+TOKEN = "0123456789abcdef"  # noqa: S105 - the token of this test's own server
+
+
+class _Api(http.server.BaseHTTPRequestHandler):
+    """Answers as the admin API does, and remembers what it was asked."""
+
+    asked: list[tuple[str, str, dict[str, str]]]
+
+    def do_GET(self) -> None:
+        """Answer a question."""
+        self._answer()
+
+    def do_POST(self) -> None:
+        """Answer a command."""
+        self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+        """Keep the test's output clean."""
+
+    def _answer(self) -> None:
+        fields = {name.lower(): value for name, value in self.headers.items()}
+        self.asked.append((self.command, self.path, fields))
+        status = 200
+        document: dict[str, object] = {"number": 13}
+        if fields.get("authorization") != f"Bearer {TOKEN}":
+            status, document = 401, {"title": "Unauthorized"}
+        elif self.path == "/v1/revision":
+            document = {"number": 12, "cause": "reload"}
+        elif self.path == "/v1/targets":
+            document = {"targets": [{"name": "a", "endpoints": ["http://h:1"]}]}
+        elif self.path == "/v1/revisions/99/restore":
+            status, document = 404, {"title": "Not found", "detail": "there is no revision 99"}
+        elif self.path == "/v1/revisions/7/restore":
+            self.send_response(302)
+            self.send_header("location", "/v1/revision")
+            self.end_headers()
+            return
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("etag", '"tag-12"')
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def api() -> Iterator[tuple[str, list[tuple[str, str, dict[str, str]]]]]:
+    """Serve an admin API; give its URL and what it was asked."""
+    asked: list[tuple[str, str, dict[str, str]]] = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Api", (_Api,), {"asked": asked}))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    """Write the token to a file."""
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+def router(*arguments: str | Path) -> Result:
+    """Run the command line."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def test_status_shows_revision_and_targets(api: tuple[str, list[object]], token_file: Path) -> None:
+    """Both answers are shown, for people and as JSON."""
+    result = router("status", "--admin", api[0], "--token-file", token_file)
+    assert result.exit_code == 0
+    assert [line.rstrip().split(maxsplit=1) for line in result.stdout.splitlines() if line.strip()] == [
+        ["number", "12"],
+        ["cause", "reload"],
+        ["a", '{"endpoints": ["http://h:1"]}'],
+    ]
+    found = json.loads(router("status", "--admin", api[0], "--token-file", token_file, "--json").stdout)
+    assert found["revision"]["number"] == 12
+
+
+def test_restore_is_conditional(api: tuple[str, list[tuple[str, str, dict[str, str]]]], token_file: Path) -> None:
+    """A restore names the revision that its author saw, so that it never undoes a change made in between."""
+    result = router("restore", "11", "--admin", api[0], "--token-file", token_file)
+    assert (result.exit_code, result.stdout) == (0, "revision 13 restores revision 11\n")
+    method, path, fields = api[1][-1]
+    assert (method, path, fields["if-match"]) == ("POST", "/v1/revisions/11/restore", '"tag-12"')
+
+
+def test_refusals_are_passed_on(api: tuple[str, list[object]], token_file: Path) -> None:
+    """What the router says is what the user reads."""
+    result = router("restore", "99", "--admin", api[0], "--token-file", token_file)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("refused with status 404: there is no revision 99\n")
+
+
+def test_a_missing_token_is_named(api: tuple[str, list[object]]) -> None:
+    """The way out is in the message."""
+    result = router("status", "--admin", api[0])
+    assert result.exit_code == 1
+    assert result.stderr.endswith("wants a token; name its file with --token-file\n")
+
+
+def test_redirects_are_not_followed(api: tuple[str, list[tuple[str, str, dict[str, str]]]], token_file: Path) -> None:
+    """The token goes nowhere but to the address that was named."""
+    result = router("restore", "7", "--admin", api[0], "--token-file", token_file)
+    assert result.exit_code == 1
+    assert [path for _, path, _ in api[1]] == ["/v1/revision", "/v1/revisions/7/restore"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--admin", "http://127.0.0.1:1"), "router status: no answer from the admin API at 127.0.0.1:1: "),
+        (("--admin", "ftp://h"), 'router status: --admin "ftp://h" is not http or https'),
+        (("--token-file", "/nowhere/token"), "router status: --token-file /nowhere/token cannot be read: "),
+    ],
+)
+def test_what_is_in_the_way_is_one_sentence(arguments: tuple[str, ...], message: str) -> None:
+    """No router, a wrong URL and an unreadable token have status 1 and no traceback."""
+    result = router("status", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(message)
+    assert len(result.stderr.splitlines()) == 1
