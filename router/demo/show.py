@@ -11,7 +11,7 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from rich.live import Live
 from router.demo import digits, edit
 from router.demo.gateway import Gateway, Ports, configure
 from router.demo.process import Child
-from router.demo.table import Note, checklist, dashboard, progress_line
+from router.demo.table import Note, checklist, conclusion, dashboard, progress_line
 from router.demo.tally import Tally
 from router.demo.traffic import Pace, Traffic
 from router.demo.verdict import Check, judge
@@ -98,7 +98,7 @@ class Show:
         gateway = await Gateway.start(path, ports, session)
         self._adopt(gateway.child, stack)
         standing = await gateway.ready()
-        self.console.print(f"the router listens at {gateway.url('/')} and reads {path}")
+        self.console.print(f"the router listens at {gateway.url('/')} and reads {path}", soft_wrap=True)
         self.began = asyncio.get_running_loop().time()
         self.tally.begin(gateway.weights(), standing.number)
         return gateway
@@ -136,7 +136,7 @@ class Show:
 
     async def _change(self, gateway: Gateway) -> None:
         self.tally.unsettle()
-        self._note(f"saving {SPLITS[1]} in {gateway.path.name}")
+        self._note(f"saving the weights {_listed(SPLITS[1])} in {gateway.path.name}")
         standing, seconds = await gateway.change(SPLITS[1])
         self.tally.begin(gateway.weights(), standing.number)
         self._note(
@@ -202,9 +202,15 @@ async def _signals(over: asyncio.Event) -> AsyncIterator[None]:
             loop.remove_signal_handler(number)
 
 
+def _listed(weights: Mapping[str, float]) -> str:
+    return " and ".join(f"{weight:g} for {arm}" for arm, weight in weights.items())
+
+
 async def play(programme: Programme, console: Console) -> bool:
     """Play a whole show, print its summary, and return whether every promise was kept."""
     show = Show(programme, console)
     checks = await show.play()
-    console.print(dashboard(show.tally, show.notes, programme.describe()), checklist(checks))
+    console.print(dashboard(show.tally, show.notes, programme.describe()))
+    console.print(checklist(checks))
+    console.print(conclusion(checks))
     return all(check.kept for check in checks)

@@ -32,11 +32,8 @@ class Note:
 
 def dashboard(tally: Tally, notes: Sequence[Note], headline: str) -> RenderableType:
     """Return everything that is known so far."""
-    last = len(tally.splits) - 1
-    tables = [
-        split_table(split, "in force" if index == last and tally.settled else "until the change")
-        for index, split in enumerate(tally.splits)
-    ]
+    states = ["until the change"] * (len(tally.splits) - 1) + ["in force" if tally.settled else "changing"]
+    tables = [split_table(split, state) for split, state in zip(tally.splits, states, strict=False)]
     failed = Text(f"{tally.errors} failed", style="bold red" if tally.errors else "green")
     total = Text.assemble(f"{tally.requests} requests in all, ", failed)
     lines = [Text(note.line(), style="dim") for note in notes]
@@ -92,6 +89,14 @@ def checklist(checks: Sequence[Check]) -> RenderableType:
         mark = Text("✔", style="bold green") if check.kept else Text("✘", style="bold red")
         table.add_row(mark, Text.assemble(check.promise, (f" — {check.evidence}", "dim")))
     return table
+
+
+def conclusion(checks: Sequence[Check]) -> Text:
+    """Return the outcome in one line."""
+    broken = sum(not check.kept for check in checks)
+    if broken:
+        return Text(f"{broken} of {len(checks)} promises not kept", style="bold red")
+    return Text(f"all {len(checks)} promises kept", style="bold green")
 
 
 def _percent(share: float | None) -> str:

@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from router.demo.table import Note, checklist, dashboard, progress_line
+from router.demo.table import Note, checklist, conclusion, dashboard, progress_line
 from router.demo.tally import Seen, Tally
 from router.demo.verdict import Check
 
@@ -55,9 +55,10 @@ def test_nothing_seen_is_shown_as_nothing_to_say() -> None:
 
 def test_a_broken_promise_is_marked() -> None:
     """Kept and broken checks differ in the mark, not only in colour."""
-    shown = _text(
-        checklist([Check("kept one", kept=True, evidence="a"), Check("broken one", kept=False, evidence="b")])
-    )
+    checks = [Check("kept one", kept=True, evidence="a"), Check("broken one", kept=False, evidence="b")]
+    shown = _text(checklist(checks))
 
     assert "✔ kept one — a" in shown
     assert "✘ broken one — b" in shown
+    assert "1 of 2 promises not kept" in _text(conclusion(checks))
+    assert "all 1 promises kept" in _text(conclusion(checks[:1]))

@@ -1,0 +1,114 @@
+"""Whole shows, with real processes: what a person gets, and what is left when one ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DEADLINE_S = 60.0
+LISTENING = "the router listens at"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A ``router demo`` without a terminal; everything it makes is below its folder."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def text(self) -> str:
+        """Return what it has printed so far, as one line."""
+        return " ".join((self.folder / "output.txt").read_text(encoding="utf-8").split())
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has printed a text."""
+        deadline = time.monotonic() + DEADLINE_S
+        while text not in self.text():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.05)
+
+    def finish(self) -> int:
+        """Wait for its end and return the exit code."""
+        return self.process.wait(timeout=DEADLINE_S)
+
+    def children(self) -> dict[int, str]:
+        """Return the command lines of the processes that work in its folder, by process id."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if str((entry / "cwd").readlink()).startswith(f"{self.folder}/router-demo-"):
+                    found[int(entry.name)] = (entry / "cmdline").read_text(encoding="utf-8").replace("\0", " ")
+            except OSError:  # it ended while this looked
+                continue
+        return found
+
+
+@contextmanager
+def running(folder: Path, seconds: int) -> Iterator[Running]:
+    """Start a show; end it, if the test did not, and check that it left nothing."""
+    with (
+        (folder / "output.txt").open("wb") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "router", "demo", "--seconds", str(seconds)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={"TMPDIR": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        ) as process,
+    ):
+        show = Running(folder, process)
+        try:
+            yield show
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(timeout=DEADLINE_S)
+    assert not show.children()
+    assert not list(folder.glob("router-demo-*"))
+
+
+def test_a_whole_show_keeps_every_promise(tmp_path: Path) -> None:
+    """Requests, stickiness, shares and the event log are right, across a split changed while traffic flows."""
+    with running(tmp_path, seconds=6) as show:
+        assert show.finish() == 0, show.text()
+        shown = show.text()
+        assert "all 9 promises kept" in shown
+        assert "✘" not in shown
+        assert "revision 2 is served by 2 of 2 workers" in shown
+        assert "95/5 · revision 1 · until the change" in shown
+        assert "50/50 · revision 2 · in force" in shown
+
+
+def test_a_show_that_is_ended_early_ends_in_order_and_is_no_success(tmp_path: Path) -> None:
+    """The first interrupt gives a summary of what was seen; a split that was not reached is a broken promise."""
+    with running(tmp_path, seconds=0) as show:
+        show.wait_for("95/5")
+        show.process.send_signal(signal.SIGINT)
+        assert show.finish() == 1, show.text()
+        assert "✔ every request succeeded" in show.text()
+        assert "✔ the router drained and ended" in show.text()
+        assert "1 of 6 promises not kept" in show.text()
+
+
+def test_a_show_whose_model_is_killed_says_so_and_fails(tmp_path: Path) -> None:
+    """When a part ends by itself, the show names it and leaves nothing running."""
+    with running(tmp_path, seconds=0) as show:
+        show.wait_for(LISTENING)
+        (model,) = [process for process, command in show.children().items() if "--model better" in command]
+        os.kill(model, signal.SIGKILL)
+        assert show.finish() == 1, show.text()
+        assert "model-better ended with -9" in show.text()
+
+
+def test_a_show_too_short_for_two_splits_is_refused(tmp_path: Path) -> None:
+    """A length that proves nothing is an error with the way out, before anything starts."""
+    with running(tmp_path, seconds=1) as show:
+        assert show.finish() == 1
+        assert "--seconds 1 is too short to see two splits; 4 or more, or 0" in show.text()
