@@ -1,0 +1,7 @@
+"""Settings of Hypothesis for routing."""
+
+from hypothesis import settings
+
+# A deadline for each example would be a timed assertion, and fail on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
