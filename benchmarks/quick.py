@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """\
 examples:
-  python -m benchmarks.quick --compare nginx,envoy,haproxy
+  python -m benchmarks.quick --compare router,nginx,envoy
   python -m benchmarks.quick --command 'router serve config/bench.yaml' --port 8080 --compare nginx,envoy
   python -m benchmarks.quick --pid 1234 --port 8080 --connections 128 --rounds 3
 """
@@ -45,7 +45,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=32, help="connections that wrk keeps busy (default 32)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each proxy, in turn (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="length of a run (default 3)")
-    parser.add_argument("--compare", default="", help="peers to measure in turn: nginx,haproxy,envoy,envoy-matched")
+    parser.add_argument(
+        "--compare", default="", help="whom to measure in turn: router,nginx,haproxy,envoy,envoy-matched"
+    )
     return parser.parse_args()
 
 
@@ -54,7 +56,8 @@ def main() -> int:
     options = arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, too, ends what was started
     names = [name for name in options.compare.split(",") if name]
-    found = peers.find(sorted({"nginx", "wrk", *(name.removesuffix("-matched") for name in names)}))
+    found = peers.find(sorted({"nginx", "wrk", *(name.removesuffix("-matched") for name in names if name != "router")}))
+    found["router"] = peers.Peer("router", f"{sys.executable} -m router", "")
     names = [name for name in names if name.removesuffix("-matched") in found]
     with tempfile.TemporaryDirectory() as folder, process.Programs(Path(folder)) as programs:
         bench = Bench(found, programs, Path(folder))

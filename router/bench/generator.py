@@ -84,6 +84,7 @@ class Generator:
                 if connection is not None:
                     connection.close()
             gc.unfreeze()
+            await asyncio.sleep(0)  # lets the transports see that they are closed before the loop ends
 
     async def measure(self) -> Finished:
         """Run the schedule from its first request to its last answer."""
