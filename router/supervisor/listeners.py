@@ -120,11 +120,12 @@ def _remove_stale(path: str) -> None:
             return  # its queue is full: somebody listens
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int, int] | None:
     if not path:
         return None
     try:
         found = os.lstat(path)
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    # The time too, because a freed inode number is often the next one given out.
+    return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -8,7 +8,6 @@ from router.control.state import HISTORY, Refusal, State, apply, certificate, re
 from router.events.model import Run
 from tests.control.build import NOW, applied, loaded, plain, present, refused, started, yaml
 
-
 _ON_ANOTHER_ROUTE = (
     yaml()
     .replace("experiments:", "  - {name: q, target: b, match: {path: /q}, unit: [header:u]}\nexperiments:")
