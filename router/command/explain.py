@@ -32,7 +32,7 @@ def explain_request(path: Path, facts: Facts, *, as_json: bool) -> int:
         0; 1 when the configuration has mistakes, the facts do not fit it, or no route takes the request.
     """
     try:
-        table = _table(load(path))
+        table = compiled(load(path))
         steps = explain(table, ask(table, facts), facts.route)
     except ConfigError as error:
         report(error, as_json=as_json)
@@ -74,7 +74,7 @@ def explain_value(path: Path, place: str, *, as_json: bool) -> int:
     return 0
 
 
-def _table(loaded: Loaded) -> Table:
+def compiled(loaded: Loaded) -> Table:
     """Compile what a router would serve right after its first start."""
     config = loaded.config
     runs = {experiment.name: Run(number=1, phase=1, epoch=0) for experiment in config.experiments}

@@ -110,7 +110,7 @@ def load_text(text: bytes, name: str, folder: Path | None = None) -> Loaded:
         raise ConfigError(sorted(mistakes.found, key=lambda mistake: mistake.line))
     try:
         config = msgspec.convert(values, Config)
-    except msgspec.ValidationError as error:  # the resolver knows every constraint; this is the net below it
+    except msgspec.ValidationError as error:  # pragma: no cover - the resolver knows every constraint; a net below it
         raise mistakes.fatal(root.line, "", f"is not valid: {show(str(error))}") from error
     return Loaded(config, (), hashlib.sha256(text).hexdigest(), MappingProxyType(resolver.origins), _referenced(config))
 

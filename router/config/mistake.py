@@ -87,10 +87,7 @@ def child(path: str, key: str | int) -> str:
 
 def show(value: object) -> str:
     """Show a value from a document in a message: as JSON, shortened, without characters that a terminal obeys."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, default=repr)
     if len(text) > _SHOWN_CHARACTERS:
         text = text[: _SHOWN_CHARACTERS - 2] + '…"' if text.startswith('"') else text[: _SHOWN_CHARACTERS - 1] + "…"
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

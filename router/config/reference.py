@@ -41,10 +41,7 @@ _WORDS = {
 
 def reference() -> str:
     """Give the reference of every key: a heading and a table for each top-level key."""
-    root = inspect.type_info(Config)
-    if not isinstance(root, inspect.StructType):
-        raise TypeError("the configuration is not a struct")
-    return "\n\n".join(_section(field) for field in root.fields)
+    return "\n\n".join(_section(field) for field in _root().fields)
 
 
 def splice(page: str, text: str) -> str:
@@ -62,9 +59,14 @@ def splice(page: str, text: str) -> str:
 
 def keys() -> Iterator[tuple[str, inspect.Field]]:
     """Give the path and the field of every key, such as ``targets[].endpoints[].url``."""
+    yield from _below("", _root())
+
+
+def _root() -> inspect.StructType:
     root = inspect.type_info(Config)
-    if isinstance(root, inspect.StructType):
-        yield from _below("", root)
+    if not isinstance(root, inspect.StructType):  # pragma: no cover - type_info gives one for every Struct
+        raise TypeError("the configuration is not a struct")
+    return root
 
 
 def _section(field: inspect.Field) -> str:

@@ -17,9 +17,11 @@ from typing import Any
 from router.config import scalars
 from router.config.mistake import ROOT, child, show
 from router.config.resolve import BROKEN
+from router.config.schema import Admin, Server
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
 MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
+_ANY_HOST = ("0.0.0.0", "::")
 _TOKEN_BYTES = 4096
 _TOKEN_MIN = 16
 
@@ -86,16 +88,33 @@ def _must_exist(path: str, name: Any, known: Mapping[str, object], what: str, re
 
 
 def _listeners(config: Mapping[str, Any], report: Report) -> None:
-    server, admin = _part(config, "server"), _part(config, "admin")
-    if not _given(admin, "listen"):
+    callers = _listen(config, "server", Server().listen)
+    operators = _listen(config, "admin", Admin().listen)
+    if operators is None:
         return
-    listen = scalars.parse_listen(admin["listen"])
-    if listen.path:
-        report("$.admin.listen", f"{show(admin['listen'])} is a unix socket; the admin API needs HOST:PORT")
-    elif not scalars.is_loopback(listen) and "token_file" not in admin:
-        report("$.admin.listen", f"{show(admin['listen'])} can be reached from other machines; set token_file as well")
-    if _given(server, "listen") and server["listen"] == admin["listen"] and listen.port:
-        report("$.admin.listen", f"{show(admin['listen'])} is also server.listen")
+    shown = show(scalars.format_listen(operators))
+    if operators.path:
+        report("$.admin.listen", f"{shown} is a unix socket; the admin API needs HOST:PORT")
+    elif not scalars.is_loopback(operators) and "token_file" not in _part(config, "admin"):
+        report("$.admin.listen", f"{shown} can be reached from other machines; set token_file as well")
+    if callers is not None and callers.port == operators.port != 0 and _share_host(callers.host, operators.host):
+        place = "admin" if "listen" in _part(config, "admin") else "server"
+        report(
+            f"$.{place}.listen",
+            f"server.listen {show(scalars.format_listen(callers))} and admin.listen {shown} are the same port",
+        )
+
+
+def _listen(config: Mapping[str, Any], section: str, default: str) -> scalars.Listen | None:
+    """Give the address of a section; None when it is broken."""
+    if config.get(section) is BROKEN:
+        return None
+    text = _part(config, section).get("listen", default)
+    return None if text is BROKEN else scalars.parse_listen(text)
+
+
+def _share_host(one: str, other: str) -> bool:
+    return one == other or not {one, other}.isdisjoint(_ANY_HOST)
 
 
 def _unreadable(path: str) -> str | None:

@@ -126,7 +126,8 @@ class Resolver:
             members = [_unwrap(member) for member in kind.types if not isinstance(member, inspect.NoneType)]
             fitting = [member for member in members if len(members) == 1 or _fits(member[0], node.value)]
             if not fitting:
-                return self._mismatch(node, place, " or ".join(_expected(member) for member, _ in members))
+                *others, last = [_expected(member) for member, _ in members]
+                return self._mismatch(node, place, f"{', '.join(others)} or {last}")
             kind, extra = fitting[0][0], fitting[0][1] or extra
         if isinstance(kind, inspect.StructType):
             return self._struct(node, kind, place, extra.get("shorthand"))

@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from router.config.diff import differences, moved, moves, percent, shares
-from router.config.schema import Config
+from router.config.schema import Config, Tls
 from router.routing.bucket import choose
 from tests.config.sample import SMALL, loaded
 
@@ -74,6 +75,24 @@ def changed(before: str, after: str) -> Config:
 def test_each_difference_is_a_sentence(before: str, after: str, sentences: list[str]) -> None:
     """A person who approves a change reads what it does, in the words and units of the YAML."""
     assert list(differences(config(), changed(before, after))) == sentences
+
+
+def test_removed_things_are_named() -> None:
+    """What a change takes away is said as clearly as what it adds."""
+    more = SMALL.replace("routes:\n", "  - {name: c, endpoints: [http://h], tls: {}}\nroutes:\n")
+    more = more.replace("weight: 5}", "weight: 5}, {name: third, target: c, weight: 100}")
+    found = differences(config(more), config())
+    assert found[0] == "target c is removed"
+    assert "experiment e: arm third is removed (had 50% of units)" in found
+    exposed = config(f"{SMALL}server: {{expose: [arm, target]}}\n")
+    assert differences(config(), exposed) == ("server: expose changes from [request-id] to [arm, target]",)
+
+
+def test_a_certificate_that_is_set_is_named() -> None:
+    """A section that begins to exist is shown with its values."""
+    plain = config()
+    server = structs.replace(plain.server, tls=Tls(cert="/c", key="/k"))
+    assert differences(plain, structs.replace(plain, server=server)) == ("server: tls is set to cert /c, key /k",)
 
 
 def test_overrides_are_compared_by_unit() -> None:

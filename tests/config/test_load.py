@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from router.config.load import Origin, load, load_text
+from router.config.load import Origin, _line, load, load_text
 from router.config.mistake import MAX_MISTAKES, ConfigError
 from router.config.schema import Arm, Config, Endpoint
 from tests.config.sample import SMALL, loaded, mistakes
@@ -97,6 +97,7 @@ def test_what_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
         tmp_path / "no.yaml": f"{tmp_path}/no.yaml: cannot be read: No such file or directory",
         tmp_path: f"{tmp_path}: the folder holds neither global.yaml nor router.yaml",
         Path("a\0b"): "a\0b: cannot be read: embedded null byte",
+        Path("a" * 300): f"{'a' * 300}: cannot be read: File name too long",
     }
     for path, message in expected.items():
         with pytest.raises(ConfigError) as caught:
@@ -179,14 +180,114 @@ def test_the_admin_listener_needs_a_token_off_loopback(tmp_path: Path) -> None:
             '$.admin.listen: "unix:/a.sock" is a unix socket; the admin API needs HOST:PORT',
         ),
         (
-            "admin: {listen: '127.0.0.1:1'}\nserver: {listen: '127.0.0.1:1'}",
-            '$.admin.listen: "127.0.0.1:1" is also server.listen',
+            "admin: {listen: '127.0.0.1:1'}\nserver: {listen: '0.0.0.0:1'}",
+            '$.admin.listen: server.listen "0.0.0.0:1" and admin.listen "127.0.0.1:1" are the same port',
+        ),
+        (
+            "server: {listen: '127.0.0.1:9090'}",
+            '$.server.listen: server.listen "127.0.0.1:9090" and admin.listen "127.0.0.1:9090" are the same port',
         ),
     ],
 )
 def test_listeners_must_not_collide(extra: str, message: str) -> None:
     """The admin API is HTTP over TCP on an address of its own."""
     assert mistakes(f"{SMALL}{extra}\n") == [f"router.yaml:10: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "[http://127.0.0.1:8001]",
+            "[https://h], tls: {ca: /nowhere/ca.pem}",
+            '2: $.targets[0].tls.ca: cannot read file "/nowhere/ca.pem": No such file or directory',
+        ),
+        ("path: /v2/", "path: /v2/, headers: [x]", "5: $.routes[0].match.headers: expected a map, found a list"),
+        (
+            "target: a, unit",
+            "target: a, inspect_bytes: 0, attributes: {d: header:d, j: json:/d}, unit",
+            "5: $.routes[0].attributes.j: reads the body, but inspect_bytes is 0",
+        ),
+        (
+            "{path: /v2/}",
+            "{json: {/a: 1}}, inspect_bytes: 0",
+            "5: $.routes[0].match.json: reads the body, but inspect_bytes is 0",
+        ),
+        (
+            "route: r\n",
+            f"route: r\n    salt: {'s' * 257}\n",
+            "9: $.experiments[0].salt: has 257 characters; the most is 256",
+        ),
+        (
+            "targets:",
+            "server: {limits: {body_bytes: 2000TiB}}\ntargets:",
+            '1: $.server.limits.body_bytes: "2000TiB" is too large; the most is 1024TiB',
+        ),
+        (
+            "targets:",
+            "server: {limits: {body_bytes: 2000000000000000}}\ntargets:",
+            "1: $.server.limits.body_bytes: 2000000000000000 is too large; the most is 1024TiB",
+        ),
+        (
+            "targets:",
+            "server: {listen: 'h:99999'}\ntargets:",
+            '1: $.server.listen: "h:99999" has port 99999; ports are 0 to 65535',
+        ),
+        (
+            "targets:",
+            "server: {listen: 'h'}\ntargets:",
+            '1: $.server.listen: "h" is not an address; write HOST:PORT, [V6]:PORT or unix:/path',
+        ),
+        ("weight: 95", "weight: ''", "9: $.experiments[0].arms[0].weight: expected a number, found empty text"),
+        (
+            "targets:",
+            "admin: []\nserver: {listen: '127.0.0.1:9090'}\ntargets:",
+            "1: $.admin: expected a map, found a list",
+        ),
+        (
+            "path: /v2/",
+            "json: {/a: {b: 1}}",
+            '5: $.routes[0].match.json["/a"]: expected text, a whole number, a number or true or false, found a map',
+        ),
+    ],
+)
+def test_one_mistake_is_one_message(before: str, after: str, message: str) -> None:
+    """A single mistake is reported once, and nothing else with it."""
+    assert before in SMALL
+    assert mistakes(SMALL.replace(before, after)) == [f"router.yaml:{message}"]
+
+
+@pytest.mark.parametrize(
+    "match",
+    ["{json: {/a: 1.5}}", "{headers: {x: y}, methods: [GET]}", "{exact: /v2/}", "{hosts: [a.b]}", "{json: {/a: true}}"],
+)
+def test_routes_may_share_a_path_and_differ_otherwise(match: str) -> None:
+    """Routes collide only when every condition is the same."""
+    text = SMALL.replace("experiments:", f"  - {{name: s, target: b, match: {match}}}\nexperiments:")
+    assert mistakes(text) == []
+    twice = text.replace("experiments:", f"  - {{name: t, target: b, match: {match}}}\nexperiments:")
+    assert [line.split(": ")[1] for line in mistakes(twice)] == ["$.routes[2].match"]
+
+
+def test_routes_without_any_match_collide() -> None:
+    """A mistake about a match that was not written is shown at its route."""
+    route = "  - name: s\n    target: b\n"
+    assert mistakes(SMALL.replace("experiments:", f"{route}{route.replace('s', 'u', 1)}experiments:")) == [
+        "router.yaml:8: $.routes[2]: matches exactly the requests of $.routes[1]; one of them would never be used"
+    ]
+
+
+def test_a_value_that_was_not_written_has_the_line_of_what_is_around_it() -> None:
+    """A mistake about a default is shown where the value would stand."""
+    origins = loaded().origins
+    assert _line(origins, "$.experiments[0].arms[0].name.first") == 9
+    assert _line(origins, "$.server.listen") == origins["$"].line
+
+
+def test_a_match_that_is_broken_is_compared_with_none() -> None:
+    """Two routes with unreadable matches are two mistakes, not three."""
+    routes = "".join(f"  - {{name: s{i}, target: b, match: []}}\n" for i in range(2))
+    assert len(mistakes(SMALL.replace("experiments:", f"{routes}experiments:"))) == 2
 
 
 def test_references_are_not_checked_against_broken_parts() -> None:
