@@ -1,7 +1,9 @@
 """A worker's data plane in this process, on real sockets, and scripted targets behind it.
 
 ``Proxy`` runs the real ``Server`` on its own event loop in a thread. ``Target`` is a listening socket whose answers are
-lists of byte chunks, and which keeps what it was sent. Callers are plain blocking sockets.
+lists of byte chunks, and which keeps what it was sent. Callers are plain blocking sockets; ``Caller`` reads answers
+from one in turn. An exception that escapes into the event loop, or a gauge that does not return to zero, fails the
+test.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import uvloop
 
@@ -21,7 +23,7 @@ from router.events.model import Exchange, Revision, Run
 from router.proxy.deadlines import TICK_S
 from router.proxy.server import Server
 
-DEADLINE_S = 10.0
+DEADLINE_S = 5.0
 
 
 def revision_of(yaml: str, number: int = 1, slots: dict[str, int] | None = None) -> Revision:
@@ -70,6 +72,7 @@ class Proxy:
         self.log = Events()
         self.segment = counters.Segment.create(1)
         self.revision = revision_of(yaml)
+        self.escaped: list[str] = []  # exceptions that nothing caught
         self._tls = tls
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -82,6 +85,7 @@ class Proxy:
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(lambda _, context: self.escaped.append(repr(context)))
         self._stop = asyncio.Event()
         self.server = Server(self.revision, [self.segment.block(0)], 0, self.log)
         acceptor = await self.loop.create_server(self.server.accept, "127.0.0.1", 0, ssl=self.server.tls)
@@ -92,7 +96,8 @@ class Proxy:
         tick.cancel()
         acceptor.close()
         self.server.abort()
-        await asyncio.sleep(0)
+        for _ in range(10):  # connections end in callbacks of their own
+            await asyncio.sleep(0)
 
     async def _tick(self) -> None:
         while True:
@@ -116,6 +121,58 @@ class Proxy:
         """Read a word of a counter row."""
         return self.segment.block(0)[self.revision.slots[key] + offset]
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Stop the event loop meanwhile, so that all that happens is there at once when it looks again."""
+        go_on = threading.Event()
+        stopped = threading.Event()
+
+        def stop() -> None:
+            stopped.set()
+            go_on.wait(DEADLINE_S)
+
+        self.loop.call_soon_threadsafe(stop)
+        assert stopped.wait(DEADLINE_S)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+    def refusals(self) -> dict[str, int]:
+        """Read all causes for which requests were refused."""
+        return {cause: count for cause in counters.REFUSALS if (count := self.refused(cause))}
+
+    def all_faults(self, target: str = "t") -> dict[str, int]:
+        """Read all faults that a target had."""
+        return {fault: count for fault in counters.FAULTS if (count := self.faults(target, fault))}
+
+    def connects(self, target: str = "t") -> int:
+        """Read how many connections were opened to a target."""
+        return self.word(counters.target_key(target), counters.TARGET_CONNECTS)
+
+    def inflight(self, target: str = "t") -> int:
+        """Read how many exchanges a target is working on."""
+        return self.word(counters.target_key(target), counters.TARGET_INFLIGHT)
+
+    def codes(self, route: str = "all", target: str = "t") -> dict[str, int]:
+        """Read how many exchanges ended in which status; "0" is closed before any response."""
+        key = counters.pair_key(route, target)
+        return {
+            label: count
+            for offset, label in enumerate(counters.CODE_LABELS)
+            if (count := self.word(key, counters.PAIR_CODES + offset))
+        }
+
+    def gathered(self, cause: str) -> int:
+        """Read how many bodies were not read to decide, for a cause."""
+        return self.segment.block(0)[counters.GATHER + counters.GATHER_CAUSES.index(cause)]
+
+    def event(self) -> Exchange:
+        """Wait for the one event of the log, and return it."""
+        wait_until(lambda: self.log.events, "an event")
+        (event,) = self.log.events
+        return event
+
     def refused(self, cause: str) -> int:
         """Read how many requests were refused for a cause."""
         return self.segment.block(0)[counters.REFUSED + counters.REFUSALS.index(cause)]
@@ -127,6 +184,10 @@ class Proxy:
     def connect(self) -> socket.socket:
         """Open a caller connection."""
         return socket.create_connection(("127.0.0.1", self.port), DEADLINE_S)
+
+    def caller(self) -> "Caller":
+        """Open a caller connection from which answers are read in turn."""
+        return Caller(self.connect())
 
     def send(self, *chunks: bytes, close_write: bool = False) -> bytes:
         """Send bytes on a new connection and return all that comes back until it closes."""
@@ -142,6 +203,109 @@ class Proxy:
         self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(DEADLINE_S)
         assert not self._thread.is_alive()
+
+    def check(self) -> None:
+        """Assert what holds after every test: nothing escaped, and the gauges are back at zero."""
+        assert self.escaped == []
+        block = self.segment.block(0)
+        assert block[counters.CONNECTIONS] == 0
+        for key, base in self.revision.slots.items():
+            if key.startswith("target\0"):
+                assert block[base + counters.TARGET_INFLIGHT] == 0, key
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close()
+        if kind is None:
+            self.check()
+        del self.server  # it holds the words
+        with contextlib.suppress(BufferError):
+            self.segment.close()
+
+
+class Response(NamedTuple):
+    """A response as a caller got it; ``head`` without the empty line, ``body`` as sent."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    def field(self, name: bytes) -> list[bytes]:
+        """Return the values of a field, in order."""
+        lines = [line.partition(b":") for line in self.head.split(b"\r\n")[1:]]
+        return [value.strip() for found, _, value in lines if found.lower() == name]
+
+
+class Caller:
+    """A caller connection from which answers are read one after another."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._data = b""
+
+    def send(self, *chunks: bytes) -> None:
+        """Send bytes, each chunk by itself."""
+        for chunk in chunks:
+            self.socket.sendall(chunk)
+
+    def response(self, *, bodiless: bool = False) -> Response:
+        """Read one response, which has a length or chunks, or no body because of the request."""
+        while b"\r\n\r\n" not in self._data:
+            self._more()
+        head, _, self._data = self._data.partition(b"\r\n\r\n")
+        response = Response(int(head.split(b" ")[1]), head, b"")
+        if bodiless or response.status < 200 or response.status in {204, 304}:
+            return response
+        if response.field(b"transfer-encoding"):
+            size = self._chunked_size()
+        else:
+            (length,) = response.field(b"content-length")
+            size = int(length)
+            while len(self._data) < size:
+                self._more()
+        body, self._data = self._data[:size], self._data[size:]
+        return response._replace(body=body)
+
+    def rest(self) -> bytes:
+        """Read until the other side closes; a reset ends it too."""
+        data, self._data = self._data, b""
+        return data + read_all(self.socket)
+
+    def read_until(self, end: bytes) -> bytes:
+        """Read until some bytes came, and return everything up to them."""
+        while end not in self._data:
+            self._more()
+        data, _, self._data = self._data.partition(end)
+        return data + end
+
+    def _chunked_size(self) -> int:
+        at = 0
+        while True:
+            while (end := self._data.find(b"\r\n", at)) < 0:
+                self._more()
+            size = int(self._data[at:end], 16)
+            at = end + 2 + size + 2
+            while len(self._data) < at:
+                self._more()
+            if not size:
+                return at
+
+    def _more(self) -> None:
+        data = self.socket.recv(65536)
+        if not data:
+            raise EOFError(f"the connection ended within a response: {self._data!r}")
+        self._data += data
+
+    def close(self) -> None:
+        """Close with FIN."""
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Close with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self.socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +350,11 @@ class Connection:
         if not data:
             raise EOFError("the connection ended within a request")
         self.received += data
+
+    def read_to_end(self) -> bytes:
+        """Read until the other side closes or resets; return all bytes received so far."""
+        self.received += read_all(self.socket)
+        return self.received
 
     def send(self, *chunks: bytes) -> None:
         """Send bytes, each chunk by itself."""
