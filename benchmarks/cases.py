@@ -71,7 +71,8 @@ def requests(bench: Bench, names: Sequence[str], pace: Pace) -> Iterator[Reading
         bench.run(proxy.pid, proxy.port, 32, pace.warm)
         for connections in (32, 128):
             sample = bench.run(proxy.pid, proxy.port, connections, pace.seconds)
-            yield f"c={connections}", {"worker_us": sample.worker_us, "all_us": sample.all_us, "rate": sample.rate}
+            values = {"worker_us": sample.worker_us, "all_us": sample.all_us, "rate": sample.rate}
+            yield f"c={connections}", {**values, "disturbed": sample.disturbed}
 
     return in_turn(bench, Job(case="requests", names=names, pace=pace), measure)
 

@@ -8,6 +8,7 @@ for the fast proxies; the CPU time per request is what compares. Readings are ta
 start-up of the generator costs the proxy nothing but would count in the divisor's time.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,10 @@ LOAD_CORE = 1
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: CPU time per request of the busiest process (the worker) and of all of them."""
+    """One run: CPU time per request of the busiest process (the worker) and of all of them.
+
+    ``disturbed`` is the share of the proxy's core that others took meanwhile, the hypervisor included.
+    """
 
     worker_us: float
     all_us: float
@@ -31,6 +35,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     p50_us: int
     p99_us: int
     resident_bytes: int
+    disturbed: float
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,11 +95,12 @@ class Bench:
         """Load a proxy for some seconds and return its CPU time per request; ``lua`` is another request to send."""
         lua = lua or load.script(self.folder)
         argv = load.command(self.peers["wrk"].path, port, connections, seconds, lua)
-        before = process.cpu_ns(pid)
+        before, busy, begun = process.cpu_ns(pid), process.core_busy_ns(PROXY_CORE), time.monotonic_ns()
         generator = self.programs.start("wrk", argv, LOAD_CORE)
         result = load.finish(generator, seconds + 30)
         self.programs.stop(generator)
         used = process.spent(before, process.cpu_ns(pid))
+        others = process.core_busy_ns(PROXY_CORE) - busy - sum(used.values())
         return Sample(
             worker_us=max(used.values()) / 1000 / result.requests,
             all_us=sum(used.values()) / 1000 / result.requests,
@@ -102,4 +108,5 @@ class Bench:
             p50_us=result.p50_us,
             p99_us=result.p99_us,
             resident_bytes=process.memory(used)[0],
+            disturbed=max(0.0, others / (time.monotonic_ns() - begun)),
         )

@@ -161,6 +161,16 @@ def process_cpu_ns(pid: int) -> int | None:
     return total
 
 
+def core_busy_ns(core: int) -> int:
+    """Return nanoseconds for which a core has worked or was withheld by the hypervisor, in steps of 10 ms."""
+    for line in (PROC / "stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields[:8])
+            return (user + nice + system + irq + softirq + steal) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    raise ProgramError(f"there is no core {core} in /proc/stat")
+
+
 def spent(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
     """Return nanoseconds used between two readings, by process; one that came in between counts whole."""
     return {pid: used - before.get(pid, 0) for pid, used in after.items()}

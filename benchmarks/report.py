@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from benchmarks import configs
-from benchmarks.result import Middle, Readings
+from benchmarks.result import Middle, Readings, middle
 from benchmarks.targets import MIB, Target, added
 
 PLOTS = (
@@ -47,7 +47,7 @@ def write(readings: Readings, targets: Sequence[Target], context: Context, plots
         "# Benchmark results",
         written_by(context),
         "\n".join(["## The machine", "", *table(("", ""), [list(row) for row in context.machine])]),
-        f"Load average of the machine when the run began: {context.load_average}.",
+        quiet(readings, context),
         "\n".join(["## What was to be reached", "", *goals(targets)]),
         "\n".join(["## What was on", "", *switched_on(readings)]),
         "\n".join(["## Requests", "", *requests(readings)]),
@@ -69,6 +69,15 @@ def written_by(context: Context) -> str:
         f"{context.rounds} rounds with the smallest and largest in brackets; a ratio is taken within each round first. "
         "Memory is measured once."
     )
+
+
+def quiet(readings: Readings, context: Context) -> str:
+    """Say how quiet the machine was."""
+    said = f"Load average when the run began: {context.load_average}."
+    shares = middle([row.values["disturbed"] for row in readings.rows if "disturbed" in row.values])
+    if shares is None:
+        return said
+    return f"{said} Others took {shares.median:.0%} of the proxy's core ({shares.low:.0%} to {shares.high:.0%})."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
