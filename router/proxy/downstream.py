@@ -10,6 +10,7 @@ ends. A last answer is not lost to a reset: what the caller still sends is read 
 """
 
 import asyncio
+from random import getrandbits
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from router.proxy.deadlines import NEVER
 from router.proxy.exchange import Exchange
 from router.proxy.heads import Refusal, RequestHead, judge_start
 from router.proxy.record import REFUSAL_WORD
+from router.routing.request import Request
 
 if TYPE_CHECKING:
     from router.proxy.server import Server
@@ -35,7 +37,7 @@ class Downstream(asyncio.Protocol):
     """A caller connection; a ``deadlines.Item``."""
 
     __slots__ = (
-        "_blanks", "_forwarded", "client", "deadline", "exchange", "held", "peer_trusted", "reading", "server", "slot",
+        "_blanks", "_forwarded", "client", "deadline", "due", "exchange", "held", "peer_trusted", "reading", "server",
         "state", "transport", "writable",
     )  # fmt: skip
 
@@ -46,7 +48,7 @@ class Downstream(asyncio.Protocol):
         self.server = server
         # Per connection
         self.deadline = NEVER
-        self.slot = -1
+        self.due = NEVER
         self.client = ""
         self.peer_trusted = False
         self._forwarded = b""
@@ -118,28 +120,43 @@ class Downstream(asyncio.Protocol):
         """Look for a whole head, and begin its exchange."""
         server = self.server
         now = monotonic()
+        found = server.requests.ordinary(data)
+        if found is not None and found[1] <= server.limits.header_bytes:
+            self._begin(found[0], data[found[1] :], now)
+            return
         while data.startswith(b"\r\n"):
             self._blanks += 1
             if self._blanks > MAX_LEADING_CRLF:
                 self._refuse(Refusal(400, "bad_request", "empty lines before the request"))
                 return
             data = data[2:]
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
             self._hold(data, now)
             return
-        if end + 4 > server.limits.header_bytes:
+        if end > server.limits.header_bytes:
             self._refuse(_too_large(data))
             return
-        self._blanks = 0
-        head = server.requests.read(data[: end + 4])
+        head = server.requests.read(data[:end])
         if isinstance(head, RequestHead):
-            self.held = b""
-            self.state = EXCHANGE
-            exchange = self.exchange = Exchange(server, self, head, now)
-            exchange.start(data[end + 4 :])
+            self._begin(head, data[end:], now)
         else:
             self._refuse(head)
+
+    def _begin(self, head: RequestHead, rest: bytes, now: float) -> None:
+        self.held = b""
+        self._blanks = 0
+        self.state = EXCHANGE
+        server = self.server
+        ident = "%032x" % getrandbits(128)
+        request = Request(
+            ident, head.method, head.path, head.query, head.host,
+            self.client_of(head.fields) if self.peer_trusted else self.client, head.fields,
+        )  # fmt: skip
+        exchange = self.exchange = Exchange(
+            server, self, server.table, head, request, head.request_id or ident.encode(), now, now
+        )
+        exchange.start(rest)
 
     def _hold(self, data: bytes, now: float) -> None:
         if len(data) > self.server.limits.header_bytes or (len(data) > MAX_REQUEST_LINE and b"\r\n" not in data):
@@ -173,11 +190,13 @@ class Downstream(asyncio.Protocol):
 
     def watch(self, deadline: float) -> None:
         """Set the one deadline of this connection, in seconds of ``time.monotonic``."""
-        self.server.wheel.watch(self, deadline)
+        self.deadline = deadline
+        if deadline < self.due:
+            self.server.wheel.file(self)
 
     def client_of(self, fields: dict[bytes, bytes]) -> str:
-        """Return the address of the client: the peer's, or what trusted proxies say."""
-        if not self.peer_trusted or b"x-forwarded-for" not in fields:
+        """Return the address of the client behind a trusted proxy: what that says, or its own."""
+        if b"x-forwarded-for" not in fields:
             return self.client
         return self.server.client_behind(self.client, fields[b"x-forwarded-for"])
 
@@ -185,7 +204,7 @@ class Downstream(asyncio.Protocol):
         """Return the header lines that tell the target where the request came from."""
         if self.peer_trusted:
             return self.server.forwarded_behind(self.client, self._forwarded, head)
-        return b"%bx-forwarded-host: %b\r\n" % (self._forwarded, head.authority)
+        return b"%b%b\r\n" % (self._forwarded, head.authority)
 
     def exchange_done(self, *, keep: bool) -> None:
         """The exchange has sent its answer: go on with the next request, or end the connection."""
@@ -204,15 +223,15 @@ class Downstream(asyncio.Protocol):
         else:
             self.watch(monotonic() + self.server.timeouts.keepalive)
 
-    def cut(self) -> None:
+    def cut(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer.
 
-        What was sent is still delivered where the framing shows that more was to come; where only the end of the
-        connection would mark the end of the body, it is reset.
+        What was sent is still delivered where the framing shows that more was to come. With ``reset``, for when only the
+        end of the connection would mark the end of the body, the caller sees an error instead.
         """
-        exchange, self.exchange = self.exchange, None
+        self.exchange = None
         if self.state != CLOSED:
-            if (exchange is not None and exchange.ends_by_close) or not self.writable:
+            if reset or not self.writable:
                 self.transport.abort()
             else:
                 self.transport.close()

@@ -12,15 +12,20 @@ end that no one can take for a clean one. A request is repeated at most once, on
 turned out to be dead, and only where it cannot run twice.
 """
 
-from random import getrandbits, random
+from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from router import counters
+from router.config import schema
 from router.proxy import problem
 from router.proxy.bodies import CHUNKED, UNTIL_CLOSE, Download, FramingError, TooLargeError, Upload, chunked_content
-from router.proxy.heads import IDEMPOTENT, RequestHead, ResponseHead
+from router.proxy.deadlines import NEVER
+from router.proxy.heads import IDEMPOTENT, RequestHead
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
+from router.proxy.response_head import ResponseHead
 from router.routing.match import NeedBody
 from router.routing.request import Request
 
@@ -30,78 +35,73 @@ if TYPE_CHECKING:
     from router.proxy.server import Server
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision
+    from router.routing.table import Table
 
 GATHER, CONNECT, HEAD, BODY, DONE = range(5)
 
 MAX_RESPONSE_HEAD: Final = 64 * 1024
 OUTBOX_BYTES: Final = 64 * 1024  # request body held while a connection is made; the caller is not read beyond
-REPLAY_BYTES: Final = 64 * 1024  # largest request kept to be repeated
+REPEATABLE_BYTES: Final = 64 * 1024  # largest request body kept to be sent again
 MAX_INTERIM: Final = 16  # 1xx answers to one request
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 SERVER_ERROR: Final = 500
+_NO_TIMEOUTS: Final = schema.TargetTimeouts()
 
 
-class Exchange:
-    """An exchange: a ``pool.Claim`` and an ``upstream.User``."""
+class Exchange(Struct, gc=False, eq=False):
+    """An exchange: a ``pool.Claim`` and an ``upstream.User``.
 
-    __slots__ = (
-        "_body", "_download", "_held", "_interim", "_keep", "_outbox", "_picked", "_reusable", "_timeouts", "_upload", "arrived",
-        "attempts", "caller", "decision", "endpoint", "ends_by_close", "fault", "first_byte_at", "head", "id", "outcome_fault",
-        "overhead", "phase", "replied", "request", "request_bytes", "request_done", "request_id", "response_bytes",
-        "row", "served", "server", "started", "status", "table", "target_failed", "total_at", "upstream",
-    )  # fmt: skip
+    A Struct because one is made for each request, and C fills in its defaults. Times are seconds of ``time.monotonic``.
+    """
 
+    # Per exchange
+    server: "Server"
+    caller: "Downstream"
+    table: "Table"
+    head: RequestHead
     request: Request
-    endpoint: "Endpoint"
-
-    def __init__(self, server: "Server", caller: "Downstream", head: RequestHead, started: float) -> None:
-        # Per exchange
-        self.server = server
-        self.caller = caller
-        self.head = head
-        self.started = self.arrived = started
-        self.table = server.table
-        self.id = "%032x" % getrandbits(128)
-        self.request_id = head.request_id or self.id.encode()
-        self.phase = GATHER
-        self.decision: Decision | None = None
-        self.overhead = 0.0
-        # The request
-        self.request_done = head.length == 0
-        self.request_bytes = 0
-        self._upload: Upload | None = None
-        self._outbox: list[bytes] = []
-        # The attempt
-        self.attempts = 0
-        self.upstream: Upstream | None = None
-        self.fault: str | None = None
-        self.target_failed = False
-        self._picked = False
-        self._body: bytes | None = None  # what was sent of the request behind its head, while it can be sent again
-        # The response
-        self.replied = False  # whether any byte of it went to the caller
-        self.served = False  # whether the target gave it
-        self.ends_by_close = False  # whether only the end of the connection marks its end
-        self.status = 0
-        self.first_byte_at = 0.0
-        self.response_bytes = 0
-        self.outcome_fault: str | None = None
-        self._held = b""
-        self._interim = 0
-        self._keep = head.keep_alive
-        self._reusable = False
-        self._download: Download | None = None
+    request_id: bytes
+    started: float
+    arrived: float  # when the bytes came that are being worked on
+    phase: int = GATHER
+    decision: "Decision | None" = None
+    overhead: float = 0.0  # seconds spent in the router itself
+    # The request
+    request_done: bool = False
+    request_bytes: int = 0
+    upload: Upload | None = None
+    outbox: list[bytes] = []  # what is to be sent of the body
+    # The attempt
+    attempts: int = 0
+    row: int = 0  # first word of the target's counters
+    endpoint: "Endpoint | None" = None
+    upstream: "Upstream | None" = None
+    timeouts: schema.TargetTimeouts = _NO_TIMEOUTS
+    total_at: float = NEVER
+    fault: str | None = None
+    target_failed: bool = False
+    repeatable: bytes | None = None  # what was sent of the body, while the request can be sent again
+    # The response
+    replied: bool = False  # whether any byte of it went to the caller
+    served: bool = False  # whether the target gave it
+    ends_by_close: bool = False  # whether only the end of the connection marks its end
+    keep: bool = True  # whether the caller's connection can carry another exchange
+    reusable: bool = False  # whether the target's can
+    status: int = 0
+    first_byte_at: float = 0.0
+    response_bytes: int = 0
+    outcome_fault: str | None = None
+    held: bytes = b""  # the beginning of a head
+    interim: int = 0  # 1xx answers so far
+    download: Download | None = None
 
     # --- gather and decide ------------------------------------------------------------------------------------
 
     def start(self, data: bytes) -> None:
         """Begin, with the bytes that came behind the head."""
-        head = self.head
-        self.request = Request(
-            self.id, head.method, head.path, head.query, head.host, self.caller.client_of(head.fields), head.fields
-        )
-        length = head.length
+        length = self.head.length
         if length == 0:
+            self.request_done = True
             self.caller.held = data
         elif length > self.server.limits.body_bytes:
             self.refuse(413, "body_too_large", "the request body is too large")
@@ -109,10 +109,13 @@ class Exchange:
         elif 0 < length <= len(data):
             self.request_done = True
             self.request_bytes = length
-            self.caller.held = data[length:]
-            self._outbox.append(data[:length])
+            if length == len(data):
+                self.outbox.append(data)
+            else:
+                self.outbox.append(data[:length])
+                self.caller.held = data[length:]
         else:
-            self._upload = Upload(length, self.server.limits.body_bytes)
+            self.upload = Upload(length, self.server.limits.body_bytes)
             if not self._take(data):
                 return
         self._decide()
@@ -122,18 +125,18 @@ class Exchange:
         if not self._take(data):
             return
         if self.upstream is not None:
-            self._body = None
-            self.upstream.write(b"".join(self._outbox))
-            self._outbox.clear()
+            self.repeatable = None
+            self.upstream.write(b"".join(self.outbox))
+            self.outbox.clear()
             self._await_response(monotonic())
         elif self.phase == GATHER:
             self._decide()
-        elif self.phase == CONNECT and sum(map(len, self._outbox)) > OUTBOX_BYTES:
+        elif self.phase == CONNECT and sum(map(len, self.outbox)) > OUTBOX_BYTES:
             self.caller.read(on=False)
 
     def _take(self, data: bytes) -> bool:
         """Put what the request body has in some bytes into the outbox; False if they had to be refused."""
-        upload = self._upload
+        upload = self.upload
         if upload is None:
             raise RuntimeError("bytes of a body that is complete")
         try:
@@ -145,7 +148,7 @@ class Exchange:
             self.refuse(400, "bad_chunk", f"the request body is malformed: {error}")
             return False
         if body:
-            self._outbox.append(body)
+            self.outbox.append(body)
         self.request_bytes = upload.received
         if upload.done:
             self.request_done = True
@@ -161,17 +164,14 @@ class Exchange:
             self.refuse(404, "no_route", "no route matches this request", keep=self.request_done)
             return
         if isinstance(plan, NeedBody) or (plan.needs_body and plan.wants_body(request)):
-            if not self._gathered(plan.inspect_bytes):
+            if self._gathered(plan.inspect_bytes):
+                self._decide()
+            else:
                 self._watch_body(monotonic())
-                return
-            self._decide()
             return
-        decision = self.decision = plan.decide(request)
+        self.decision = plan.decide(request)
         if request.invalid:
             self.server.words[GATHER_WORD["invalid"]] += 1
-        self.row = self.server.rows[decision.target]
-        self._timeouts = self.server.pools[decision.target].target.timeouts
-        self.total_at = self.started + self._timeouts.total
         self._pick(fresh=False)
 
     def _gathered(self, limit: int) -> bool:
@@ -185,14 +185,18 @@ class Exchange:
             words[GATHER_WORD["too_large"]] += 1
             self.request.body = b""
         elif self.request_done:
-            body = b"".join(self._outbox)
+            body = b"".join(self.outbox)
             self.request.body = chunked_content(body) if head.length == CHUNKED else body
         else:
-            if head.expects and not self.request_bytes and not self._interim:
-                self._interim = 1
-                self.caller.write(CONTINUE)
+            self._say_continue()
             return False
         return True
+
+    def _say_continue(self) -> None:
+        """Answer ``Expect: 100-continue``, once, and only while nothing of the body has come (RFC 9110 10.1.1)."""
+        if self.head.expects and not self.request_bytes and not self.interim:
+            self.interim = 1
+            self.caller.write(CONTINUE)
 
     # --- pick and send ----------------------------------------------------------------------------------------
 
@@ -201,12 +205,16 @@ class Exchange:
         decision = self.decision
         if decision is None:
             raise RuntimeError("an endpoint is picked before the target is decided")
-        endpoint = self.endpoint = self.server.pools[decision.target].pick(decision.key, random)
+        server = self.server
+        pool = server.pools[decision.target]
+        endpoint = self.endpoint = pool.pick(decision.key, random)
+        self.timeouts = endpoint.timeouts
+        self.total_at = self.started + self.timeouts.total
+        self.row = pool.row
         self.attempts += 1
-        self._picked = True
-        endpoint.active += 1
-        self.server.words[self.row + counters.TARGET_INFLIGHT] += 1
         self.phase = CONNECT
+        endpoint.active += 1
+        server.words[pool.row + counters.TARGET_INFLIGHT] += 1
         upstream = endpoint.take(self, fresh=fresh, careful=self.head.method not in IDEMPOTENT)
         if upstream is not None:
             self.connected(upstream)
@@ -214,39 +222,29 @@ class Exchange:
             now = monotonic()
             self.overhead += now - self.arrived
             # The endpoint has its own time-out for connecting; this one is for waiting in its queue.
-            self.caller.watch(min(now + 2 * self._timeouts.connect, self.total_at))
+            self.caller.watch(min(now + 2 * self.timeouts.connect, self.total_at))
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""
-        if self.phase != CONNECT:
+        decision = self.decision
+        endpoint = self.endpoint
+        if self.phase != CONNECT or decision is None or endpoint is None:
             return
         upstream.user = self
         self.upstream = upstream
         self.phase = HEAD
         head = self.head
-        caller = self.caller
-        lines = [head.forward]
-        if not head.authority:
-            lines.append(b"host: %b\r\n" % self.endpoint.authority)
-        if head.request_id is None:
-            lines.append(b"x-request-id: %b\r\n" % self.request_id)
-        decision = self.decision
-        if decision is not None:
-            lines.append(decision.head)
-        lines.append(caller.forwarded(head))
-        lines.append(b"\r\n")
-        outbox = self._outbox
+        outbox = self.outbox
         body = outbox[0] if len(outbox) == 1 else b"".join(outbox)
         outbox.clear()
-        if self.request_done and len(body) <= REPLAY_BYTES:
-            self._body = body
-        lines.append(body)
+        self.repeatable = body if self.request_done and len(body) <= REPEATABLE_BYTES else None
+        host = b"" if head.authority else b"host: %b\r\n" % endpoint.authority
+        made = b"" if head.request_id is not None else b"x-request-id: %b\r\n" % self.request_id
+        lines = (head.forward, host, made, decision.head, self.caller.forwarded(head), b"\r\n", body)
         upstream.write(b"".join(lines))
         if not self.request_done:
-            if head.expects and not self.request_bytes and not self._interim:
-                self._interim = 1
-                caller.write(CONTINUE)
-            caller.read(on=True)
+            self._say_continue()
+            self.caller.read(on=True)
         now = monotonic()
         self.overhead += now - self.arrived
         self._await_response(now)
@@ -260,7 +258,7 @@ class Exchange:
         if self.phase == BODY:
             return
         if self.request_done:
-            self.caller.watch(min(now + self._timeouts.first_byte, self.total_at))
+            self.caller.watch(min(now + self.timeouts.first_byte, self.total_at))
         else:
             self._watch_body(now)
 
@@ -275,28 +273,36 @@ class Exchange:
         if self.phase == BODY:
             self._receive(data)
             return
-        if self._held:
-            data = self._held + data
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if len(data) > MAX_RESPONSE_HEAD or not b"HTTP/1."[: len(data)] == data[:7]:
-                self._fail("malformed")
-            else:
-                self._held = data
-            return
-        self._held = b""
-        head = self.server.responses.read(data[: end + 4], self.head.method)
+        if self.held:
+            data = self.held + data
+            self.held = b""
+        found = self.server.responses.ordinary(data) if self.head.method != b"HEAD" else None
+        if found is None:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
+                self._hold(data)
+                return
+            head = self.server.responses.read(data[:end], self.head.method)
+        else:
+            head, end = found
         if isinstance(head, str) or end > MAX_RESPONSE_HEAD:
             self._fail("malformed")
         elif head.status < 200:
-            self._interim_answer(head, data[end + 4 :])
+            self._interim(head, data[end:])
         else:
-            self._answer(head, data[end + 4 :])
+            self._answer(head, data[end:])
 
-    def _interim_answer(self, head: ResponseHead, rest: bytes) -> None:
+    def _hold(self, data: bytes) -> None:
+        """Keep the beginning of a response head, unless it cannot become one."""
+        if len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)]:
+            self._fail("malformed")
+        else:
+            self.held = data
+
+    def _interim(self, head: ResponseHead, rest: bytes) -> None:
         """Pass on a 1xx answer, where the caller can understand it, and go on waiting for the final one."""
-        self._interim += 1
-        if head.status == 101 or self._interim > MAX_INTERIM:  # no one asked for another protocol
+        self.interim += 1
+        if head.status == 101 or self.interim > MAX_INTERIM:  # no one asked for another protocol
             self._fail("malformed")
             return
         if self.head.http11 and head.status != 100:  # 100 is the router's own to say
@@ -306,83 +312,81 @@ class Exchange:
 
     def _answer(self, head: ResponseHead, rest: bytes) -> None:
         """Pass on the final head and what came with it."""
-        now = self.arrived
         server = self.server
         caller = self.caller
         http11 = self.head.http11
-        self.replied = self.served = True
-        self.first_byte_at = now
-        self.status = head.status
-        self.target_failed = self.target_failed or head.status >= SERVER_ERROR
-        self.endpoint.observe(now - self.started)
-        self._reusable = head.keep_alive
-        self.phase = BODY
-        lines = [head.forward, server.exposed(self)]
         length = head.length
-        body = rest
+        self.phase = BODY
+        self.status = head.status
+        self.reusable = head.keep_alive
+        if head.status >= SERVER_ERROR:
+            self.target_failed = True
+        framing = b""
         if 0 <= length <= len(rest):
             done = True
-            if len(rest) > length:
-                self._reusable = False
+            body = rest
+            if length != len(rest):
+                self.reusable = False  # bytes that nobody asked for
                 body = rest[:length]
         else:
-            download = self._download = Download(length, http11=http11)
+            download = self.download = Download(length, http11=http11)
             if length < 0:
-                if http11:
-                    lines.append(b"transfer-encoding: chunked\r\n")
-                else:
-                    self._keep = False
-                    self.ends_by_close = True
+                framing = b"transfer-encoding: chunked\r\n" if http11 else b""
+                self.ends_by_close = not http11
             try:
                 body = download.feed(rest)
             except FramingError:
-                self._fail_target("malformed")
-                self._cut()
+                self._fail("malformed")
                 return
             done = download.done
-            self._reusable = self._reusable and length != UNTIL_CLOSE and not download.surplus
+            if length == UNTIL_CLOSE or download.surplus:
+                self.reusable = False
         # RFC 9112 9.5: a connection whose request was not read to its end cannot carry another.
-        self._keep = self._keep and self.request_done and not server.draining
-        if not self._keep:
-            lines.append(b"connection: close\r\n")
-        elif not http11:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        if body:
-            lines.append(body)
-            self.response_bytes = len(body)
+        self.keep = self.head.keep_alive and self.request_done and not self.ends_by_close and not server.draining
+        now = self.first_byte_at = self.arrived
+        self.replied = self.served = True
+        self.response_bytes = len(body)
+        lines = (head.forward, server.exposed(self), framing, self._connection(), b"\r\n", body)
         caller.write(b"".join(lines))
+        if self.endpoint is not None:
+            self.endpoint.observe(now - self.started)
         if done:
             self._complete()
         else:
-            caller.watch(min(now + self._timeouts.idle, self.total_at))
+            caller.watch(min(now + self.timeouts.idle, self.total_at))
+
+    def _connection(self) -> bytes:
+        """Return the header line that says what becomes of the caller's connection."""
+        if not self.keep:
+            return b"connection: close\r\n"
+        return b"" if self.head.http11 else b"connection: keep-alive\r\n"
 
     def _receive(self, data: bytes) -> None:
         """Pass on bytes of the response body."""
-        download = self._download
+        download = self.download
         if download is None:
             raise RuntimeError("bytes of a response that is complete")
         try:
             body = download.feed(data)
         except FramingError:
-            self._fail_target("malformed")
-            self._cut()
+            self._fail("malformed")
             return
         if body:
             self.response_bytes += len(body)
             self.caller.write(body)
         if download.done:
-            self._reusable = self._reusable and not download.surplus
+            if download.surplus:
+                self.reusable = False
             self._complete()
         elif self.phase == BODY:
-            self.caller.deadline = min(self.arrived + self._timeouts.idle, self.total_at)
+            self.caller.deadline = min(self.arrived + self.timeouts.idle, self.total_at)
 
     def caller_writable(self) -> None:
         """Read the target again: the caller takes the response again."""
         if self.upstream is not None:
             self.upstream.read(on=True)
         if self.phase == BODY:
-            self.caller.watch(min(monotonic() + self._timeouts.idle, self.total_at))
+            self.caller.watch(min(monotonic() + self.timeouts.idle, self.total_at))
 
     def upstream_writable(self, *, writable: bool) -> None:
         """Let a target that takes the request slowly slow the caller down."""
@@ -391,16 +395,15 @@ class Exchange:
     def upstream_lost(self, error: Exception | None) -> None:
         """The connection ended before the response was complete, or is what completes it."""
         upstream, self.upstream = self.upstream, None
-        if self.phase == BODY and self._download is not None:
-            last = self._download.end() if error is None else None
+        if self.phase == BODY and self.download is not None:
+            last = self.download.end() if error is None else None
             if last is None:
-                self._fail_target("truncated")
-                self._cut()
-                return
-            self.caller.write(last)
-            self._complete()
-        elif upstream is not None and upstream.used and self._body is not None and self._may_repeat():
-            self._outbox.append(self._body)
+                self._fail("truncated")
+            else:
+                self.caller.write(last)
+                self._complete()
+        elif upstream is not None and upstream.used and self.repeatable is not None and self._may_repeat():
+            self.outbox.append(self.repeatable)
             self._leave_endpoint()
             self._pick(fresh=True)
         else:
@@ -408,7 +411,7 @@ class Exchange:
 
     def _may_repeat(self) -> bool:
         """Return whether the request can be sent again without any risk that it runs twice (RFC 9110 9.2.2)."""
-        if self._held or self._interim or self.attempts > 1:
+        if self.held or self.interim or self.attempts > 1:
             return False
         return self.head.method in IDEMPOTENT or b"idempotency-key" in self.head.fields
 
@@ -423,19 +426,15 @@ class Exchange:
         elif self.phase == BODY and not self.caller.writable:
             self.outcome_fault = "client_stalled"
             self._cut()
+        elif now >= self.total_at:
+            self._fail("timeout_total")
         else:
-            if now >= self.total_at:
-                fault = "timeout_total"
-            elif self.phase == CONNECT:
-                fault = "pool_timeout"
-            else:
-                fault = "timeout_idle" if self.phase == BODY else "timeout_first_byte"
-            self._fail(fault)
+            self._fail({CONNECT: "pool_timeout", BODY: "timeout_idle"}.get(self.phase, "timeout_first_byte"))
 
     def gone(self) -> None:
         """The caller went away: cancel whatever is under way."""
         self.outcome_fault = "client_gone"
-        self._finish()
+        self._finish(monotonic())
 
     def refuse(self, status: int, cause: str, detail: str, *, keep: bool = False) -> None:
         """End with an answer of the router's own that blames the request."""
@@ -445,69 +444,56 @@ class Exchange:
 
     def _fail(self, fault: str) -> None:
         """End with an answer of the router's own that blames the target; or cut the answer that has begun."""
-        self._fail_target(fault)
+        self.server.words[self.row + FAULT_OFFSET[fault]] += 1
+        self.fault = self.outcome_fault = fault
+        self.target_failed = self.target_failed or fault != "local"
         status, detail = problem.STATUS[fault]
         self._end(status, fault, detail, keep=self.request_done)
 
-    def _fail_target(self, fault: str) -> None:
-        self.server.words[self.row + FAULT_OFFSET[fault]] += 1
-        self.fault = self.fault or fault
-        self.outcome_fault = fault
-        self.target_failed = self.target_failed or fault != "local"
-
     def _end(self, status: int, cause: str, detail: str, *, keep: bool) -> None:
-        if self.phase == DONE:
-            return
         if self.replied:
             self._cut()
             return
-        caller = self.caller
-        keep = keep and self._keep and not self.server.draining
-        lines = self.server.exposed(self)
-        if not keep:
-            lines += b"connection: close\r\n"
-        elif not self.head.http11:
-            lines += b"connection: keep-alive\r\n"
+        self.keep = keep and self.head.keep_alive and not self.server.draining
+        lines = self.server.exposed(self) + self._connection()
         answer = problem.answer(status, cause, detail, self.request_id, lines, head=self.head.method == b"HEAD")
         self.status = status
         self.replied = True
         self.first_byte_at = monotonic()
         self.response_bytes = len(answer)
-        caller.write(answer)
-        self._finish()
-        caller.exchange_done(keep=keep)
+        self.caller.write(answer)
+        self._finish(self.first_byte_at)
+        self.caller.exchange_done(keep=self.keep)
 
     def _cut(self) -> None:
         """End so that the caller sees that the response is not complete."""
-        self._finish()
-        self.caller.cut()
+        self._finish(monotonic())
+        self.caller.cut(reset=self.ends_by_close)
 
     def _complete(self) -> None:
         """The response is whole."""
         now = monotonic()
         self.overhead += now - self.arrived
         upstream = self.upstream
-        if upstream is not None and self._reusable and self.request_done:
+        if upstream is not None and self.endpoint is not None and self.reusable and self.request_done:
             self.upstream = None
             self.endpoint.give_back(upstream, now)
         self._finish(now)
-        self.caller.exchange_done(keep=self._keep)
+        self.caller.exchange_done(keep=self.keep)
 
-    def _finish(self, now: float | None = None) -> None:
+    def _finish(self, now: float) -> None:
         """The last phase of every exchange."""
-        if self.phase == DONE:
-            return
-        if self.phase == CONNECT:
+        if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
         self.phase = DONE
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
         self._leave_endpoint()
-        record(self, monotonic() if now is None else now)
+        record(self, now)
 
     def _leave_endpoint(self) -> None:
-        if self._picked:
-            self._picked = False
-            self.endpoint.active -= 1
+        endpoint, self.endpoint = self.endpoint, None
+        if endpoint is not None:
+            endpoint.active -= 1
             self.server.words[self.row + counters.TARGET_INFLIGHT] -= 1

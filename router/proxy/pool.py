@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from mmh3 import mmh3_x64_128_utupledigest
 
+from router import counters
 from router.config import schema
 from router.proxy.upstream import Upstream
 from router.routing.balance import Balancer, make
@@ -180,7 +181,7 @@ class Endpoint:
     async def resolve(self) -> None:
         """Look the name up; the last good answer is kept when that fails."""
         infos = await self._loop.getaddrinfo(self.place.host, self.place.port, type=socket.SOCK_STREAM)
-        self._addresses = [(family, (address[0], address[1])) for family, _, _, _, address in infos]
+        self._addresses = [(family, (str(address[0]), self.place.port)) for family, _, _, _, address in infos]
         self.resolved_at = time.monotonic()
 
     def _connect(self, claim: Claim) -> None:
@@ -275,16 +276,20 @@ def place_of(endpoint: schema.Endpoint, tls: schema.TargetTls) -> Place:
 
 
 class TargetPool:
-    """The endpoints of one target."""
+    """The endpoints of one target, and where its counters are."""
 
-    __slots__ = ("_balancer", "_kind", "_on_connect", "endpoints", "target")
+    __slots__ = ("_balancer", "_kind", "_words", "endpoints", "row", "target")
 
-    def __init__(self, target: schema.Target, on_connect: Callable[[], None]) -> None:
-        self._on_connect = on_connect
+    def __init__(self, target: schema.Target, row: int, words: memoryview) -> None:
+        self._words = words
         self._kind = ""
         self._balancer: Balancer
+        self.row = row
         self.endpoints: tuple[Endpoint, ...] = ()
         self.update(target)
+
+    def _count_connection(self) -> None:
+        self._words[self.row + counters.TARGET_CONNECTS] += 1
 
     def update(self, target: schema.Target) -> None:
         """Follow a change of the configuration; endpoints that stay keep connections, load and latency."""
@@ -292,7 +297,7 @@ class TargetPool:
         endpoints = []
         for item in target.endpoints:
             place = place_of(item, target.tls)
-            endpoint = known.get(place) or Endpoint(item.url, place, self._on_connect)
+            endpoint = known.get(place) or Endpoint(item.url, place, self._count_connection)
             endpoint.weight = item.weight
             endpoint.limits = target.pool
             endpoint.timeouts = target.timeouts

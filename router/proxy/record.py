@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from router import counters
 from router.events.model import Exchange as Event
+from router.proxy.heads import METHODS
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
@@ -18,6 +19,7 @@ FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in
 REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enumerate(counters.REFUSALS)}
 GATHER_WORD: Final = {cause: counters.GATHER + index for index, cause in enumerate(counters.GATHER_CAUSES)}
 
+_METHOD: Final = {method: method.decode() for method in METHODS}
 _bucket = counters.bucket
 _CODE_SLOT = counters.CODE_SLOT
 _SECONDS = counters.PAIR_SECONDS + counters.HISTOGRAM_BUCKETS
@@ -68,14 +70,15 @@ def record(exchange: "Exchange", ended: float) -> None:
         words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
     if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
         head = exchange.head
+        request = exchange.request
         server.log.append(
             Event(
-                exchange.id,
+                request.id,
                 exchange.started + server.wall_offset,
-                exchange.request_id.decode("latin-1"),
+                request.id if head.request_id is None else head.request_id.decode("latin-1"),
                 exchange.table.number,
                 decision.route.name,
-                head.method.decode("latin-1"),
+                _METHOD[head.method],
                 head.path[:MAX_PATH].decode("latin-1"),
                 exchange.status,
                 exchange.attempts,

@@ -12,8 +12,8 @@ is read from their counters.
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Protocol
 
@@ -24,8 +24,9 @@ from router.events.model import Revision
 from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
-from router.proxy.heads import RequestHead, RequestReader, ResponseReader
+from router.proxy.heads import RequestHead, RequestReader
 from router.proxy.pool import TargetPool
+from router.proxy.response_head import ResponseReader
 from router.routing.table import Table, compile_table
 
 VIA = b"via: 1.1 router\r\n"
@@ -42,8 +43,8 @@ class Server:
     """The state of one worker's data plane."""
 
     __slots__ = (
-        "_blocks", "_expose", "_networks", "connections", "draining", "limits", "log", "loop", "pools", "requests",
-        "responses", "rows", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel", "words",
+        "_blocks", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log", "loop", "pools", "requests",
+        "responses", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel", "words",
     )  # fmt: skip
 
     table: Table
@@ -73,10 +74,10 @@ class Server:
         config = revision.config
         if config.server.tls is not None:
             self.tls = _server_context(config.server.tls, self.tls)
-        self.rows: Mapping[str, int] = {
-            target.name: revision.slots[counters.target_key(target.name)] for target in config.targets
+        pools = {
+            target.name: self._pool(target, revision.slots[counters.target_key(target.name)])
+            for target in config.targets
         }
-        pools = {target.name: self._pool(target) for target in config.targets}
         for name, pool in self.pools.items():
             if name not in pools:
                 pool.close()
@@ -86,19 +87,15 @@ class Server:
         self.unenrolled = config.events.unenrolled
         self._networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
         self._expose = frozenset(config.server.expose)
+        self._expose_more = bool(self._expose - {"request-id"})
         self.requests = RequestReader(table.fields, config.server.limits.headers)
         self.responses = ResponseReader([b"x-request-id"] if "request-id" in self._expose else [])
         self.table = table
 
-    def _pool(self, target: schema.Target) -> TargetPool:
+    def _pool(self, target: schema.Target, row: int) -> TargetPool:
         pool = self.pools.get(target.name)
         if pool is None:
-            row = self.rows[target.name]
-
-            def connected() -> None:
-                self.words[row + counters.TARGET_CONNECTS] += 1
-
-            return TargetPool(target, connected)
+            return TargetPool(target, row, self.words)
         pool.update(target)
         return pool
 
@@ -129,7 +126,7 @@ class Server:
         expose = self._expose
         lines = b"x-request-id: %b\r\n" % exchange.request_id if "request-id" in expose else b""
         decision = exchange.decision
-        if len(expose) > 1 and decision is not None:
+        if self._expose_more and decision is not None:
             if "arm" in expose and decision.arm is not None:
                 lines += b"x-router-arm: %b\r\n" % decision.arm.encode()
             if "target" in expose:
@@ -169,10 +166,10 @@ class Server:
 
     @staticmethod
     def forwarded_lines(client: str, *, secure: bool) -> bytes:
-        """Return the header lines that say where requests of a connection come from."""
+        """Return the header lines that say where requests of a connection come from, up to the host asked for."""
         proto = b"https" if secure else b"http"
         address = b"x-forwarded-for: %b\r\n" % client.encode() if client else b""
-        return b"%bx-forwarded-proto: %b\r\n%b" % (address, proto, VIA)
+        return b"%bx-forwarded-proto: %b\r\n%bx-forwarded-host: " % (address, proto, VIA)
 
     @staticmethod
     def forwarded_behind(peer: str, own: bytes, head: RequestHead) -> bytes:

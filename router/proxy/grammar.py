@@ -1,0 +1,79 @@
+"""The grammar that request and response heads share, as compiled patterns.
+
+Responsible for: finding named fields in a head, removing them from it, and the checks both kinds of head need.
+Does not know: what any field means.
+
+Rules: bytes stay bytes: a field that is forwarded is never re-encoded, re-ordered or merged. A pattern is compiled once;
+its alternations are tries, which halves the time of a pass over a head.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+# Controls that llhttp lets through in a field value (BEL, DEL …); RFC 9110 5.5 forbids them. HTAB, LF and CR stay.
+CONTROLS: Final = bytes(i for i in range(32) if i not in (9, 10, 13)) + b"\x7f"
+MAX_LENGTH_DIGITS: Final = 18  # what fits 63 bits; bytes.isdigit() is ASCII only and false for "", "+1", "1_0"
+SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})  # fields that no message has twice
+# Names that Connection may list without effect: no fields, removed anyway, or what no message can do without.
+OPTIONS: Final = frozenset(
+    {
+        b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length", b"transfer-encoding",
+        b"content-encoding", b"content-type",
+    }
+)  # fmt: skip
+VALUE: Final = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"  # a field value, white space around it included
+NAME: Final = rb"[!#$%&'*+.^`|~0-9A-Za-z-]++"  # a field name, except those with an underscore
+
+_END: Final = -1  # in a trie: a word ends here
+_ANY: Final = ord("*")  # in a trie: any rest of a name
+
+
+def fields_pattern(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Compile the pattern that finds the given fields, and all of ``x-router-*``, in one pass over a head."""
+    return re.compile(rb"\r\n((?i:" + trie([*names, b"x-router-*"]) + rb")):[ \t]*+([^\r]*+)")
+
+
+def lines_pattern(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Compile the pattern of whole lines of the given fields, and of all of ``x-router-*``, to remove them."""
+    return re.compile(rb"\r\n(?i:" + trie([*names, b"x-router-*"]) + rb"):[^\r]*+")
+
+
+def trie(words: Iterable[bytes]) -> bytes:
+    """Write words as one alternation with shared prefixes factored out: half the time of a flat list."""
+    root: dict[int, Any] = {}
+    for word in words:
+        node = root
+        for byte in word:
+            node = node.setdefault(byte, {})
+        node[_END] = {}
+    return _alternation(root)
+
+
+def _alternation(node: dict[int, Any]) -> bytes:
+    branches = [
+        rb"[^:\r]*+" if byte == _ANY else re.escape(bytes([byte])) + _alternation(child)
+        for byte, child in sorted(node.items())
+        if byte != _END
+    ]
+    if not branches:
+        return b""
+    if len(branches) == 1 and _END not in node:
+        return branches[0]
+    return b"(?:" + b"|".join(branches) + b")" + (b"?" if _END in node else b"")
+
+
+def connection_options(value: bytes) -> tuple[bytes, ...]:
+    """Split a Connection field into lower-case options."""
+    return tuple(option for part in value.split(b",") if (option := part.strip(b" \t").lower()))
+
+
+def without(lines: bytes, names: Iterable[bytes]) -> bytes:
+    """Remove the named fields from header lines, each beginning at its CRLF."""
+    alternation = b"|".join(re.escape(name) for name in sorted(names))
+    return re.sub(rb"\r\n(?i:" + alternation + rb"):[^\r]*", b"", lines)
+
+
+
+class Silent:
+    """A listener of an httptools parser without callbacks: llhttp judges a head in a third of the time then."""
