@@ -1,13 +1,14 @@
 """A worker without a data plane: beats, acknowledges, drains, and answers 200 with its process number.
 
-It stands in for ``router.proxy.worker`` where a test is about processes and not about proxying.
+It stands in for ``router.proxy.worker`` where a test is about processes and not about proxying. ``STUB_WORKER=CODE``
+makes it end at once.
 """
 
-import json
 import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> int:
     listener.setblocking(False)
     lifeline = int(options["--lifeline"])
     mine[PID] = os.getpid()
-    (Path(options["--run"]) / f"worker-{options['--index']}.json").write_text(json.dumps(sorted(sys.modules)))
+    if orphan := os.environ.get("STUB_ORPHAN"):
+        Path(orphan).write_text(str(subprocess.Popen(["sleep", "1"]).pid))
     try:
         while True:
             mine[HEARTBEAT] = time.monotonic_ns()
