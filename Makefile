@@ -45,6 +45,7 @@ check: $(STAMP)  ## style, types, dependency direction, example configurations
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	for file in config/*.yaml; do $(BIN)/router check "$$file"; done
+	$(BIN)/router schema | diff config/router.schema.json -
 
 format: $(STAMP)  ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix .
