@@ -23,6 +23,8 @@ Values = Iterable[tuple[str, dict[str, float]]]
 MIB = 1024 * 1024
 RATES = (1000, 2000, 5000)
 OPEN_CONNECTIONS = 64
+SMALL, LARGE = "1 route, 1 experiment", "1,000 routes, 100 experiments"
+TABLES = {SMALL: (1, 1), LARGE: (1000, 100)}
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,8 @@ def requests(bench: Bench, names: Sequence[str], pace: Pace) -> Iterator[Reading
 def table(bench: Bench, pace: Pace) -> Iterator[Reading]:
     """Measure the router with one route and experiment, and with 1,000 and 100, the loaded one last in the file."""
     for turn in range(pace.rounds):
-        for routes, experiments in ((1, 1), (1000, 100)) if turn % 2 == 0 else ((1000, 100), (1, 1)):
+        # Who comes first alternates, so that neither always follows the other's warm caches.
+        for at, (routes, experiments) in sorted(TABLES.items(), reverse=turn % 2 == 0):
             try:
                 with bench.proxy("router", routes=routes, experiments=experiments) as proxy:
                     bench.run(proxy.pid, proxy.port, 32, pace.warm)
@@ -88,7 +91,6 @@ def table(bench: Bench, pace: Pace) -> Iterator[Reading]:
             except ProgramError as error:
                 print(f"skipped: table: {error}")
                 return
-            at = f"{routes} routes, {experiments} experiments"
             values = {"worker_us": sample.worker_us, "all_us": sample.all_us}
             yield told(Reading(case="table", proxy="router", at=at, turn=turn, values=values), pace)
 
@@ -137,10 +139,8 @@ def offer(port: int, rate: int, seconds: float) -> dict[str, float]:
     latencies, lateness = finished.tally.latency.spread(), finished.tally.lateness.spread()
     if finished.tally.failures or latencies is None:
         raise BenchError(f"at {rate}/s: {finished.tally.failures}")
-    values = {name: latencies.quantiles[name] for name in ("p50", "p90", "p99")}
-    if lateness is not None:
-        values["late_p50"] = lateness.quantiles["p50"]
-        values["late_p99"] = lateness.quantiles["p99"]
+    late = lateness.quantiles if lateness is not None else {}
+    values = {**latencies.quantiles, **{f"late_{name}": value for name, value in late.items()}}
     return {**values, "waited": finished.tally.waited, "busy": finished.busy}
 
 

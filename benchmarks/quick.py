@@ -106,8 +106,11 @@ def run_subject(bench: Bench, options: argparse.Namespace) -> Sample:
 
 
 def show(samples: dict[str, list[Sample]]) -> None:
-    """Print medians, spreads, and ratios of the first row to the others."""
-    columns = ("worker µs", "all µs", "req/s", "p50 µs", "p99 µs", "MiB")
+    """Print medians, spreads, and ratios of the first row to the others.
+
+    *others* is the share of the proxy's core that something else took: above a few percent, distrust the row.
+    """
+    columns = ("worker µs", "all µs", "req/s", "p50 µs", "p99 µs", "MiB", "others %")
     print(
         "\n" + f"{'proxy':14} {columns[0]:>20}" + "".join(f" {name:>8}" for name in columns[1:]) + "   first row ÷ this"
     )
@@ -121,6 +124,7 @@ def show(samples: dict[str, list[Sample]]) -> None:
             statistics.median(row.p50_us for row in rows),
             statistics.median(row.p99_us for row in rows),
             statistics.median(row.resident_bytes for row in rows) / 2**20,
+            statistics.median(row.disturbed for row in rows) * 100,
         )
         first = first or worker
         print(f"{name:14} {spread:>20}" + "".join(f" {value:8.1f}" for value in rest) + f"   {first / worker:.2f}")

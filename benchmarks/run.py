@@ -75,16 +75,28 @@ def main() -> int:
     found["router"] = Peer("router", f"{sys.executable} -m router", metadata.version("router"))
     load_average = " ".join(f"{value:.2f}" for value in os.getloadavg())
     readings = Readings()
-    stopped = False
     try:
         with process.Programs(WORK / "run") as programs:
             for reading in measure(Bench(found, programs, WORK / "run"), options):
                 readings.rows.append(reading)
+        status = 0
     except KeyboardInterrupt:
-        stopped = True
         print("interrupted; writing what was measured")
+        status = 130
+    finally:
+        # Also after an error: what was measured until then took minutes.
+        run = Run(context_of(readings, options, found, load_average), readings.rows)
+        kept.write_bytes(msgspec.json.encode(run))
+    write(run, options.output)
+    return status
+
+
+def context_of(
+    readings: Readings, options: argparse.Namespace, found: dict[str, Peer], load_average: str
+) -> report.Context:
+    """Return what the report says besides the numbers."""
     half, slowest = cases.half_load(readings.rows)
-    context = report.Context(
+    return report.Context(
         machine=machine.describe(found),
         date=time.strftime("%Y-%m-%d"),
         revision=machine.revision(),
@@ -95,10 +107,6 @@ def main() -> int:
         slowest=slowest,
         load_average=load_average,
     )
-    run = Run(context, readings.rows)
-    kept.write_bytes(msgspec.json.encode(run))
-    write(run, options.output)
-    return 130 if stopped else 0
 
 
 def measure(bench: Bench, options: argparse.Namespace) -> Iterator[Reading]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from benchmarks.cases import LARGE, SMALL
 from benchmarks.result import Middle, Readings, difference, ratio
 
 MIB = 1024 * 1024
@@ -32,8 +33,7 @@ def judge(readings: Readings, half: int) -> Iterator[Target]:
     at = next(iter(readings.parameters("streams")), "")
     found = readings.paired(("streams", "router", at, "worker_us"), ("streams", "nginx", at, "worker_us"), ratio)
     yield below("CPU per server-sent event of the worker ÷ nginx's", 1.5, found)
-    small, large = "1 routes, 1 experiments", "1000 routes, 100 experiments"
-    found = readings.paired(("table", "router", large, "worker_us"), ("table", "router", small, "worker_us"), ratio)
+    found = readings.paired(("table", "router", LARGE, "worker_us"), ("table", "router", SMALL, "worker_us"), ratio)
     yield below("CPU per request with 1,000 routes and 100 experiments ÷ one of each", 1.1, found)
     yield size(readings, "resident memory of a warm idle worker, MiB", ("idle", "worker_resident"), 60)
     for at in readings.parameters("memory"):
