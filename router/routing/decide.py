@@ -34,7 +34,7 @@ class ArmPlan(Struct, frozen=True, gc=False):
         pair: First word of the counter row of route and target.
         head: Header fields to the target, each with its CRLF.
         enrolments: What the event says.
-        cells: First word of the arm's counter row; ``NO_CELL`` for an override.
+        cells: First word of the arm's counter row.
     """
 
     name: str
@@ -247,7 +247,7 @@ def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float
         pair=revision.slots[pair_key(experiment.route, arm.target)],
         head=_head(experiment.route, enrolment),
         enrolments=(enrolment,),
-        cells=NO_CELL if share is None else revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],
+        cells=revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],
     )
 
 

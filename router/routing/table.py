@@ -32,7 +32,7 @@ from router.config.schema import Config, Match, Target
 from router.events.model import Revision
 from router.routing.decide import RoutePlan, compile_route, compile_trial
 from router.routing.match import Candidate, NeedBody, Switch, compile_candidate, compile_switches, rank
-from router.routing.path import BACKSLASH, DOT, PERCENT, canonical, canonical_text
+from router.routing.path import DOT, PERCENT, canonical, canonical_text
 from router.routing.request import Request
 
 # A name in the DNS has at most 255 bytes (RFC 1035 section 2.3.4); nothing longer is tried against wildcards.
@@ -106,7 +106,7 @@ class Table:
         path = request.path
         node = self._exact.get(path)  # its keys are canonical, so a path that is one of them is so too
         if node is None:
-            if PERCENT in path or BACKSLASH in path or DOT in path or path.find(b"//") >= 0:
+            if PERCENT in path or DOT in path or path.find(b"//") >= 0:
                 node = self.node(path)
             else:  # as `node`, without its calls, for a path that is canonical: nearly every one
                 node = self._nodes[bisect_right(self._starts, path)]

@@ -60,6 +60,12 @@ def test_the_salt_is_the_name_unless_given() -> None:
     assert [ask(named, str(unit)).arm for unit in range(50)] == [ask(salted, str(unit)).arm for unit in range(50)]
 
 
+def test_equal_scores_go_to_the_first_name_here_too() -> None:
+    """Where all scores are infinite the names decide, not the order in the file."""
+    tiny = [{"name": name, "target": "t1", "weight": 5e-324} for name in "ba"]
+    assert ask(plan(experiments=[{**EXPERIMENT, "arms": tiny}]), "u1").arm == "a"
+
+
 def test_weights_are_those_of_the_revision() -> None:
     """The weights of the configuration do not matter once the revision has others."""
     decider = plan(weights={"e": {"control": 0.0, "treatment": 2.0}})

@@ -185,6 +185,15 @@ def test_each_route_reads_no_more_than_its_own_limit() -> None:
     assert found(compiled, request("/b", body=b'{"m": 1}')) == "other"
 
 
+def test_limits_of_neighbours_are_kept_apart() -> None:
+    """Routes that differ in one JSON value and in their limits are each asked with their own."""
+    routes = [{**route(f"m{limit}", json={"/m": limit}), "inspect_bytes": limit} for limit in (20, 50)]
+    compiled = table(routes)
+    assert compiled.find(request()) == NeedBody(50)
+    assert [found(compiled, request(body=b'{"m": %d}' % limit)) for limit in (20, 50)] == ["m20", "m50"]
+    assert [found(compiled, request(body=(b'{"m": %d}' % limit).ljust(30))) for limit in (20, 50)] == [None, "m50"]
+
+
 def test_spelling_gets_around_no_route() -> None:
     """Escapes, repeated slashes and dot segments lead to the route of the plain path; disputed ones to none."""
     compiled = table([route("all", path="/"), route("secret", path="/v2/secret/"), route("exact", exact="/x%2fy")])

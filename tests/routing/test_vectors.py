@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmh3 import mmh3_x64_128_utupledigest
 
-from router.routing.bucket import arm_hash, choose
+from router.routing.bucket import arm_hash, choose, unit_key
 from router.routing.source import compile_source
 from tests.routing.build import request, table
 from tests.routing.murmur import x64_128
@@ -23,6 +23,13 @@ VECTORS: list[dict[str, Any]] = FILE["vectors"]
 def test_the_library_is_murmur3(data: bytes) -> None:
     """The compiled hash gives what the reference implementation gives, at every length of tail."""
     assert mmh3_x64_128_utupledigest(data) == x64_128(data)
+
+
+@given(st.binary(max_size=100))
+def test_key_and_bucket_are_from_different_halves(data: bytes) -> None:
+    """A unit's key is the first half of its hash and its bucket the top byte of the second."""
+    first, second = x64_128(data)
+    assert unit_key(data) == (first, second >> 56)
 
 
 @pytest.mark.parametrize("place", range(len(VECTORS)))
