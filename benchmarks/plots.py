@@ -3,7 +3,8 @@
 Responsible for: drawing readings with matplotlib.
 Does not know: how they were taken.
 
-Rules: a bar is the median, its whisker the smallest and largest round; colours stay with a proxy in every plot.
+Rules: a bar or line is the median, its whisker or band the smallest and largest round; colours stay with a proxy in
+every plot.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from benchmarks.result import Middle, Readings
 from benchmarks.targets import MIB, added
 
+FLOOR_US = 10.0  # a logarithmic axis has no place for a difference of nothing
 COLOURS = {
     "nginx": "#4c9a5b",
     "haproxy": "#8c6bb1",
@@ -91,23 +93,22 @@ def latency(readings: Readings, half: int) -> Figure:
                 if (value := added(readings, name, rate, quantile)) is not None
             ]
             if points:
-                medians = [value.median for _rate, value in points]
-                whisker = [
-                    [value.median - value.low for _r, value in points],
-                    [value.high - value.median for _r, value in points],
-                ]
-                axes.errorbar(
-                    [rate for rate, _v in points],
-                    medians,
-                    yerr=whisker,
-                    label=name,
+                rates = [rate for rate, _value in points]
+                axes.plot(
+                    rates, [max(value.median, FLOOR_US) for _rate, value in points], "o-", label=name, color=colour
+                )
+                axes.fill_between(
+                    rates,
+                    [max(value.low, FLOOR_US) for _rate, value in points],
+                    [max(value.high, FLOOR_US) for _rate, value in points],
                     color=colour,
-                    marker="o",
-                    capsize=3,
+                    alpha=0.12,
+                    linewidth=0,
                 )
         axes.axvline(half, color="#999", linestyle=":", label="half load")
         axes.set(title=f"{quantile} added over direct, µs", xlabel="offered requests per second", xlim=(0, None))
-        axes.set_ylim(bottom=0)
+        axes.set(yscale="log")
+        axes.yaxis.set_major_formatter(lambda us, _place: f"{us:,.0f}")
         axes.grid(visible=True, alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
