@@ -24,7 +24,7 @@ from router.control import state as decide
 from router.control.publish import Publisher
 from router.control.state import Refusal, State
 from router.control.watch import Watch
-from router.counters import CONTROL_HEARTBEAT, JOURNAL_FAILED, PID, RELOAD_OK, Segment
+from router.counters import CONTROL_HEARTBEAT, DRAINING, JOURNAL_FAILED, PID, RELOAD_OK, Segment
 from router.events import keep
 from router.events.model import Revised, Revision
 from router.routing.table import Table, compile_table
@@ -293,7 +293,7 @@ class Control:
             if done == workers and self._announced != self.revision.number:
                 self._announced = self.revision.number
                 log.info("revision %d acknowledged by %d of %d workers", self.revision.number, done, workers)
-                if not ready:
+                if not ready and not self.seat.segment.words[DRAINING]:
                     log.info("ready %s", places)
                 ready = True
             await asyncio.sleep(_TICK_S)

@@ -112,9 +112,13 @@ def _survey(paths: Iterable[Path]) -> tuple[dict[Path, str], frozenset[Path]]:
 
 
 def fingerprint(path: Path) -> str:
-    """Return a digest of a file's bytes, or a text that says why it has none."""
+    """Return a digest of a file's bytes or of the names in a folder, or a text that says why there is none."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.blake2b(stream.read(_READ_MAX), digest_size=16).hexdigest()
+        if path.is_dir():
+            content = "\0".join(sorted(os.listdir(path))).encode("utf-8", "surrogateescape")
+        else:
+            with path.open("rb") as stream:
+                content = stream.read(_READ_MAX)
     except (OSError, ValueError) as error:
         return f"unreadable: {getattr(error, 'errno', None)}"
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

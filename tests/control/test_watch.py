@@ -197,4 +197,11 @@ def test_following_says_when_a_file_is_new() -> None:
 def test_unreadable_files_differ_from_empty_ones(tmp_path: Path) -> None:
     """A file that vanishes is a change, and one that cannot be read is not mistaken for an empty one."""
     (tmp_path / "empty").touch()
-    assert len({fingerprint(tmp_path / "empty"), fingerprint(tmp_path / "none"), fingerprint(tmp_path)}) == 3
+    assert fingerprint(tmp_path / "empty") != fingerprint(tmp_path / "none")
+
+
+def test_a_folder_changes_with_its_names(tmp_path: Path) -> None:
+    """A file that is put beside the others may be the one to read from now on."""
+    before = fingerprint(tmp_path)
+    (tmp_path / "global.yaml").touch()
+    assert fingerprint(tmp_path) != before
