@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -200,16 +201,22 @@ def test_the_image_serves_what_is_mounted_and_is_healthy(image: Image) -> None:
         done = subprocess.run(check, cwd=image.at("."), env=image.variables(), capture_output=True, check=False)
         return done.returncode == 0
 
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError:
+            return False
+
     assert not healthy()
     with subprocess.Popen(command, cwd=image.at("."), env=image.variables()) as router:
         try:
-            deadline = time.monotonic() + 30
-            while not healthy():
-                assert router.poll() is None, "the router ended"
-                assert time.monotonic() < deadline, "the router did not become healthy"
-                time.sleep(0.1)
-            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5) as ready:
-                assert ready.status == 200
+            for holds in (healthy, ready):
+                deadline = time.monotonic() + 30
+                while not holds():
+                    assert router.poll() is None, "the router ended"
+                    assert time.monotonic() < deadline, f"the router did not become {holds.__name__}"
+                    time.sleep(0.1)
         finally:
             router.terminate()
         assert router.wait(timeout=30) == 0
