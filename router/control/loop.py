@@ -130,6 +130,7 @@ class Control:
                 self.state = decide.resume(self.state, published)
             self._table = await asyncio.to_thread(compile_table, self.revision)
             if self.seat.publisher.number != self.revision.number:
+                self.seat.publisher.prepare(self.revision)
                 self.seat.publisher.publish(self.revision)
             return
         self.loaded = loaded
@@ -227,12 +228,15 @@ class Control:
         """Compile, write down, publish; ``known`` says that the journal has it already."""
         try:
             table = await asyncio.to_thread(compile_table, revision)
+            await asyncio.to_thread(self.seat.publisher.prepare, revision)
+        except OSError as error:
+            return Refusal((Mistake(str(self.path), 0, "", f"cannot be handed to the workers: {error}"),))
         except Exception as error:  # a revision that workers could not compile must not reach them
             log.exception("revision %d cannot be compiled", revision.number)
             return Refusal((Mistake(str(self.path), 0, "", f"cannot be compiled: {error}"),))
         if not known:
             await self._write_down(following.history[-1])
-        await asyncio.to_thread(self.seat.publisher.publish, revision)
+        self.seat.publisher.publish(revision)
         self.state, self._table = following, table
         self.seat.tell(revision)
         said = "continues" if known else "; ".join(following.history[-1].changes) or "none"

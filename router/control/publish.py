@@ -23,6 +23,7 @@ class Publisher:
     def __init__(self, run_dir: Path, segment: Segment) -> None:
         # Per process
         self._file = run_dir / FILE
+        self._next = self._file.with_suffix(".next")
         self._segment = segment
 
     @property
@@ -35,15 +36,17 @@ class Publisher:
         """Return the number of the revision that the workers were told of last; 0 before the first."""
         return int(self._segment.words[PUBLISHED])
 
-    def publish(self, revision: Revision) -> None:
-        """Hand a revision to the workers.
+    def prepare(self, revision: Revision) -> None:
+        """Write a revision down beside the present one, so that publishing it cannot fail for want of space.
 
         Raises:
             OSError: If the file cannot be written; the workers keep what they have.
         """
-        written = self._file.with_suffix(".next")
-        written.write_bytes(msgspec.msgpack.encode(revision))
-        os.replace(written, self._file)  # noqa: PTH105 - the name of the system call says what is relied on
+        self._next.write_bytes(msgspec.msgpack.encode(revision))
+
+    def publish(self, revision: Revision) -> None:
+        """Hand the prepared revision to the workers."""
+        os.replace(self._next, self._file)  # noqa: PTH105 - the name of the system call says what is relied on
         self._segment.words[PUBLISHED] = revision.number
 
     def read(self) -> Revision | None:

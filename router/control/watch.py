@@ -115,7 +115,7 @@ def fingerprint(path: Path) -> str:
     """Return a digest of a file's bytes or of the names in a folder, or a text that says why there is none."""
     try:
         if path.is_dir():
-            content = "\0".join(sorted(os.listdir(path))).encode("utf-8", "surrogateescape")
+            content = "\0".join(sorted(entry.name for entry in path.iterdir())).encode("utf-8", "surrogateescape")
         else:
             with path.open("rb") as stream:
                 content = stream.read(_READ_MAX)

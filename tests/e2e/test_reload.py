@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import trustme
@@ -61,7 +61,7 @@ class _Traffic:
             if answer not in ((200, "old"), (200, "new")):
                 self.failures.append(answer)
 
-    def __enter__(self) -> "_Traffic":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -1,0 +1,62 @@
+"""A control process in this process: real files and counters, without a supervisor and without workers."""
+
+from pathlib import Path
+
+from router.config.load import load
+from router.control.loop import Control, Seat
+from router.control.publish import Publisher
+from router.control.state import State
+from router.counters import ACKNOWLEDGED, Segment
+from router.events.model import Revised
+from tests.control.build import yaml
+
+WORKERS = 2
+
+
+class Notes:
+    """A journal that keeps entries in a list, or has no room for them."""
+
+    def __init__(self) -> None:
+        self.entries: list[Revised] = []
+        self.full = False
+
+    def append(self, entry: Revised) -> None:
+        """Keep an entry."""
+        if self.full:
+            raise OSError("no space left on device")
+        self.entries.append(entry)
+
+
+class Desk:
+    """A control process without a supervisor and without workers; tests play both.
+
+    Attributes:
+        config: The configuration file.
+        control: What is under test.
+        notes: Its journal.
+        told: The revisions that the supervisor was told of.
+    """
+
+    def __init__(self, folder: Path, text: str | None = None) -> None:
+        self.config = folder / "router.yaml"
+        self.config.write_text(yaml() if text is None else text)
+        self.run_dir = folder / "run"
+        self.run_dir.mkdir(exist_ok=True)
+        self.segment = Segment.create(WORKERS)
+        self.notes = Notes()
+        self.told: list[int] = []
+        self.control = self.another()
+
+    def another(self) -> Control:
+        """Make a control process on the same counters and files, as a replacement would be."""
+        seat = Seat(self.segment, Publisher(self.run_dir, self.segment), lambda told: self.told.append(told.number))
+        return Control(self.config, seat, self.notes, State())
+
+    async def begin(self) -> None:
+        """Publish the first revision."""
+        await self.control.begin(load(self.config))
+
+    def acknowledge(self, number: int, workers: int = WORKERS) -> None:
+        """Play the workers: say that some serve a revision."""
+        for worker in range(workers):
+            self.segment.block(worker)[ACKNOWLEDGED] = number
