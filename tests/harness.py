@@ -255,7 +255,7 @@ class Caller:
         while b"\r\n\r\n" not in self._data:
             self._more()
         head, _, self._data = self._data.partition(b"\r\n\r\n")
-        response = Response(int(head.split(b" ")[1]), head, b"")
+        response = Response(int(head[9:12]), head, b"")
         if bodiless or response.status < 200 or response.status in {204, 304}:
             return response
         if response.field(b"transfer-encoding"):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import Proxy, Target, simple_yaml
+from tests.hostile.wire import LOG_ALL
 
 
 @pytest.fixture
@@ -17,5 +18,5 @@ def target() -> Iterator[Target]:
 @pytest.fixture
 def proxy(target: Target) -> Iterator[Proxy]:
     """A data plane that sends everything to that target, and logs every exchange."""
-    with Proxy(simple_yaml(target.url)) as made:
+    with Proxy(simple_yaml(target.url) + LOG_ALL) as made:
         yield made
