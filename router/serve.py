@@ -35,13 +35,21 @@ def serve(path: Path, workers: int | None = None) -> int:
     Returns:
         The exit code: 0 after an orderly shutdown.
     """
-    from router.supervisor.run import Spec, Supervisor, raise_descriptor_limit  # noqa: PLC0415 - see the module's rules
+    from router.supervisor.limits import raise_descriptor_limit  # noqa: PLC0415 - see the module's rules
+    from router.supervisor.run import Supervisor  # noqa: PLC0415 - see the module's rules
+    from router.supervisor.spec import Spec  # noqa: PLC0415 - see the module's rules
 
     log_to_stderr("supervisor")
     raise_descriptor_limit()
     myself = (sys.executable, "-m", "router.serve")
     count = () if workers is None else ("--workers", str(workers))
-    return Supervisor(Spec(control=(*myself, "control", str(path), *count), worker=(*myself, "worker"))).run()
+    spec = Spec(control=(*myself, "control", str(path), *count), worker=(*myself, "worker"))
+    try:
+        supervisor = Supervisor(spec)
+    except OSError as error:
+        logging.getLogger("router").error("no run directory can be made, see TMPDIR: %s", error)  # noqa: TRY400 - the reason is in the text
+        return 1
+    return supervisor.run()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -305,7 +305,16 @@ class Control:
     async def _retain(self) -> None:
         while True:
             await asyncio.to_thread(self._sweep)
+            await self._refresh()
             await asyncio.sleep(_RETENTION_S)
+
+    async def _refresh(self) -> None:
+        async with self._change:
+            try:
+                if self.seat.publisher.refresh(self.revision):
+                    log.warning("the run directory had lost the revision; it is there again")
+            except OSError as error:
+                log.error("the run directory cannot hold the revision: %s", error)  # noqa: TRY400 - the reason is in the text
 
     def _sweep(self) -> None:
         events = self.revision.config.events

@@ -49,6 +49,22 @@ class Publisher:
         os.replace(self._next, self._file)  # noqa: PTH105 - the name of the system call says what is relied on
         self._segment.words[PUBLISHED] = revision.number
 
+    def refresh(self, revision: Revision) -> bool:
+        """Keep the file from being taken for rubbish: what cleans temporary folders goes by age.
+
+        Returns:
+            Whether it had gone, and was made again; a worker that starts needs it.
+        """
+        try:
+            os.utime(self._file)
+            os.utime(self._file.parent)
+        except FileNotFoundError:
+            self._file.parent.mkdir(mode=0o700, exist_ok=True)
+            self.prepare(revision)
+            self.publish(revision)
+            return True
+        return False
+
     def read(self) -> Revision | None:
         """Return the revision that the workers were told of last, also by a predecessor of this process."""
         if self.number == 0:

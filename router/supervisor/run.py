@@ -17,15 +17,12 @@ Rules: one blocking wait per turn, at most ``_TICK_S`` long; nothing else blocks
 were never ours (a PID 1 inherits orphans). The lifelines close by themselves when this process is killed.
 """
 
-import enum
 import os
 import selectors
 import shutil
 import signal
-import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
 
@@ -36,8 +33,9 @@ from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, R
 from router.supervisor.channel import Channel
 from router.supervisor.children import Child, Patience, Pulse, describe_end, spawn
 from router.supervisor.listeners import Listeners
-from router.supervisor.restart import Policy, Restarts
+from router.supervisor.restart import Restarts
 from router.supervisor.signals import Inbox
+from router.supervisor.spec import Phase, Post, Spec
 
 log = getLogger("router.supervisor")
 
@@ -49,51 +47,6 @@ _HARD_S = 2.0
 _CLOSING_S = 5.0
 _ABORT_S = 1.0
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-
-
-class Phase(enum.Enum):
-    """Where the router is between start and end."""
-
-    BOOT = "boot"
-    SERVING = "serving"
-    DELAY = "delay"
-    DRAIN = "drain"
-    CLOSING = "closing"
-    ABORT = "abort"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What to run.
-
-    Attributes:
-        control: Command of the control process; ``--channel FD --segment FD --run DIR`` and, for a replacement,
-            ``--resume`` are added.
-        worker: Command of a worker; ``--index N --listener FD --segment FD --lifeline FD --run DIR`` are added.
-        workers: When a worker that dies again and again is given up.
-        controls: The same for the control process, without which workers serve on.
-        worker_patience: How long a worker may be silent.
-        control_patience: How long the control process may be silent; it shares its interpreter with threads that
-            compute.
-    """
-
-    control: tuple[str, ...]
-    worker: tuple[str, ...]
-    workers: Policy = field(default_factory=Policy)
-    controls: Policy = field(default_factory=lambda: Policy(free=1, first_s=0.5, cap_s=30.0, limit=None))
-    worker_patience: Patience = field(default_factory=Patience)
-    control_patience: Patience = field(default_factory=lambda: Patience(start_s=60.0, silence_s=15.0))
-
-
-@dataclass(slots=True)
-class _Post:
-    """A place that one child holds at a time."""
-
-    name: str
-    restarts: Restarts
-    child: Child | None = None
-    due: float | None = None
 
 
 class Supervisor:
@@ -115,8 +68,8 @@ class Supervisor:
         self._terms: Terms | None = None
         self._listeners: Listeners | None = None
         # Per child
-        self._control = _Post("control process", Restarts(spec.controls))
-        self._workers: list[_Post] = []
+        self._control = Post("control process", Restarts(spec.controls))
+        self._workers: list[Post] = []
         self._channel: Channel | None = None
 
     def run(self) -> int:
@@ -154,7 +107,7 @@ class Supervisor:
         self._advance(now)
         self._start_due(now)
 
-    def _posts(self) -> list[_Post]:
+    def _posts(self) -> list[Post]:
         return [self._control, *self._workers]
 
     def _signalled(self, number: signal.Signals, now: float) -> None:
@@ -254,7 +207,7 @@ class Supervisor:
             return
         self._terms = terms
         self._segment.resize(terms.workers)
-        self._workers = [_Post(f"worker {index}", Restarts(self.spec.workers)) for index in range(terms.workers)]
+        self._workers = [Post(f"worker {index}", Restarts(self.spec.workers)) for index in range(terms.workers)]
         for index in range(terms.workers):
             self._start_worker(index)
         self.phase = Phase.SERVING
@@ -269,9 +222,7 @@ class Supervisor:
         value = self._segment.block(index)[HEARTBEAT]
         self._start(self._workers[index], command, inherited, (value, self.spec.worker_patience))
 
-    def _start(
-        self, post: _Post, command: list[str], descriptors: tuple[int, ...], pulse: tuple[int, Patience]
-    ) -> None:
+    def _start(self, post: Post, command: list[str], descriptors: tuple[int, ...], pulse: tuple[int, Patience]) -> None:
         now = time.monotonic()
         try:
             process = spawn(command, descriptors)
@@ -283,7 +234,7 @@ class Supervisor:
 
     # --- Ends of children ---------------------------------------------------------------------------------------
 
-    def _ended(self, post: _Post, child: Child, now: float) -> None:
+    def _ended(self, post: Post, child: Child, now: float) -> None:
         post.child = None
         code = child.process.returncode
         if post is self._control:
@@ -300,7 +251,10 @@ class Supervisor:
             return
         self._replace(post, now - child.started, f"ended pid={child.pid}: {describe_end(code)}", now)
 
-    def _replace(self, post: _Post, lived_s: float, how: str, now: float) -> None:
+    def _replace(self, post: Post, lived_s: float, how: str, now: float) -> None:
+        if post is self._control and self._terms is None:
+            self._fail(f"the {post.name} {how}", now)
+            return
         wait = post.restarts.died(lived_s)
         if wait is None:
             self._fail(f"{post.name} {how}; {post.restarts.deaths} quick deaths in a row, giving up", now)
@@ -410,14 +364,3 @@ class Supervisor:
         os.close(self._lifeline_held)
         self._segment.close()
         shutil.rmtree(self._run_dir, ignore_errors=True)
-
-
-def raise_descriptor_limit() -> None:
-    """Allow as many open files as the system lets this user have; children inherit the limit."""
-    import resource  # noqa: PLC0415 - only needed once
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError) as error:
-        print(f"router: the limit of open files stays as it is: {error}", file=sys.stderr)  # noqa: T201

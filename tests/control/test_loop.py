@@ -275,6 +275,22 @@ def test_a_run_directory_that_is_full_leaves_the_revision_as_it_is(tmp_path: Pat
     _at_work(desk, use)
 
 
+def test_a_revision_that_was_cleaned_away_is_written_again(tmp_path: Path) -> None:
+    """What cleans temporary folders must not leave the next worker without a revision."""
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        await desk.begin()
+        publisher, revision = desk.control.seat.publisher, desk.control.revision
+        assert not publisher.refresh(revision)
+        (desk.run_dir / "revision.msgpack").unlink()
+        desk.run_dir.rmdir()
+        assert publisher.refresh(revision)
+        assert publisher.read() == revision
+
+    asyncio.run(run())
+
+
 def test_control_is_not_usable_before_it_began(tmp_path: Path) -> None:
     """There is no revision and no table to show."""
     control: Control = Desk(tmp_path).control

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from router.serve import log_to_stderr
 from router.supervisor.children import Patience
+from router.supervisor.limits import raise_descriptor_limit
 from router.supervisor.restart import Policy
-from router.supervisor.run import Spec, Supervisor, raise_descriptor_limit
+from router.supervisor.run import Supervisor
+from router.supervisor.spec import Spec
 
 _PR_SET_CHILD_SUBREAPER = 36  # <sys/prctl.h>: orphans come to this process, as they come to process 1
 

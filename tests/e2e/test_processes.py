@@ -172,6 +172,17 @@ def test_traffic_goes_on_without_the_control_process(tmp_path: Path) -> None:
         assert router.revision()["number"] == 3
 
 
+def test_a_hung_control_process_is_replaced(tmp_path: Path) -> None:
+    """It beats like the workers, and traffic does not notice."""
+    with running(tmp_path, command=STUB, environment={"STUB_PATIENCE": "1.5"}) as (router, _):
+        hung = router.child("control")
+        os.kill(hung, signal.SIGSTOP)
+        wait_until(lambda: next((pid for pid in router.children("control") if pid != hung), 0), "a successor")
+        wait_until(router.ready, "the admin API")
+        assert router.revision()["number"] == 1
+        assert "control process pid=" in router.said()
+
+
 def test_a_control_process_returns_although_the_file_is_bad(tmp_path: Path) -> None:
     """A replacement goes on with the journal, and shows what is wrong with the file."""
     with running(tmp_path) as (router, _):
