@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from router.proxy import problem
 from router.proxy.deadlines import NEVER
-from router.proxy.exchange import Exchange
+from router.proxy.exchange import Exchange, begin
 from router.proxy.heads import Refusal, RequestHead, judge_start
 from router.proxy.record import REFUSAL_WORD
-from router.routing.request import Request
 
 if TYPE_CHECKING:
     from router.proxy.server import Server
@@ -37,7 +36,7 @@ class Downstream(asyncio.Protocol):
     """A caller connection; a ``deadlines.Item``."""
 
     __slots__ = (
-        "_blanks", "_forwarded", "client", "deadline", "due", "exchange", "held", "peer_trusted", "reading", "server",
+        "_blanks", "_forwarded", "client", "deadline", "due", "exchange", "held", "peer_trusted", "reading", "secure", "server",
         "state", "transport", "writable",
     )  # fmt: skip
 
@@ -51,6 +50,7 @@ class Downstream(asyncio.Protocol):
         self.due = NEVER
         self.client = ""
         self.peer_trusted = False
+        self.secure = False
         self._forwarded = b""
         self.state = IDLE
         self.reading = True
@@ -74,8 +74,8 @@ class Downstream(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.client = peer[0] if isinstance(peer, tuple) else ""
         self.peer_trusted = server.trusts(self.client)
-        secure = transport.get_extra_info("sslcontext") is not None
-        self._forwarded = server.forwarded_lines(self.client, secure=secure)
+        self.secure = transport.get_extra_info("sslcontext") is not None
+        self._forwarded = server.forwarded_lines(self.client, secure=self.secure)
         self.watch(monotonic() + server.timeouts.header_read)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
@@ -120,9 +120,13 @@ class Downstream(asyncio.Protocol):
         """Look for a whole head, and begin its exchange."""
         server = self.server
         now = monotonic()
-        found = server.requests.ordinary(data)
-        if found is not None and found[1] <= server.limits.header_bytes:
-            self._begin(found[0], data[found[1] :], now)
+        ident = getrandbits(128).to_bytes(16).hex()
+        found = server.requests.ordinary(data, ident, self.client)
+        if found is not None and found.end <= server.limits.header_bytes:
+            self.held = b""
+            self._blanks = 0
+            self.state = EXCHANGE
+            begin(server, self, found, data[found.end :], now)
             return
         while data.startswith(b"\r\n"):
             self._blanks += 1
@@ -137,26 +141,16 @@ class Downstream(asyncio.Protocol):
         if end > server.limits.header_bytes:
             self._refuse(_too_large(data))
             return
-        head = server.requests.read(data[:end])
+        head = server.requests.read(data[:end], ident, self.client)
         if isinstance(head, RequestHead):
-            self._begin(head, data[end:], now)
+            if self.peer_trusted and b"x-forwarded-for" in head.fields:
+                head.client = server.client_behind(self.client, head.fields[b"x-forwarded-for"])
+            self.held = b""
+            self._blanks = 0
+            self.state = EXCHANGE
+            begin(server, self, head, data[end:], now)
         else:
-            self._refuse(head)
-
-    def _begin(self, head: RequestHead, rest: bytes, now: float) -> None:
-        self.held = b""
-        self._blanks = 0
-        self.state = EXCHANGE
-        server = self.server
-        ident = "%032x" % getrandbits(128)
-        request = Request(
-            ident, head.method, head.path, head.query, head.host,
-            self.client_of(head.fields) if self.peer_trusted else self.client, head.fields,
-        )  # fmt: skip
-        exchange = self.exchange = Exchange(
-            server, self, server.table, head, request, head.request_id or ident.encode(), now, now
-        )
-        exchange.start(rest)
+            self._refuse(head, head_only=data.startswith(b"HEAD "))
 
     def _hold(self, data: bytes, now: float) -> None:
         if len(data) > self.server.limits.header_bytes or (len(data) > MAX_REQUEST_LINE and b"\r\n" not in data):
@@ -194,17 +188,19 @@ class Downstream(asyncio.Protocol):
         if deadline < self.due:
             self.server.wheel.file(self)
 
-    def client_of(self, fields: dict[bytes, bytes]) -> str:
-        """Return the address of the client behind a trusted proxy: what that says, or its own."""
-        if b"x-forwarded-for" not in fields:
-            return self.client
-        return self.server.client_behind(self.client, fields[b"x-forwarded-for"])
+    def forwarded(self, head: RequestHead) -> tuple[bytes, ...]:
+        """Return the header lines that tell the target where the request came from, and the end of the head."""
+        if self.peer_trusted or not head.http11:
+            return (self.server.forwarded_behind(self, head),)
+        return self._forwarded, head.authority, b"\r\n\r\n"
 
-    def forwarded(self, head: RequestHead) -> bytes:
-        """Return the header lines that tell the target where the request came from."""
-        if self.peer_trusted:
-            return self.server.forwarded_behind(self.client, self._forwarded, head)
-        return b"%b%b\r\n" % (self._forwarded, head.authority)
+    def ready(self, now: float) -> None:
+        """The exchange is over and nothing waits behind it: expect the next request."""
+        self.exchange = None
+        self.state = IDLE
+        deadline = self.deadline = now + self.server.timeouts.keepalive
+        if deadline < self.due:
+            self.server.wheel.file(self)
 
     def exchange_done(self, *, keep: bool) -> None:
         """The exchange has sent its answer: go on with the next request, or end the connection."""
@@ -260,13 +256,13 @@ class Downstream(asyncio.Protocol):
             held, self.held = self.held, b""
             self._read_head(held)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, *, head_only: bool = False) -> None:
         """Answer bytes that are no acceptable request, and end the connection."""
         server = self.server
         server.words[REFUSAL_WORD[refusal.cause]] += 1
         self.held = b""
         status, cause, detail = refusal
-        self.transport.write(problem.answer(status, cause, detail, None, b"connection: close\r\n"))
+        self.transport.write(problem.answer(status, cause, detail, None, b"connection: close\r\n", head=head_only))
         self._linger()
 
     def _linger(self) -> None:

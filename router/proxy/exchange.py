@@ -26,8 +26,8 @@ from router.proxy.deadlines import NEVER
 from router.proxy.heads import IDEMPOTENT, RequestHead
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
 from router.proxy.response_head import ResponseHead
+from router.routing.decide import RoutePlan
 from router.routing.match import NeedBody
-from router.routing.request import Request
 
 if TYPE_CHECKING:
     from router.proxy.downstream import Downstream
@@ -48,6 +48,41 @@ SERVER_ERROR: Final = 500
 _NO_TIMEOUTS: Final = schema.TargetTimeouts()
 
 
+def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes, now: float) -> None:
+    """Begin an exchange with the bytes that came behind its head.
+
+    When they are all of its body and a connection is free, which is nearly always, the phases up to *send* are this
+    function: one after another they cost 3 µs more (``docs/decisions/0030-hot-path.md``). Otherwise they run one by one.
+    """
+    request_id = head.request_id or head.id.encode()
+    length = head.length
+    if length == len(rest):
+        plan = server.table.find(head)
+        if isinstance(plan, RoutePlan) and not plan.needs_body:
+            decision = plan.decide(head)
+            pool = server.pools[decision.target]
+            endpoint = pool.pick(decision.key, random)
+            upstream = endpoint.reuse(careful=head.method not in IDEMPOTENT)
+            if upstream is not None:
+                timeouts = endpoint.timeouts
+                exchange = Exchange(
+                    server, caller, server.table, head, request_id, now, now, HEAD, decision, 0.0, True, length, 1,
+                    pool.row, endpoint, upstream, timeouts, now + timeouts.total,
+                    rest if length <= REPEATABLE_BYTES else None,
+                )  # fmt: skip
+                caller.exchange = exchange
+                upstream.user = exchange
+                endpoint.active += 1
+                server.words[pool.row + counters.TARGET_INFLIGHT] += 1
+                upstream.write(exchange.request_lines(rest))
+                sent = monotonic()
+                exchange.overhead = sent - now
+                caller.watch(sent + min(timeouts.first_byte, timeouts.total))
+                return
+    caller.exchange = exchange = Exchange(server, caller, server.table, head, request_id, now, now)
+    exchange.start(rest)
+
+
 class Exchange(Struct, gc=False, eq=False):
     """An exchange: a ``pool.Claim`` and an ``upstream.User``.
 
@@ -59,7 +94,6 @@ class Exchange(Struct, gc=False, eq=False):
     caller: "Downstream"
     table: "Table"
     head: RequestHead
-    request: Request
     request_id: bytes
     started: float
     arrived: float  # when the bytes came that are being worked on
@@ -69,8 +103,6 @@ class Exchange(Struct, gc=False, eq=False):
     # The request
     request_done: bool = False
     request_bytes: int = 0
-    upload: Upload | None = None
-    outbox: list[bytes] = []  # what is to be sent of the body
     # The attempt
     attempts: int = 0
     row: int = 0  # first word of the target's counters
@@ -78,9 +110,11 @@ class Exchange(Struct, gc=False, eq=False):
     upstream: "Upstream | None" = None
     timeouts: schema.TargetTimeouts = _NO_TIMEOUTS
     total_at: float = NEVER
+    repeatable: bytes | None = None  # what was sent of the body, while the request can be sent again
     fault: str | None = None
     target_failed: bool = False
-    repeatable: bytes | None = None  # what was sent of the body, while the request can be sent again
+    upload: Upload | None = None
+    outbox: list[bytes] = []  # what is to be sent of the body
     # The response
     replied: bool = False  # whether any byte of it went to the caller
     served: bool = False  # whether the target gave it
@@ -157,7 +191,7 @@ class Exchange(Struct, gc=False, eq=False):
 
     def _decide(self) -> None:
         """Find route, unit, arm and target; gather the body first where that needs it."""
-        request = self.request
+        request = self.head
         plan = self.table.find(request)
         if plan is None:
             self.server.words[counters.NOT_ROUTED] += 1
@@ -180,13 +214,13 @@ class Exchange(Struct, gc=False, eq=False):
         words = self.server.words
         if head.fields.get(b"content-encoding", b"identity").lower() != b"identity":
             words[GATHER_WORD["encoded"]] += 1
-            self.request.body = b""
+            self.head.body = b""
         elif head.length > limit or self.request_bytes > limit:
             words[GATHER_WORD["too_large"]] += 1
-            self.request.body = b""
+            self.head.body = b""
         elif self.request_done:
             body = b"".join(self.outbox)
-            self.request.body = chunked_content(body) if head.length == CHUNKED else body
+            self.head.body = chunked_content(body) if head.length == CHUNKED else body
         else:
             self._say_continue()
             return False
@@ -215,10 +249,11 @@ class Exchange(Struct, gc=False, eq=False):
         self.phase = CONNECT
         endpoint.active += 1
         server.words[pool.row + counters.TARGET_INFLIGHT] += 1
-        upstream = endpoint.take(self, fresh=fresh, careful=self.head.method not in IDEMPOTENT)
+        upstream = None if fresh else endpoint.reuse(careful=self.head.method not in IDEMPOTENT)
         if upstream is not None:
             self.connected(upstream)
         else:
+            endpoint.claim(self)
             now = monotonic()
             self.overhead += now - self.arrived
             # The endpoint has its own time-out for connecting; this one is for waiting in its queue.
@@ -226,28 +261,35 @@ class Exchange(Struct, gc=False, eq=False):
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""
-        decision = self.decision
-        endpoint = self.endpoint
-        if self.phase != CONNECT or decision is None or endpoint is None:
+        if self.phase != CONNECT:
             return
         upstream.user = self
         self.upstream = upstream
         self.phase = HEAD
-        head = self.head
-        outbox = self.outbox
-        body = outbox[0] if len(outbox) == 1 else b"".join(outbox)
-        outbox.clear()
+        body = b"".join(self.outbox)
+        self.outbox.clear()
         self.repeatable = body if self.request_done and len(body) <= REPEATABLE_BYTES else None
-        host = b"" if head.authority else b"host: %b\r\n" % endpoint.authority
-        made = b"" if head.request_id is not None else b"x-request-id: %b\r\n" % self.request_id
-        lines = (head.forward, host, made, decision.head, self.caller.forwarded(head), b"\r\n", body)
-        upstream.write(b"".join(lines))
+        upstream.write(self.request_lines(body))
         if not self.request_done:
             self._say_continue()
             self.caller.read(on=True)
         now = monotonic()
         self.overhead += now - self.arrived
         self._await_response(now)
+
+    def request_lines(self, body: bytes) -> bytes:
+        """Return the head to send, with the router's own fields, and the body behind it."""
+        head = self.head
+        parts = [head.forward]
+        if not head.authority and self.endpoint is not None:
+            parts.append(b"host: %b\r\n" % self.endpoint.authority)
+        if head.request_id is None:
+            parts += (b"x-request-id: ", self.request_id, b"\r\n")
+        if self.decision is not None:
+            parts.append(self.decision.head)
+        parts += self.caller.forwarded(head)
+        parts.append(body)
+        return b"".join(parts)
 
     def not_connected(self, fault: str) -> None:
         """There is no connection."""
@@ -269,28 +311,68 @@ class Exchange(Struct, gc=False, eq=False):
 
     def upstream_data(self, data: bytes) -> None:
         """Take bytes of the response."""
-        self.arrived = monotonic()
+        now = self.arrived = monotonic()
         if self.phase == BODY:
             self._receive(data)
             return
         if self.held:
             data = self.held + data
             self.held = b""
-        found = self.server.responses.ordinary(data) if self.head.method != b"HEAD" else None
-        if found is None:
+        responses = self.server.responses
+        head = responses.ordinary(data) if self.head.method != b"HEAD" else None
+        if head is not None:
+            if head.end + head.length == len(data) and self._answer_whole(head, data, now):
+                return
+        else:
             end = data.find(b"\r\n\r\n") + 4
             if end < 4:
                 self._hold(data)
                 return
-            head = self.server.responses.read(data[:end], self.head.method)
-        else:
-            head, end = found
-        if isinstance(head, str) or end > MAX_RESPONSE_HEAD:
+            found = responses.read(data[:end], self.head.method)
+            if isinstance(found, str):
+                self._fail("malformed")
+                return
+            head = found
+        if head.end > MAX_RESPONSE_HEAD:
             self._fail("malformed")
         elif head.status < 200:
-            self._interim(head, data[end:])
+            self._interim(head, data[head.end :])
         else:
-            self._answer(head, data[end:])
+            self._answer(head, data[head.end :])
+
+    def _answer_whole(self, head: ResponseHead, data: bytes, now: float) -> bool:
+        """Do all of *receive* and *finish* for an ordinary answer that came in one piece; False if it is not so ordinary.
+
+        As in ``begin``, what is nearly always the case is one function.
+        """
+        server = self.server
+        caller = self.caller
+        endpoint = self.endpoint
+        upstream = self.upstream
+        request = self.head
+        if (
+            endpoint is None or upstream is None or not self.request_done or server.draining or caller.held
+            or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
+        ):  # fmt: skip
+            return False
+        caller.write(b"".join((head.forward, server.exposed(self), b"\r\n", data[head.end :])))
+        self.phase = DONE
+        self.status = head.status
+        self.replied = self.served = True
+        self.first_byte_at = now
+        self.response_bytes = head.length
+        if head.status >= SERVER_ERROR:
+            self.target_failed = True
+        self.upstream = self.endpoint = None
+        endpoint.active -= 1
+        server.words[self.row + counters.TARGET_INFLIGHT] -= 1
+        endpoint.observe(now - self.started)
+        ended = monotonic()
+        self.overhead += ended - now
+        endpoint.give_back(upstream, ended)
+        record(self, ended)
+        caller.ready(ended)
+        return True
 
     def _hold(self, data: bytes) -> None:
         """Keep the beginning of a response head, unless it cannot become one."""

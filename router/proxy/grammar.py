@@ -19,7 +19,7 @@ SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})  #
 OPTIONS: Final = frozenset(
     {
         b"close", b"keep-alive", b"upgrade", b"te", b"host", b"content-length", b"transfer-encoding",
-        b"content-encoding", b"content-type",
+        b"content-encoding", b"content-type", b"x-request-id",
     }
 )  # fmt: skip
 VALUE: Final = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"  # a field value, white space around it included

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import httptools
-from msgspec import Struct
 
 from router.proxy.grammar import (
     CONTROLS,
@@ -31,6 +30,7 @@ from router.proxy.grammar import (
     trie,
     without,
 )
+from router.routing.request import Request
 
 # What the proxy itself reads of a request; the table adds the fields its routes need.
 REQUEST_FIELDS: Final = (
@@ -59,6 +59,9 @@ _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _UNDERSCORED: Final = re.compile(rb"\r\n([^:\r\n]*_[^:\r\n]*):[^\r]*")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
+_TWICE: Final = {
+    b"host": "bad_host", b"content-length": "bad_length", b"transfer-encoding": "bad_transfer_encoding"
+}  # fmt: skip
 _LISTS: Final = {b"cookie": b"; ", b"connection": b", ", b"x-forwarded-for": b", ", b"te": b", ", b"expect": b", "}
 
 
@@ -78,25 +81,28 @@ class RequestLine(NamedTuple):
     http11: bool
 
 
-class RequestHead(Struct, frozen=True, gc=False):
-    """A request head that may be carried.
+class RequestHead(Request, gc=False):
+    """A request head that may be carried: what routing sees of the request, and what the proxy needs besides.
 
-    ``length`` is the content length in bytes, or -1 for a chunked body. ``fields`` maps lower-case names to first values,
-    for the names the pattern reads. ``forward`` is the request line and fields to send on, without the final empty line.
+    Attributes:
+        authority: Host and port as asked for; empty when HTTP/1.0 did not say.
+        length: Content length in bytes, or ``CHUNKED``.
+        http11: Whether the version is 1.1.
+        keep_alive: Whether the caller's connection may carry another request.
+        expects: Whether the caller waits for 100 (Continue).
+        request_id: ``x-request-id``, if there is a usable one.
+        forward: Request line and fields to send on, without the final empty line.
+        end: Length of the head as it came, in bytes.
     """
 
-    method: bytes
-    path: bytes
-    query: bytes
-    host: bytes
-    authority: bytes
-    fields: dict[bytes, bytes]
-    length: int
-    http11: bool
-    keep_alive: bool
-    expects: bool
-    request_id: bytes | None
-    forward: bytes
+    authority: bytes = b""
+    length: int = 0
+    http11: bool = True
+    keep_alive: bool = True
+    expects: bool = False
+    request_id: bytes | None = None
+    forward: bytes = b""
+    end: int = 0
 
 
 class RequestReader:
@@ -112,11 +118,11 @@ class RequestReader:
         self._ordinary = None if {*names} & {*REQUEST_FIELDS} else _ordinary_pattern(self._names)
         self._max_fields = max_fields
 
-    def ordinary(self, data: bytes) -> tuple[RequestHead, int] | None:
+    def ordinary(self, data: bytes, ident: str = "", client: str = "") -> RequestHead | None:
         """Read the head of an ordinary request at the beginning of some bytes.
 
         Returns:
-            The head and where it ends; None when there is no whole head, or one that ``read`` must judge.
+            None when there is no whole head, or one that ``read`` must judge.
         """
         match = self._ordinary.match(data) if self._ordinary is not None else None
         if match is None:
@@ -126,7 +132,7 @@ class RequestReader:
             return None
         method, path, query, authority, host, length, request_id, *values, keep_alive = match.groups()
         fields = {}
-        for name, value in zip(self._names, values, strict=False):
+        for name, value in zip(self._names, values):  # noqa: B905  # as many by construction, and strict=True costs
             if value is not None:
                 fields[name] = value.rstrip(b" \t")
         if keep_alive is None:
@@ -135,12 +141,20 @@ class RequestReader:
             start, stop = match.span(8 + len(values))
             forward = data[:start] + data[stop : end - 2]
         return RequestHead(
-            method, path, query[1:] if query else b"", host.lower(), authority, fields, int(length) if length else 0,
-            True, True, False, request_id, forward,
-        ), end  # fmt: skip
+            ident, method, path, query[1:] if query else b"", host.lower(), client, fields, None, False, None,
+            authority, int(length) if length else 0, True, True, False, request_id, forward, end,
+        )  # fmt: skip
 
-    def read(self, raw: bytes) -> RequestHead | Refusal:
+    def read(self, raw: bytes, ident: str = "", client: str = "") -> RequestHead | Refusal:
         """Read a whole head, from the first byte of the request line to the empty line."""
+        head = self._read(raw)
+        if isinstance(head, RequestHead):
+            head.id = ident
+            head.client = client
+            head.end = len(raw)
+        return head
+
+    def _read(self, raw: bytes) -> RequestHead | Refusal:
         line_end = raw.find(b"\r\n")
         parts = raw[:line_end].split(b" ")
         if len(parts) != 3:
@@ -173,9 +187,11 @@ class RequestReader:
             if name not in fields:
                 fields[name] = value
             elif name in SINGLE:
-                return Refusal(400, "bad_host" if name == b"host" else "bad_length", f"{name.decode()} appears twice")
+                return Refusal(400, _TWICE[name], f"{name.decode()} appears twice")
             elif name in _LISTS:
                 fields[name] += _LISTS[name] + value
+            elif name == b"x-request-id":
+                fields[name] = b""  # two are none: the target must see one
         return self._judge(raw, line_end, RequestLine(method, target, http11), fields, cut=cut)
 
     def _judge(
@@ -187,12 +203,12 @@ class RequestReader:
         if not target.startswith(b"/"):
             absolute = _ABSOLUTE.fullmatch(target)
             if absolute is not None:
-                # RFC 9112 3.2.2: the authority of an absolute target replaces Host.
-                if authority is None and http11:
-                    return Refusal(400, "bad_host", "the Host field is missing")
+                # RFC 9112 3.2.2: the authority of an absolute target replaces Host, which must be there and valid.
+                if http11 and (authority is None or _HOST.fullmatch(authority) is None):
+                    return Refusal(400, "bad_host", "the Host field is missing or not HOST or HOST:PORT")
                 authority, target = absolute[1], absolute[2]
-                if not target.startswith(b"/"):
-                    target = b"/" + target
+                if not target.startswith(b"/"):  # RFC 9112 3.2.4: OPTIONS without a path is about the server as a whole
+                    target = b"*" if method == b"OPTIONS" and not target else b"/" + target
                 fields[b"host"] = authority
                 start = b"%b %b HTTP/1.1\r\nHost: %b" % (method, target, authority)
             elif target != b"*" or method != b"OPTIONS":
@@ -259,7 +275,7 @@ class RequestReader:
             forward = raw[:-2]
         path, _, query = target.partition(b"?")
         return RequestHead(
-            method, path, query, host, authority or b"", fields, length, http11,
+            "", method, path, query, host, "", fields, None, False, None, authority or b"", length, http11,
             b"close" not in options if http11 else b"keep-alive" in options, expects, request_id, forward,
         )  # fmt: skip
 
@@ -282,7 +298,7 @@ def _ordinary_pattern(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
     keep_alive = 8 + len(names)
     return re.compile(
         rb"(%b) (/[\x21\x22\x24-\x3e\x40-\x7e]*+)(\?[\x21\x22\x24-\x7e]*+)? HTTP/1\.1"
-        rb"(?:\r\n(?:%b)|(?(%d)(?!))(\r\n(?i:connection:[ \t]*+keep-alive)[ \t]*+(?=\r)))*+\r\n\r\n"
+        rb"(?:\r\n(?:%b)|(?(%d)(?!))(\r\n(?i:connection:[ \t]*+keep-alive)[ \t]*+(?=\r)))*+(?(4)|(?!))\r\n\r\n"
         % (b"|".join(sorted(METHODS)), b"|".join(lines), keep_alive)
     )
 

@@ -88,30 +88,30 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint {self.url} active={self.active} connections={self._connections} free={len(self._free)}>"
 
-    def take(self, claim: Claim, *, fresh: bool, careful: bool) -> Upstream | None:
-        """Give a free connection, or None and call the claim later.
+    def reuse(self, *, careful: bool) -> Upstream | None:
+        """Give a free connection, if there is one.
 
         Args:
-            claim: Who is called when a connection is there.
-            fresh: Whether only a new connection will do.
             careful: Whether to ask the kernel first if a connection that lay idle is still open: for a request that
                 cannot be repeated.
         """
-        if not fresh:
-            while self._free:
-                upstream = self._free.pop()
-                if careful and time.monotonic() - upstream.idle_since > _TRUSTED_S and upstream.is_stale():
-                    upstream.close()
-                    continue
-                if upstream.transport is not None and not upstream.transport.is_closing():
-                    return upstream
+        free = self._free
+        while free:
+            upstream = free.pop()
+            if careful and time.monotonic() - upstream.idle_since > _TRUSTED_S and upstream.is_stale():
+                upstream.close()
+            elif upstream.transport is not None:
+                return upstream
+        return None
+
+    def claim(self, claim: Claim) -> None:
+        """Make a new connection for a claim, or let it wait for one."""
         if self._connections < self.limits.max:
             self._connect(claim)
         elif len(self._waiting) < WAITERS_PER_CONNECTION * self.limits.max:
             self._waiting.append(claim)
         else:
             self._loop.call_soon(claim.not_connected, "pool_timeout")
-        return None
 
     def give_back(self, upstream: Upstream, now: float) -> None:
         """Keep a connection whose exchange is over and which may serve another."""

@@ -7,6 +7,7 @@ Rules: ``type`` is stable for each cause, so that callers can branch on it; no d
 text gets out.
 """
 
+from email.utils import formatdate
 from http import HTTPStatus
 
 import msgspec
@@ -50,7 +51,8 @@ def answer(
     if request_id is not None:
         document["instance"] = "urn:router:request:" + request_id.decode("latin-1")
     body = msgspec.json.encode(document) + b"\n"
-    start = b"HTTP/1.1 %d %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%b\r\n" % (
-        status, HTTPStatus(status).phrase.encode(), len(body), lines,
+    # RFC 9110 6.6.1: who has a clock sends Date.
+    start = b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%b\r\n" % (
+        status, HTTPStatus(status).phrase.encode(), formatdate(usegmt=True).encode(), len(body), lines,
     )  # fmt: skip
     return start if head else start + body

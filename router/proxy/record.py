@@ -70,12 +70,11 @@ def record(exchange: "Exchange", ended: float) -> None:
         words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
     if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
         head = exchange.head
-        request = exchange.request
         server.log.append(
             Event(
-                request.id,
+                head.id,
                 exchange.started + server.wall_offset,
-                request.id if head.request_id is None else head.request_id.decode("latin-1"),
+                head.id if head.request_id is None else head.request_id.decode("latin-1"),
                 exchange.table.number,
                 decision.route.name,
                 _METHOD[head.method],

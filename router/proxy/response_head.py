@@ -46,45 +46,44 @@ class ResponseHead(Struct, frozen=True, gc=False):
     """A response head that may be carried.
 
     ``length``: content length in bytes, -1 chunked, -2 until the connection closes. ``forward``: status line and fields
-    without framing by ``Transfer-Encoding`` and without the final empty line.
+    without framing by ``Transfer-Encoding`` and without the final empty line. ``end``: bytes of the head as it came.
     """
 
     status: int
     length: int
     keep_alive: bool
-    sized: bool
     forward: bytes
+    end: int
 
 
 class ResponseReader:
     """Reads response heads. ``hide`` are fields of the target's answer that the router sets itself."""
 
-    __slots__ = ("_cut", "_lines", "_ordinary")
+    __slots__ = ("_cut", "_lines", "_ordinary", "_pattern")
 
     def __init__(self, hide: Iterable[bytes] = ()) -> None:
         self._cut = _CUT.union(hide)
         self._lines = lines_pattern(self._cut)
+        self._pattern = fields_pattern({*_FIELDS, *hide})
         self._ordinary = _ordinary_pattern(self._cut)
 
-    def ordinary(self, data: bytes) -> tuple[ResponseHead, int] | None:
+    def ordinary(self, data: bytes) -> ResponseHead | None:
         """Read the head of an ordinary answer, of stated length and to any method but HEAD, at the beginning of some bytes.
 
         Returns:
-            The head and where it ends; None when there is no whole head, or one that ``read`` must judge.
+            None when there is no whole head, or one that ``read`` must judge.
         """
         match = self._ordinary.match(data)
         if match is None:
             return None
         status, length, keep_alive = match.groups()
-        if length is None:
-            return None
         end = match.end()
         if keep_alive is None:
             forward = data[: end - 2]
         else:
             start, stop = match.span(3)
             forward = data[:start] + data[stop : end - 2]
-        return ResponseHead(int(status), int(length), True, True, forward), end
+        return ResponseHead(int(status), int(length), True, forward, end)
 
     def read(self, raw: bytes, method: bytes) -> ResponseHead | str:
         """Read a whole head; a string says why the answer cannot be trusted."""
@@ -104,7 +103,7 @@ class ResponseReader:
         http11 = line[1] == b"1"
         fields: dict[bytes, bytes] = {}
         cut = False
-        for name, value in _PATTERN.findall(raw):
+        for name, value in self._pattern.findall(raw):
             name = name.lower()  # noqa: PLW2901  # the name as sent is of no use
             cut = cut or name in self._cut or name.startswith(b"x-router-")
             if name not in fields:
@@ -129,7 +128,7 @@ class ResponseReader:
         else:
             forward = raw[:-2]
         keep_alive = b"close" not in options if http11 else b"keep-alive" in options
-        return ResponseHead(status, length, keep_alive, b"content-length" in fields, forward)
+        return ResponseHead(status, length, keep_alive, forward, len(raw))
 
 
 def _ordinary_pattern(cut: Iterable[bytes]) -> re.Pattern[bytes]:
@@ -138,7 +137,7 @@ def _ordinary_pattern(cut: Iterable[bytes]) -> re.Pattern[bytes]:
     return re.compile(
         rb"HTTP/1\.1 (20[0-35-9]|[45][0-9][0-9])(?: %b)?(?:\r\n(?:"
         rb"(?i:content-length):[ \t]*+(?(2)(?!))([0-9]{1,%d})[ \t]*+|(?!(?i:%b):)%b:%b)"
-        rb"|(?(3)(?!))(\r\n(?i:connection:[ \t]*+keep-alive)[ \t]*+(?=\r)))*+\r\n\r\n"
+        rb"|(?(3)(?!))(\r\n(?i:connection:[ \t]*+keep-alive)[ \t]*+(?=\r)))*+(?(2)|(?!))\r\n\r\n"
         % (VALUE, MAX_LENGTH_DIGITS, careful, NAME, VALUE)
     )
 
@@ -164,4 +163,3 @@ def _response_length(status: int, method: bytes, fields: dict[bytes, bytes], *, 
 
 
 _SILENT: Final = Silent()
-_PATTERN: Final = fields_pattern(_FIELDS)

@@ -30,6 +30,7 @@ from router.proxy.response_head import ResponseReader
 from router.routing.table import Table, compile_table
 
 VIA = b"via: 1.1 router\r\n"
+VIA_1_0 = b"via: 1.0 router\r\n"
 
 
 class Log(Protocol):
@@ -172,17 +173,19 @@ class Server:
         return b"%bx-forwarded-proto: %b\r\n%bx-forwarded-host: " % (address, proto, VIA)
 
     @staticmethod
-    def forwarded_behind(peer: str, own: bytes, head: RequestHead) -> bytes:
-        """Return those lines for a request of a trusted proxy: its own are kept, and its address appended."""
-        fields = head.fields
-        if b"x-forwarded-for" in fields:
-            addresses = b"%b, %b" % (fields[b"x-forwarded-for"], peer.encode())
-        else:
-            addresses = peer.encode()
-        proto = fields.get(b"x-forwarded-proto", b"https" if b"proto: https" in own else b"http")
+    def forwarded_behind(caller: Downstream, head: RequestHead) -> bytes:
+        """Return those lines, to the end of the head, for a request of a trusted proxy or of HTTP/1.0.
+
+        What a trusted proxy says is kept, and its address appended.
+        """
+        fields = head.fields if caller.peer_trusted else {}
+        peer = caller.client.encode()
+        addresses = b"%b, %b" % (fields[b"x-forwarded-for"], peer) if b"x-forwarded-for" in fields else peer
+        proto = fields.get(b"x-forwarded-proto", b"https" if caller.secure else b"http")
         host = fields.get(b"x-forwarded-host", head.authority)
-        return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n%b" % (
-            addresses, proto, host, VIA,
+        via = VIA if head.http11 else VIA_1_0  # RFC 9110 7.6.3: the version that was received
+        return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n%bx-forwarded-host: %b\r\n\r\n" % (
+            addresses, proto, via, host,
         )  # fmt: skip
 
     # --- time and end -----------------------------------------------------------------------------------------
