@@ -74,7 +74,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 upstream.user = exchange
                 endpoint.active += 1
                 server.words[pool.row + counters.TARGET_INFLIGHT] += 1
-                upstream.write(exchange.request_lines(rest))
+                server.cork(upstream.transport, exchange.request_lines(rest))
                 sent = monotonic()
                 exchange.overhead = sent - now
                 caller.watch(sent + min(timeouts.first_byte, timeouts.total))
@@ -355,7 +355,7 @@ class Exchange(Struct, gc=False, eq=False):
             or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
         ):  # fmt: skip
             return False
-        caller.write(b"".join((head.forward, server.exposed(self), b"\r\n", data[head.end :])))
+        server.cork(caller.transport, b"".join((head.forward, server.exposed(self), b"\r\n", data[head.end :])))
         self.phase = DONE
         self.status = head.status
         self.replied = self.served = True

@@ -44,7 +44,7 @@ class Server:
     """The state of one worker's data plane."""
 
     __slots__ = (
-        "_blocks", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log", "loop", "pools", "requests",
+        "_blocks", "_corked", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log", "loop", "pools", "requests",
         "responses", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel", "words",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Server:
         self.wall_offset = time.time() - time.monotonic()
         self.connections: set[Downstream] = set()
         self.draining = False
+        self._corked: list[tuple[asyncio.Transport, bytes]] = []
         self.pools: dict[str, TargetPool] = {}
         # Per revision
         self.tls: ssl.SSLContext | None = None
@@ -99,6 +100,21 @@ class Server:
             return TargetPool(target, row, self.words)
         pool.update(target)
         return pool
+
+    # --- writing ----------------------------------------------------------------------------------------------
+
+    def cork(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Send bytes at the end of this turn of the event loop, together with those of all other connections."""
+        if not self._corked:
+            self.loop.call_soon(self.uncork)
+        self._corked.append((transport, data))
+
+    def uncork(self) -> None:
+        """Send what was held back."""
+        corked = self._corked
+        self._corked = []
+        for transport, data in corked:
+            transport.write(data)
 
     # --- callers ----------------------------------------------------------------------------------------------
 
