@@ -446,9 +446,10 @@ class Target:
 
     def close(self) -> None:
         """Close the listener and all connections."""
-        self._listener.close()
-        for connection in self._connections:
-            connection.close()
+        for sock in (self._listener, *(connection.socket for connection in self._connections)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # wakes threads that wait on it
+            sock.close()
         for thread in self._threads:
             thread.join(DEADLINE_S)
 

@@ -20,7 +20,7 @@ def carry(proxy: Proxy, target: Target, request: bytes) -> bytes:
 
 
 def test_everything_else_is_byte_exact(proxy: Proxy, target: Target) -> None:
-    """Names, values, order, repeats and white space of fields reach the target as they were sent (RFC 9110 5.3, 5.5)."""
+    """Names, values, order, repeats and white space of fields reach the target as sent (RFC 9110 5.3, 5.5)."""
     lines = [
         b"Host: h",
         b"uSeR-aGeNt: \xe4\xf6\xfc \xff",
@@ -155,7 +155,7 @@ HOP_BY_HOP = [
 
 @pytest.mark.parametrize("line", HOP_BY_HOP)
 def test_hop_by_hop_field_is_removed(proxy: Proxy, target: Target, line: bytes) -> None:
-    """A field that belongs to one connection does not travel on; Upgrade without Connection neither (RFC 9110 7.6.1)."""
+    """A field that belongs to one connection does not travel on, nor a lone Upgrade (RFC 9110 7.6.1)."""
     received = carry(proxy, target, head(ID, line, b"X: y"))
     assert received == sent_on(b"GET / HTTP/1.1", b"Host: h", ID, b"X: y")
 
@@ -408,7 +408,8 @@ def test_arm_and_target_are_exposed_when_asked_for(target: Target) -> None:
         simple_yaml(
             target.url, server="expose: [arm, target]", routes=("{name: all, target: t, unit: ['header:x-user']}",)
         )
-        + "experiments: [{name: e, route: all, arms: [{name: a, target: t, weight: 1}, {name: b, target: t, weight: 0}]}]\n"
+        + "experiments: [{name: e, route: all,"
+        " arms: [{name: a, target: t, weight: 1}, {name: b, target: t, weight: 0}]}]\n"
     )
     with Proxy(yaml) as proxy, proxy.caller() as caller:
         caller.send(head(ID, b"X-User: u"))

@@ -4,7 +4,16 @@ import pytest
 
 from tests.harness import Proxy, Target, simple_yaml
 from tests.hostile.wire import (
-    OK, SMUGGLED, assert_aborted, assert_problem, assert_refused, assert_untouched, head, post, post_chunked, sent_on,
+    OK,
+    SMUGGLED,
+    assert_aborted,
+    assert_problem,
+    assert_refused,
+    assert_untouched,
+    head,
+    post,
+    post_chunked,
+    sent_on,
 )  # fmt: skip
 
 ID = b"X-Request-Id: r"
@@ -74,7 +83,7 @@ def test_bad_chunk_with_the_head(proxy: Proxy, target: Target, body: bytes) -> N
 
 @pytest.mark.parametrize("body", BAD_CHUNKS)
 def test_bad_chunk_after_good_ones(proxy: Proxy, target: Target, body: bytes) -> None:
-    """A body that turns out malformed aborts the request at the target, so that it is never complete (RFC 9112 7.1, 8)."""
+    """A body that turns out malformed aborts the request at the target before its end (RFC 9112 7.1, 8)."""
     with proxy.caller() as caller:
         caller.send(post_chunked(b"3\r\nabc\r\n", ID))
         connection = target.accept()
@@ -119,7 +128,6 @@ def test_valid_chunks(proxy: Proxy, target: Target, body: bytes, passed: bytes) 
         expected = sent_on(b"POST / HTTP/1.1", b"Host: h", ID, b"Transfer-Encoding: chunked", body=passed)
         connection = target.accept()
         while len(connection.received) < len(expected):
-            connection.read_until(connection.received + b"")
             connection._more()
         assert connection.received == expected
         connection.send(OK)

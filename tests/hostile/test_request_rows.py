@@ -6,8 +6,8 @@ a problem document, the connection closed, nothing behind it answered, nothing f
 
 import pytest
 
-from tests.harness import Proxy, Target
-from tests.hostile.wire import SMUGGLED, assert_refused, assert_untouched, head, problem, status_of
+from tests.harness import Proxy, Target, status_of
+from tests.hostile.wire import SMUGGLED, assert_refused, assert_untouched, head, problem
 
 TRANSFER_ENCODINGS = [
     pytest.param(lines, id=name)

@@ -281,9 +281,7 @@ def test_connection_is_reused_only_when_the_target_agrees(
     ],
 )
 @pytest.mark.parametrize("connection_field", [b"keep-alive", b"close"])
-def test_chunks_to_http_1_0(
-    proxy: Proxy, target: Target, body: bytes, content: bytes, connection_field: bytes
-) -> None:
+def test_chunks_to_http_1_0(proxy: Proxy, target: Target, body: bytes, content: bytes, connection_field: bytes) -> None:
     """A 1.0 caller, which knows no chunks, gets the content and then the end (RFC 9112 7.1)."""
     with proxy.caller() as caller:
         connection = ask(caller, target, head(b"Connection: " + connection_field, start=b"GET / HTTP/1.0"))
@@ -377,7 +375,9 @@ def test_response_split_at_every_byte(
     assert proxy.connects() == 1
 
 
-@pytest.mark.parametrize("chunk", [b"zz\r\n", b"3 \r\nabc\r\n", b"\r\n", b"3\r\nabcd\r\n", b"-1\r\n", b"0\r\nbad\r\n\r\n"])
+@pytest.mark.parametrize(
+    "chunk", [b"zz\r\n", b"3 \r\nabc\r\n", b"\r\n", b"3\r\nabcd\r\n", b"-1\r\n", b"0\r\nbad\r\n\r\n"]
+)
 def test_bad_chunk_after_good_ones(proxy: Proxy, target: Target, chunk: bytes) -> None:
     """A response that turns out malformed is cut, and never ended cleanly (RFC 9112 7.1, 8)."""
     with proxy.caller() as caller:

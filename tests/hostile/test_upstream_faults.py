@@ -1,5 +1,6 @@
-"""Targets that die, stall or lie: before the first byte a problem document, after it an end nobody takes for a clean one."""
+"""Targets that die or stall: before the first byte a problem document, after it an end that nobody takes for clean."""
 
+import resource
 import socket
 
 import pytest
@@ -99,6 +100,16 @@ def test_cut_in_the_body(proxy: Proxy, target: Target, sent: bytes, how: str) ->
     assert (event.status, event.outcome_fault, event.failed) == (200, "truncated", True)
 
 
+def ends_in_reset(caller: Caller) -> bool:
+    """Read to the end; true when the end is a reset."""
+    try:
+        while caller.socket.recv(65536):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("sent", CUTS)
 def test_cut_in_the_body_to_http_1_0(proxy: Proxy, target: Target, sent: bytes) -> None:
     """A 1.0 caller of chunks or no length can tell a cut only by a reset, and gets one (RFC 9112 8)."""
@@ -110,9 +121,7 @@ def test_cut_in_the_body_to_http_1_0(proxy: Proxy, target: Target, sent: bytes) 
         if b"content-length" in top.lower():
             assert len(caller.rest()) < 10
         else:
-            with pytest.raises(ConnectionResetError):
-                while caller.socket.recv(65536):
-                    pass
+            assert ends_in_reset(caller)
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
@@ -126,8 +135,7 @@ def test_close_delimited_body_that_is_reset(proxy: Proxy, target: Target, versio
         if version == b"1.1":
             assert not caller.rest().endswith(b"0\r\n\r\n")
         else:
-            with pytest.raises(ConnectionResetError):
-                caller.socket.recv(65536)
+            assert ends_in_reset(caller)
     assert proxy.all_faults() == {"truncated": 1}
 
 
@@ -142,9 +150,7 @@ def kept(proxy: Proxy, target: Target) -> tuple[Caller, Connection]:
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
-def test_idle_connection_closed_by_the_target_is_noticed(
-    proxy: Proxy, target: Target, how: str, method: bytes
-) -> None:
+def test_idle_connection_closed_by_the_target_is_noticed(proxy: Proxy, target: Target, how: str, method: bytes) -> None:
     """A kept connection that the target closed is not used, for any method (RFC 9112 9.3.1)."""
     caller, connection = kept(proxy, target)
     with caller:
@@ -184,7 +190,7 @@ def idle_for(proxy: Proxy) -> float:
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"])
 def test_dead_reused_connection_is_retried_once(proxy: Proxy, target: Target, method: bytes) -> None:
-    """An idempotent request on a kept connection that dies unanswered is sent once more, on a new one (RFC 9110 9.2.2)."""
+    """An idempotent request on a kept connection that dies unanswered is sent once more (RFC 9110 9.2.2)."""
     caller, connection = kept(proxy, target)
     with caller:
         caller.send(head(ID, b"Content-Length: 2", start=method + b" / HTTP/1.1") + b"ab")
@@ -296,9 +302,7 @@ def test_unsolicited_bytes_reach_nobody(proxy: Proxy, target: Target, method: by
 
 
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
-def test_unsolicited_bytes_that_come_with_the_request_reach_nobody(
-    proxy: Proxy, target: Target, method: bytes
-) -> None:
+def test_unsolicited_bytes_that_come_with_the_request_reach_nobody(proxy: Proxy, target: Target, method: bytes) -> None:
     """The same when they are in the kernel's buffer as the request comes: look before each reuse (RFC 9112 9.2)."""
     caller, connection = kept(proxy, target)
     with caller:
@@ -329,7 +333,7 @@ def test_client_errors_are_no_failures(proxy: Proxy, target: Target) -> None:
     assert not proxy.event().failed
 
 
-def test_two_requests_share_the_fate_of_a_refused_connection(target: Target) -> None:
+def test_two_requests_share_the_fate_of_a_refused_connection() -> None:
     """A request that waits while a connection fails gets one of its own, and its own verdict at once (DESIGN 3)."""
     with Target() as gone:
         url = gone.url
@@ -358,8 +362,6 @@ def test_all_endpoints_of_a_target_are_used(target: Target) -> None:
 
 def test_out_of_descriptors_is_the_routers_own_fault(proxy: Proxy, target: Target) -> None:
     """When the router itself cannot open a connection, the target is not to blame (counters.FAULTS)."""
-    import resource  # noqa: PLC0415  # only here
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with proxy.caller() as caller, socket.socket() as probe:
         with proxy.held():

@@ -32,7 +32,7 @@ def post_chunked(body: bytes, *lines: bytes) -> bytes:
 
 
 def sent_on(
-    start: bytes, *lines: bytes, body: bytes = b"", forwarded: bytes | None = b"127.0.0.1", host: bytes = b"h"
+    start: bytes, *lines: bytes, body: bytes = b"", forwarded: bytes = b"127.0.0.1", host: bytes = b"h"
 ) -> bytes:
     """Write what a target gets of a request with ``X-Request-Id`` among its fields, byte for byte.
 
