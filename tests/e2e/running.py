@@ -44,6 +44,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
 
+    def handle_error(self, *_: object) -> None:
+        """Say nothing about connections that the router cut."""
+
 
 class Model:
     """A model server that answers its name; requests for ``/hold`` wait until ``release``."""
