@@ -209,7 +209,7 @@ class Control:
             log.exception("the configuration cannot be read")
             self._reject((Mistake(str(self.path), 0, "", f"cannot be read: {error!r}"),))
             return
-        decided = decide.apply(self.state, loaded, time.time(), "file")
+        decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), "file")
         if isinstance(decided, Refusal):
             self._reject(decided.mistakes)
             return
