@@ -10,6 +10,8 @@ ends. A last answer is not lost to a reset: what the caller still sends is read 
 """
 
 import asyncio
+import socket
+import struct
 from random import getrandbits
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -28,6 +30,7 @@ HELD_BYTES: Final = 64 * 1024  # bytes behind an exchange under way; the caller 
 MAX_REQUEST_LINE: Final = 16 * 1024
 MAX_LEADING_CRLF: Final = 2  # RFC 9112 2.2: at least one empty line before a request is ignored
 LINGER_S: Final = 2.0
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s
 
 IDLE, READING, EXCHANGE, LINGER, CLOSED = range(5)
 
@@ -99,6 +102,9 @@ class Downstream(asyncio.Protocol):
         self.writable = True
         if self.exchange is not None:
             self.exchange.caller_writable()
+        elif self.state == IDLE:
+            self.read(on=True)
+            self._next()
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -114,7 +120,12 @@ class Downstream(asyncio.Protocol):
                 if len(self.held) > HELD_BYTES:
                     self.read(on=False)
         elif state <= READING:
-            self._read_head(self.held + data if self.held else data)
+            if self.writable:
+                self._read_head(self.held + data if self.held else data)
+            else:  # it does not take its answers: no further request begins
+                self.held += data
+                if len(self.held) > HELD_BYTES:
+                    self.read(on=False)
 
     def _read_head(self, data: bytes) -> None:
         """Look for a whole head, and begin its exchange."""
@@ -122,7 +133,7 @@ class Downstream(asyncio.Protocol):
         now = monotonic()
         ident = getrandbits(128).to_bytes(16).hex()
         found = server.requests.ordinary(data, ident, self.client)
-        if found is not None and found.end <= server.limits.header_bytes:
+        if found is not None and found.end <= min(server.limits.header_bytes, MAX_REQUEST_LINE):
             self.held = b""
             self._blanks = 0
             self.state = EXCHANGE
@@ -138,7 +149,9 @@ class Downstream(asyncio.Protocol):
         if end < 4:
             self._hold(data, now)
             return
-        if end > server.limits.header_bytes:
+        if end > server.limits.header_bytes or (
+            end > MAX_REQUEST_LINE and data.find(b"\r\n", 0, MAX_REQUEST_LINE) < 0
+        ):
             self._refuse(_too_large(data))
             return
         head = server.requests.read(data[:end], ident, self.client)
@@ -178,8 +191,9 @@ class Downstream(asyncio.Protocol):
     # --- what an exchange needs -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send bytes; ``writable`` turns false when the caller does not take them."""
+        """Send bytes, behind those held back; ``writable`` turns false when the caller does not take them."""
         if self.state != CLOSED:
+            self.server.uncork()
             self.transport.write(data)
 
     def watch(self, deadline: float) -> None:
@@ -211,6 +225,9 @@ class Downstream(asyncio.Protocol):
             self._linger()
             return
         self.state = IDLE
+        if not self.writable:  # no further request begins before it takes its answers
+            self.watch(monotonic() + self.server.timeouts.keepalive)
+            return
         if not self.reading:
             self.read(on=True)
         if self.held:
@@ -227,7 +244,11 @@ class Downstream(asyncio.Protocol):
         """
         self.exchange = None
         if self.state != CLOSED:
+            self.server.uncork()
             if reset or not self.writable:
+                # Closing alone would send FIN, which ends a body that is delimited by the connection's end.
+                sock = self.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 self.transport.abort()
             else:
                 self.transport.close()
@@ -235,6 +256,7 @@ class Downstream(asyncio.Protocol):
     def close_if_idle(self) -> bool:
         """End a connection that carries no exchange, as at shutdown."""
         if self.state == IDLE and self.exchange is None and not self.held:
+            self.server.uncork()
             self.transport.close()
             return True
         return False
@@ -246,13 +268,14 @@ class Downstream(asyncio.Protocol):
         elif self.state == READING or self.held:
             self._refuse(Refusal(408, "header_timeout", "the request head did not come in time"))
         elif self.state != CLOSED:
-            self.transport.abort() if self.state == LINGER else self.transport.close()
+            self.server.uncork()
+            self.transport.abort() if self.state == LINGER or not self.writable else self.transport.close()
 
     # --- ends -------------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
         """Begin the request that waited behind the one before."""
-        if self.state == IDLE:
+        if self.state == IDLE and self.held and self.writable:
             held, self.held = self.held, b""
             self._read_head(held)
 
@@ -262,13 +285,14 @@ class Downstream(asyncio.Protocol):
         server.words[REFUSAL_WORD[refusal.cause]] += 1
         self.held = b""
         status, cause, detail = refusal
-        self.transport.write(problem.answer(status, cause, detail, None, b"connection: close\r\n", head=head_only))
+        self.write(problem.answer(status, cause, detail, None, b"connection: close\r\n", head=head_only))
         self._linger()
 
     def _linger(self) -> None:
         """Close after the last answer, reading on for a moment so that a reset does not overtake it."""
         self.state = LINGER
         self.held = b""
+        self.server.uncork()
         if self.transport.can_write_eof():
             self.read(on=True)
             self.transport.write_eof()

@@ -23,6 +23,7 @@ from router.config import schema
 from router.proxy import problem
 from router.proxy.bodies import CHUNKED, UNTIL_CLOSE, Download, FramingError, TooLargeError, Upload, chunked_content
 from router.proxy.deadlines import NEVER
+from router.proxy.grammar import BROKEN_LINE
 from router.proxy.heads import IDEMPOTENT, RequestHead
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
 from router.proxy.response_head import ResponseHead
@@ -31,7 +32,7 @@ from router.routing.match import NeedBody
 
 if TYPE_CHECKING:
     from router.proxy.downstream import Downstream
-    from router.proxy.pool import Endpoint
+    from router.proxy.pool import Endpoint, TargetPool
     from router.proxy.server import Server
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision
@@ -56,17 +57,18 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
     """
     request_id = head.request_id or head.id.encode()
     length = head.length
-    if length == len(rest):
+    endpoint = None
+    if length == len(rest) and length <= server.limits.body_bytes:
         plan = server.table.find(head)
         if isinstance(plan, RoutePlan) and not plan.needs_body:
             decision = plan.decide(head)
             pool = server.pools[decision.target]
             endpoint = pool.pick(decision.key, random)
-            upstream = endpoint.reuse(careful=head.method not in IDEMPOTENT)
-            if upstream is not None:
+            upstream = endpoint.reuse()
+            if upstream is not None and upstream.transport is not None:
                 timeouts = endpoint.timeouts
                 exchange = Exchange(
-                    server, caller, server.table, head, request_id, now, now, HEAD, decision, 0.0, True, length, 1,
+                    server, caller, server.table, server.pools, head, request_id, now, now, HEAD, decision, 0.0, True, length, 1,
                     pool.row, endpoint, upstream, timeouts, now + timeouts.total,
                     rest if length <= REPEATABLE_BYTES else None,
                 )  # fmt: skip
@@ -79,7 +81,8 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 exchange.overhead = sent - now
                 caller.watch(sent + min(timeouts.first_byte, timeouts.total))
                 return
-    caller.exchange = exchange = Exchange(server, caller, server.table, head, request_id, now, now)
+    caller.exchange = exchange = Exchange(server, caller, server.table, server.pools, head, request_id, now, now)
+    exchange.chosen = endpoint
     exchange.start(rest)
 
 
@@ -93,6 +96,7 @@ class Exchange(Struct, gc=False, eq=False):
     server: "Server"
     caller: "Downstream"
     table: "Table"
+    pools: "dict[str, TargetPool]"  # of the same revision as the table
     head: RequestHead
     request_id: bytes
     started: float
@@ -113,6 +117,7 @@ class Exchange(Struct, gc=False, eq=False):
     repeatable: bytes | None = None  # what was sent of the body, while the request can be sent again
     fault: str | None = None
     target_failed: bool = False
+    chosen: "Endpoint | None" = None  # picked before it was known that no connection is free
     upload: Upload | None = None
     outbox: list[bytes] = []  # what is to be sent of the body
     # The response
@@ -240,8 +245,9 @@ class Exchange(Struct, gc=False, eq=False):
         if decision is None:
             raise RuntimeError("an endpoint is picked before the target is decided")
         server = self.server
-        pool = server.pools[decision.target]
-        endpoint = self.endpoint = pool.pick(decision.key, random)
+        pool = self.pools[decision.target]
+        endpoint = self.endpoint = self.chosen or pool.pick(decision.key, random)
+        self.chosen = None
         self.timeouts = endpoint.timeouts
         self.total_at = self.started + self.timeouts.total
         self.row = pool.row
@@ -249,7 +255,7 @@ class Exchange(Struct, gc=False, eq=False):
         self.phase = CONNECT
         endpoint.active += 1
         server.words[pool.row + counters.TARGET_INFLIGHT] += 1
-        upstream = None if fresh else endpoint.reuse(careful=self.head.method not in IDEMPOTENT)
+        upstream = None if fresh else endpoint.reuse()
         if upstream is not None:
             self.connected(upstream)
         else:
@@ -305,7 +311,7 @@ class Exchange(Struct, gc=False, eq=False):
             self._watch_body(now)
 
     def _watch_body(self, now: float) -> None:
-        self.caller.watch(now + self.server.timeouts.body_read)
+        self.caller.watch(min(now + self.server.timeouts.body_read, self.total_at))
 
     # --- receive ----------------------------------------------------------------------------------------------
 
@@ -376,7 +382,7 @@ class Exchange(Struct, gc=False, eq=False):
 
     def _hold(self, data: bytes) -> None:
         """Keep the beginning of a response head, unless it cannot become one."""
-        if len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)]:
+        if len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)] or BROKEN_LINE.search(data) is not None:
             self._fail("malformed")
         else:
             self.held = data
@@ -501,15 +507,15 @@ class Exchange(Struct, gc=False, eq=False):
 
     def expire(self, now: float) -> None:
         """The deadline of the phase has passed."""
-        if self.phase == GATHER or (self.phase == HEAD and not self.request_done and self.caller.reading):
+        if now >= self.total_at:
+            self._fail("timeout_total")
+        elif self.phase == GATHER or (self.phase == HEAD and not self.request_done and self.caller.reading):
             if self.phase == GATHER:
                 self.server.words[GATHER_WORD["incomplete"]] += 1
             self.refuse(408, "body_timeout", "the request body did not come in time")
         elif self.phase == BODY and not self.caller.writable:
             self.outcome_fault = "client_stalled"
             self._cut()
-        elif now >= self.total_at:
-            self._fail("timeout_total")
         else:
             self._fail({CONNECT: "pool_timeout", BODY: "timeout_idle"}.get(self.phase, "timeout_first_byte"))
 

@@ -22,6 +22,7 @@ OPTIONS: Final = frozenset(
         b"content-encoding", b"content-type", b"x-request-id",
     }
 )  # fmt: skip
+BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\x00")  # what no incomplete head may have: a bare LF, a NUL
 VALUE: Final = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"  # a field value, white space around it included
 NAME: Final = rb"[!#$%&'*+.^`|~0-9A-Za-z-]++"  # a field name, except those with an underscore
 

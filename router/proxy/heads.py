@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import httptools
 
 from router.proxy.grammar import (
+    BROKEN_LINE,
     CONTROLS,
     MAX_LENGTH_DIGITS,
     NAME,
@@ -58,7 +59,6 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _UNDERSCORED: Final = re.compile(rb"\r\n([^:\r\n]*_[^:\r\n]*):[^\r]*")
-_BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 _TWICE: Final = {
     b"host": "bad_host", b"content-length": "bad_length", b"transfer-encoding": "bad_transfer_encoding"
 }  # fmt: skip
@@ -318,7 +318,7 @@ def judge_start(raw: bytes) -> Refusal | None:
     A bare LF, a NUL or a TLS hello would otherwise wait for the header time-out.
     """
     line_end = raw.find(b"\n")
-    if b"\0" in raw or _BARE_LINE_FEED.search(raw) is not None:
+    if BROKEN_LINE.search(raw) is not None:
         return Refusal(400, "bad_request", "the request head has a bare line feed or a NUL")
     line = raw if line_end < 0 else raw[: line_end - 1]
     if line_end >= 0:

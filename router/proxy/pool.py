@@ -16,7 +16,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -88,17 +88,16 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"<Endpoint {self.url} active={self.active} connections={self._connections} free={len(self._free)}>"
 
-    def reuse(self, *, careful: bool) -> Upstream | None:
-        """Give a free connection, if there is one.
+    def reuse(self) -> Upstream | None:
+        """Give a free connection, if there is one that is still open.
 
-        Args:
-            careful: Whether to ask the kernel first if a connection that lay idle is still open: for a request that
-                cannot be repeated.
+        The kernel is asked when the event loop has not looked for a while: what came in since may be an end, or an
+        answer that nobody asked for (RFC 9112 9.2), and it must not become that of the next request.
         """
         free = self._free
         while free:
             upstream = free.pop()
-            if careful and time.monotonic() - upstream.idle_since > _TRUSTED_S and upstream.is_stale():
+            if time.monotonic() - upstream.idle_since > _TRUSTED_S and upstream.is_stale():
                 upstream.close()
             elif upstream.transport is not None:
                 return upstream
@@ -118,16 +117,18 @@ class Endpoint:
         upstream.user = None
         upstream.used = True
         upstream.idle_since = now
-        if self.closed or upstream.transport is None or upstream.transport.is_closing():
+        if upstream.transport is None or upstream.transport.is_closing():
             upstream.close()
             return
         upstream.read(on=True)
         while self._waiting:
-            claim = self._waiting.popleft()
-            claim.connected(upstream)
+            self._waiting.popleft().connected(upstream)
             if upstream.user is not None:
                 return
-        self._free.append(upstream)
+        if self.closed:
+            upstream.close()
+        else:
+            self._free.append(upstream)
 
     def withdraw(self, claim: Claim) -> None:
         """Stop waiting; a claim that does not wait is no error."""
@@ -150,14 +151,11 @@ class Endpoint:
         self.latency += _EWMA_WEIGHT * (seconds - self.latency) if self.latency else seconds
 
     def close(self) -> None:
-        """Use no more: free connections close now, the others when their exchange is over."""
+        """Take no new exchanges: free connections close now, the others when nobody needs them any more."""
         self.closed = True
         for upstream in self._free:
             upstream.close()
         self._free.clear()
-        for claim in self._waiting:
-            self._loop.call_soon(claim.not_connected, "refused")
-        self._waiting.clear()
 
     def abort(self) -> None:
         """Give up connections that are being made."""
@@ -201,6 +199,7 @@ class Endpoint:
         finally:
             if not upstream.opened:
                 self._connections -= 1
+                self._connect_next()
         if upstream.transport is None:
             claim.not_connected("reset" if upstream.opened else fault)
             return
@@ -235,6 +234,10 @@ class Endpoint:
         self._connections -= 1
         if upstream.user is None and upstream in self._free:
             self._free.remove(upstream)
+        self._connect_next()
+
+    def _connect_next(self) -> None:
+        """Use room for a connection for whoever has waited longest."""
         if self._waiting and self._connections < self.limits.max:
             self._connect(self._waiting.popleft())
 
@@ -286,22 +289,27 @@ class TargetPool:
         self._balancer: Balancer
         self.row = row
         self.endpoints: tuple[Endpoint, ...] = ()
-        self.update(target)
+        self.target = target
 
     def _count_connection(self) -> None:
         self._words[self.row + counters.TARGET_CONNECTS] += 1
 
-    def update(self, target: schema.Target) -> None:
+    def plan(self, target: schema.Target) -> list[Endpoint]:
+        """Return the endpoints of a changed target, without changing anything; those that stay are the same objects.
+
+        Raises:
+            OSError: A file with certificates cannot be read.
+        """
+        known = {endpoint.place: endpoint for endpoint in self.endpoints}
+        places = [(item.url, place_of(item, target.tls)) for item in target.endpoints]
+        return [known.get(place) or Endpoint(url, place, self._count_connection) for url, place in places]
+
+    def update(self, target: schema.Target, endpoints: list[Endpoint]) -> None:
         """Follow a change of the configuration; endpoints that stay keep connections, load and latency."""
-        known: Mapping[Place, Endpoint] = {endpoint.place: endpoint for endpoint in self.endpoints}
-        endpoints = []
-        for item in target.endpoints:
-            place = place_of(item, target.tls)
-            endpoint = known.get(place) or Endpoint(item.url, place, self._count_connection)
+        for item, endpoint in zip(target.endpoints, endpoints, strict=True):
             endpoint.weight = item.weight
             endpoint.limits = target.pool
             endpoint.timeouts = target.timeouts
-            endpoints.append(endpoint)
         for endpoint in self.endpoints:
             if endpoint not in endpoints:
                 endpoint.close()

@@ -25,7 +25,7 @@ from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestHead, RequestReader
-from router.proxy.pool import TargetPool
+from router.proxy.pool import Endpoint, TargetPool
 from router.proxy.response_head import ResponseReader
 from router.routing.table import Table, compile_table
 
@@ -70,16 +70,21 @@ class Server:
         """Serve a revision from now on.
 
         Raises:
-            OSError: a certificate cannot be read; the revision before stays in force.
+            OSError: A file with certificates cannot be read; the revision before stays in force, all of it.
         """
         table = compile_table(revision)
         config = revision.config
-        if config.server.tls is not None:
+        pools: dict[str, TargetPool] = {}
+        endpoints: dict[str, list[Endpoint]] = {}
+        for target in config.targets:
+            row = revision.slots[counters.target_key(target.name)]
+            pool = pools[target.name] = self.pools.get(target.name) or TargetPool(target, row, self.words)
+            endpoints[target.name] = pool.plan(target)
+        networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
+        if config.server.tls is not None:  # the last step that can fail
             self.tls = _server_context(config.server.tls, self.tls)
-        pools = {
-            target.name: self._pool(target, revision.slots[counters.target_key(target.name)])
-            for target in config.targets
-        }
+        for target in config.targets:
+            pools[target.name].update(target, endpoints[target.name])
         for name, pool in self.pools.items():
             if name not in pools:
                 pool.close()
@@ -87,19 +92,12 @@ class Server:
         self.limits = config.server.limits
         self.timeouts = config.server.timeouts
         self.unenrolled = config.events.unenrolled
-        self._networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
+        self._networks = networks
         self._expose = frozenset(config.server.expose)
         self._expose_more = bool(self._expose - {"request-id"})
         self.requests = RequestReader(table.fields, config.server.limits.headers)
         self.responses = ResponseReader([b"x-request-id"] if "request-id" in self._expose else [])
         self.table = table
-
-    def _pool(self, target: schema.Target, row: int) -> TargetPool:
-        pool = self.pools.get(target.name)
-        if pool is None:
-            return TargetPool(target, row, self.words)
-        pool.update(target)
-        return pool
 
     # --- writing ----------------------------------------------------------------------------------------------
 
@@ -110,11 +108,11 @@ class Server:
         self._corked.append((transport, data))
 
     def uncork(self) -> None:
-        """Send what was held back."""
-        corked = self._corked
-        self._corked = []
-        for transport, data in corked:
-            transport.write(data)
+        """Send what was held back; nothing, when there is none."""
+        if self._corked:
+            corked, self._corked = self._corked, []
+            for transport, data in corked:
+                transport.write(data)
 
     # --- callers ----------------------------------------------------------------------------------------------
 

@@ -33,13 +33,14 @@ class User(Protocol):
 class Upstream(asyncio.Protocol):
     """A connection; made by ``Endpoint`` and given back to it."""
 
-    __slots__ = ("_forget", "_poll", "_reading", "idle_since", "opened", "transport", "used", "user")
+    __slots__ = ("_ended", "_forget", "_poll", "_reading", "idle_since", "opened", "transport", "used", "user")
 
     def __init__(self, forget: Callable[["Upstream"], None]) -> None:
         # Per connection
         self._forget = forget
         self._poll: select.poll | None = None
         self.transport: asyncio.Transport | None = None
+        self._ended = False  # whether the endpoint ended its data in order
         self.opened = False  # whether it ever was a connection
         self.used = False  # whether it has served an exchange before
         self.idle_since = 0.0
@@ -62,11 +63,15 @@ class Upstream(asyncio.Protocol):
             self.close()
 
     def eof_received(self) -> bool:
+        self._ended = True
         return False  # the transport closes, and connection_lost says the rest
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self._forget(self)
+        if exc is None and not self._ended:
+            # A TLS connection that ends without close_notify was cut, by whomever (RFC 9112 9.8).
+            exc = ConnectionResetError("the connection ended without an end of its data")
         user, self.user = self.user, None
         if user is not None:
             user.upstream_lost(exc)
