@@ -310,9 +310,7 @@ def test_a_trusted_proxy_that_says_nothing(target: Target) -> None:
     """A trusted peer without forwarding fields is itself the client (INTERFACES 3)."""
     with Proxy(simple_yaml(target.url, server=TRUSTING)) as proxy:
         received = carry(proxy, target, head(ID))
-    assert received == sent_on(b"GET / HTTP/1.1", b"Host: h", ID).replace(
-        b"via: 1.1 router\r\nx-forwarded-host: h\r\n", b"x-forwarded-host: h\r\nvia: 1.1 router\r\n"
-    )
+    assert sorted(received.split(b"\r\n")) == sorted(sent_on(b"GET / HTTP/1.1", b"Host: h", ID).split(b"\r\n"))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Several requests on one connection: in order, one at a time, and never one made of another's bytes."""
 
+import select
+
 import pytest
 
-from tests.harness import Proxy, Target
+from tests.harness import Connection, Proxy, Target, simple_yaml
 from tests.hostile.wire import OK, SMUGGLED, head, post, post_chunked, problem
 
 NUMBERED = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
@@ -134,3 +136,80 @@ def test_a_refusal_in_between_ends_the_connection(proxy: Proxy, target: Target) 
         assert problem(caller.rest())["status"] == 400
     assert len(target.requests) == 1
     assert sum(proxy.refusals().values()) == 1
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(b"\x00garbage", id="garbage"),
+        pytest.param(head(host=b"a/b"), id="refused"),
+        pytest.param(head(start=b"GET /elsewhere HTTP/1.1"), id="no route"),
+        pytest.param(head(b"Content-Length: 100000000000", start=b"POST /here HTTP/1.1"), id="too large"),
+    ],
+)
+def test_an_answer_and_the_next_request_in_one_turn(target: Target, second: bytes) -> None:
+    """The router's own answer to a second request never overtakes the target's to the first (RFC 9112 9.3.2)."""
+    routes = ("{name: all, target: t, match: {path: /here}}",)
+    with Proxy(simple_yaml(target.url, routes=routes)) as proxy, proxy.caller() as caller:
+        for index in range(2):  # the second on a connection that is there already
+            caller.send(head(start=b"GET /here HTTP/1.1"))
+            connection = target.accept() if index == 0 else connection
+            connection.read_request()
+            if index == 0:
+                connection.send(OK)
+                assert caller.response().body == b"ok"
+        with proxy.held():
+            connection.send(OK)
+            caller.send(second)
+        assert caller.response().body == b"ok"
+        assert caller.response().status in {400, 404, 413}
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_caller_that_leaves_as_its_answer_comes_costs_no_other_its_own(
+    proxy: Proxy, target: Target, how: str
+) -> None:
+    """One caller's end in the turn of its answer does not lose the answers of others in that turn (DESIGN 9.1)."""
+    callers = [proxy.caller() for _ in range(3)]
+    connections = []
+    for caller in callers:
+        caller.send(head())
+        connections.append(target.accept())
+        connections[-1].read_request()
+    for caller, connection in zip(callers, connections, strict=True):
+        connection.send(OK)
+        assert caller.response().body == b"ok"
+    arrived = []
+    for caller in callers:
+        caller.send(head())
+        arrived.append(next(connection for connection in readable(connections) if connection not in arrived))
+        arrived[-1].read_request()
+    with proxy.held():
+        for connection in arrived:
+            connection.send(OK)
+        getattr(callers[0], how)()
+    assert [caller.response().body for caller in callers[1:]] == [b"ok", b"ok"]
+    for caller in callers[1:]:
+        caller.close()
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_target_that_leaves_as_a_request_comes(proxy: Proxy, target: Target, how: str) -> None:
+    """A kept connection that ends in the turn of a request costs it at most a new connection (RFC 9112 9.3.1)."""
+    with proxy.caller() as caller:
+        caller.send(head())
+        connection = target.accept()
+        connection.read_request()
+        connection.send(OK)
+        assert caller.response().body == b"ok"
+        target.answer(OK)
+        with proxy.held():
+            caller.send(head())
+            getattr(connection, how)()
+        assert caller.response().body == b"ok"
+
+
+def readable(connections: list[Connection]) -> list[Connection]:
+    """Wait until some connections of the target have something to read, and return them."""
+    ready = select.select([connection.socket for connection in connections], [], [], 5)[0]
+    return [connection for connection in connections if connection.socket in ready]
