@@ -17,10 +17,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from router.proxy import problem
+from router.proxy.careful import judge_start
 from router.proxy.deadlines import NEVER
 from router.proxy.exchange import Exchange, begin
-from router.proxy.heads import Refusal, RequestHead, judge_start
 from router.proxy.record import REFUSAL_WORD
+from router.proxy.request_head import Refusal, RequestHead
 
 if TYPE_CHECKING:
     from router.proxy.server import Server

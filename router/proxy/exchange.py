@@ -24,8 +24,8 @@ from router.proxy import problem
 from router.proxy.bodies import CHUNKED, UNTIL_CLOSE, Download, FramingError, TooLargeError, Upload, chunked_content
 from router.proxy.deadlines import NEVER
 from router.proxy.grammar import BROKEN_LINE
-from router.proxy.heads import IDEMPOTENT, RequestHead
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
+from router.proxy.request_head import IDEMPOTENT, RequestHead
 from router.proxy.response_head import ResponseHead
 from router.routing.decide import RoutePlan
 from router.routing.match import NeedBody

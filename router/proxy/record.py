@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from router import counters
 from router.events.model import Exchange as Event
-from router.proxy.heads import METHODS
+from router.proxy.request_head import METHODS
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange

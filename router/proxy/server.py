@@ -24,8 +24,9 @@ from router.events.model import Revision
 from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
-from router.proxy.heads import RequestHead, RequestReader
+from router.proxy.heads import RequestReader
 from router.proxy.pool import Endpoint, TargetPool
+from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
 from router.routing.table import Table, compile_table
 
