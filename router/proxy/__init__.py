@@ -1,16 +1,24 @@
 """The data plane: carries exchanges between callers and targets.
 
-========== =====================================================================
-worker     the process: listener, tick, signals, revisions in, heartbeat out
-server     what all connections of a worker share; accepts, swaps tables, drains
-downstream one caller connection: heads in, pipelining, deadlines, answers out
-exchange   one request and its response, phase by phase
-attempt    the try at one endpoint: connection, request out, response in
-upstream   one connection to an endpoint
-pool       endpoints of a target: connections, names, balancing
-heads      request and response heads: parse, refuse, rewrite
-framing    where a body ends: length, chunks, close
-deadlines  one coarse wheel for every time-out
-problem    the router's own answers
-========== =====================================================================
+============= ==================================================================
+worker        the process: listener, tick, signals, revisions in, heartbeat out
+server        what all connections of a worker share; accepts, swaps tables, drains
+downstream    one caller connection: heads in, pipelining, deadlines, answers out
+exchange      one request and its response: its state, pick, send, and its ends
+gather        its first phases: the request body, and the decision
+receive       its last phases: the response
+phase         what it can wait for
+record        what it leaves behind: counters and an event
+upstream      one connection to an endpoint
+pool          endpoints of a target: connections, names, balancing
+heads         request heads: the ordinary ones in one pass
+careful       request heads: all others, rule by rule
+request_head  what a request head is once it is read
+response_head the same for responses, and reading them
+grammar       what both kinds of head share
+framing       where a chunked body ends
+bodies        bodies that come in pieces
+deadlines     one coarse wheel for every time-out
+problem       the router's own answers
+============= ==================================================================
 """

@@ -1,6 +1,7 @@
 """The two bodies of an exchange, when they do not come in one piece with their heads.
 
-Responsible for: how many bytes are still to come, what of them is forwarded, what came behind, and whether an end is one.
+Responsible for: how many bytes are still to come, what of them is forwarded, what came behind, and whether an end is
+one.
 Does not know: connections.
 
 Rules: a body leaves framed as its receiver needs it: a length stays a length, chunks stay chunks for HTTP/1.1 and are
@@ -9,7 +10,7 @@ opened for HTTP/1.0, and what ends with the connection is given chunks, so that 
 
 from typing import Final
 
-from router.proxy.framing import Chunked, FramingError
+from router.proxy.framing import Chunked
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -63,7 +64,10 @@ class Upload:
 
 
 class Download:
-    """A response body. ``length`` in bytes, ``CHUNKED`` or ``UNTIL_CLOSE``; ``http11``: whether the caller knows chunks."""
+    """A response body.
+
+    ``length``: bytes, ``CHUNKED`` or ``UNTIL_CLOSE``. ``http11``: whether the caller knows chunks.
+    """
 
     __slots__ = ("_chunked", "_left", "_open", "_until_close", "_wrap", "done", "surplus")
 
@@ -115,6 +119,3 @@ def chunked_content(body: bytes) -> bytes:
     chunked = Chunked(collect=True)
     chunked.feed(body)
     return b"".join(chunked.pieces or ())
-
-
-__all__ = ["CHUNKED", "UNTIL_CLOSE", "Download", "FramingError", "TooLargeError", "Upload", "chunked_content"]

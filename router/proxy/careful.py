@@ -1,7 +1,7 @@
 """Request heads that are not ordinary: read with care, and refused when in doubt.
 
-Responsible for: the rules of RFC 9110 and 9112 on one head, each beside the sentence that asks for it; cutting what must
-not travel on; and refusing the beginning of a head that can never become one.
+Responsible for: the rules of RFC 9110 and 9112 on one head, each beside the sentence that asks for it; cutting what
+must not travel on; and refusing the beginning of a head that can never become one.
 Does not know: connections, routes, time.
 
 Rules: llhttp (httptools) judges the syntax; what it lets through although it must not is checked here. A rule that is
@@ -96,7 +96,8 @@ def _read(raw: bytes, pattern: re.Pattern[bytes], max_fields: int) -> RequestHea
     return RequestHead(
         "", line.method, path, query, _host(authority, http11=line.http11), "", fields, None, False, None,
         authority or b"", length, line.http11, b"close" not in options if line.http11 else b"keep-alive" in options,
-        _expects(fields, http11=line.http11) and length != 0, request_id, _forward(raw, line, fields, options), len(raw),
+        _expects(fields, http11=line.http11) and length != 0, request_id, _forward(raw, line, fields, options),
+        len(raw),
     )  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 Responsible for: telling connections that their deadline has passed, at most two ticks late.
 Does not know: what a deadline means.
 
-Rules: an item is in one slot at a time. Moving a deadline later costs an assignment, since the slot looks again when it
-comes; only one before ``due`` files the item anew. A timer for each (``call_later`` and ``cancel``) costs 0.8 µs a time.
+Rules: an item is in one slot at a time. Moving a deadline later costs an assignment, since the slot looks again when
+it comes; only one before ``due`` files the item anew. A timer for each (``call_later`` and ``cancel``) costs 0.8 µs.
 """
 
 from typing import Final, Protocol

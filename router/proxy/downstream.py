@@ -16,14 +16,14 @@ from random import getrandbits
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from router.proxy import problem
+from router.proxy import gather, problem
 from router.proxy.careful import judge_start
 from router.proxy.deadlines import NEVER
-from router.proxy.exchange import Exchange, begin
 from router.proxy.record import REFUSAL_WORD
 from router.proxy.request_head import Refusal, RequestHead
 
 if TYPE_CHECKING:
+    from router.proxy.exchange import Exchange
     from router.proxy.server import Server
 
 WRITE_HIGH_BYTES: Final = 64 * 1024
@@ -40,8 +40,8 @@ class Downstream(asyncio.Protocol):
     """A caller connection; a ``deadlines.Item``."""
 
     __slots__ = (
-        "_blanks", "_forwarded", "client", "deadline", "due", "exchange", "held", "peer_trusted", "reading", "secure", "server",
-        "state", "transport", "writable",
+        "_blanks", "_forwarded", "client", "deadline", "due", "exchange", "held", "peer_trusted", "reading", "secure",
+        "server", "state", "transport", "writable",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -68,6 +68,7 @@ class Downstream(asyncio.Protocol):
 
     # A stream's transport is what asyncio passes here, though it declares any.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the connection, or close it when there are too many."""
         self.transport = transport
         server = self.server
         if not server.admit(self):
@@ -83,6 +84,7 @@ class Downstream(asyncio.Protocol):
         self.watch(monotonic() + server.timeouts.header_read)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """Cancel what is under way."""
         if self.state != CLOSED:
             self.state = CLOSED
             self.server.wheel.forget(self)
@@ -92,14 +94,17 @@ class Downstream(asyncio.Protocol):
         self.server.forget(self)
 
     def eof_received(self) -> bool:
-        return False  # a caller that half-closes cannot be told from one that left: it left
+        """Close: a caller that half-closes cannot be told from one that left."""
+        return False
 
     def pause_writing(self) -> None:
+        """Stop reading the target: the caller does not take what it sends."""
         self.writable = False
         if self.exchange is not None and self.exchange.upstream is not None:
             self.exchange.upstream.read(on=False)
 
     def resume_writing(self) -> None:
+        """Go on where ``pause_writing`` stopped."""
         self.writable = True
         if self.exchange is not None:
             self.exchange.caller_writable()
@@ -110,12 +115,13 @@ class Downstream(asyncio.Protocol):
     # --- reading ----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes: of a head, of a body, or of what is pipelined behind an exchange."""
         state = self.state
         if state == EXCHANGE:
             exchange = self.exchange
             if exchange is not None and not exchange.request_done:
                 exchange.arrived = monotonic()
-                exchange.request_data(data)
+                gather.more(exchange, data)
             else:
                 self.held += data
                 if len(self.held) > HELD_BYTES:
@@ -138,7 +144,7 @@ class Downstream(asyncio.Protocol):
             self.held = b""
             self._blanks = 0
             self.state = EXCHANGE
-            begin(server, self, found, data[found.end :], now)
+            gather.begin(server, self, found, data[found.end :], now)
             return
         while data.startswith(b"\r\n"):
             self._blanks += 1
@@ -150,9 +156,7 @@ class Downstream(asyncio.Protocol):
         if end < 4:
             self._hold(data, now)
             return
-        if end > server.limits.header_bytes or (
-            end > MAX_REQUEST_LINE and data.find(b"\r\n", 0, MAX_REQUEST_LINE) < 0
-        ):
+        if end > server.limits.header_bytes or (end > MAX_REQUEST_LINE and data.find(b"\r\n", 0, MAX_REQUEST_LINE) < 0):
             self._refuse(_too_large(data))
             return
         head = server.requests.read(data[:end], ident, self.client)
@@ -162,7 +166,7 @@ class Downstream(asyncio.Protocol):
             self.held = b""
             self._blanks = 0
             self.state = EXCHANGE
-            begin(server, self, head, data[end:], now)
+            gather.begin(server, self, head, data[end:], now)
         else:
             self._refuse(head, head_only=data.startswith(b"HEAD "))
 
@@ -240,8 +244,8 @@ class Downstream(asyncio.Protocol):
     def cut(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer.
 
-        What was sent is still delivered where the framing shows that more was to come. With ``reset``, for when only the
-        end of the connection would mark the end of the body, the caller sees an error instead.
+        What was sent is still delivered where the framing shows that more was to come. With ``reset``, for when only
+        the end of the connection would mark the end of the body, the caller sees an error instead.
         """
         self.exchange = None
         if self.state != CLOSED:
@@ -285,8 +289,7 @@ class Downstream(asyncio.Protocol):
         server = self.server
         server.words[REFUSAL_WORD[refusal.cause]] += 1
         self.held = b""
-        status, cause, detail = refusal
-        self.write(problem.answer(status, cause, detail, None, b"connection: close\r\n", head=head_only))
+        self.write(problem.answer(refusal, None, b"connection: close\r\n", head=head_only))
         self._linger()
 
     def _linger(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 # RFC 9112 7.1: chunk-size is 1*HEXDIG. Sixteen digits are 64 bits, far past any limit on a body.
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
-# RFC 9112 7.1.1: chunk-ext starts with ";", after optional ("bad") white space. Controls, bare CR and LF included, never.
+# RFC 9112 7.1.1: chunk-ext starts with ";", after optional ("bad") white space. Controls, bare CR and LF, never.
 _EXTENDED_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
 _SIZE_PREFIX: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:\r|[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*\r?)?)?")
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -22,7 +22,7 @@ MAX_LINE: Final = 4096  # one size line with its extension, or one trailer line
 MAX_EXTENSIONS: Final = 16 * 1024  # all extensions of a body together (precedent: hyper caps them at 16 KiB)
 MAX_TRAILERS: Final = 16 * 1024  # all trailer lines of a body together
 
-_SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
+_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
 class FramingError(ValueError):
@@ -66,57 +66,69 @@ class Chunked:
         return self._walk(data)
 
     def _walk(self, data: bytes) -> bytes:
-        if self._held:
-            data = self._held + data
-            self._held = b""
+        """Go through bytes part by part: ``out`` is what is forwarded so far, ``kept`` where the rest of it begins."""
+        data = self._held + data
+        self._held = b""
         out: list[bytes] = []
-        at = 0  # next byte to look at
-        kept = 0  # everything before this byte is already in `out` or was cut
-        while at < len(data) and self._state != _DONE:
+        at = kept = 0
+        while at < len(data):
             if self._state == _DATA:
                 at = self._take_data(data, at)
-            elif self._state == _DATA_END:
-                end = data[at : at + 2]
-                if end == b"\r\n":
-                    at += 2
-                    self._state = _SIZE
-                elif end == b"\r":
-                    return self._hold(out, data, kept, at)
-                else:
-                    raise FramingError("a chunk is not followed by CRLF")
+                continue
+            end = self._line_end(data, at)
+            if end < 0:  # the beginning of a line is kept until the rest of it comes
+                self._held = data[at:]
+                data = data[:at]
+                break
+            if self._state == _DATA_END:
+                self._state = _SIZE
             elif self._state == _SIZE:
-                line = _SIZE_LINE.match(data, at) or _EXTENDED_LINE.match(data, at)
-                if line is None:
-                    self._check_partial_size(data, at)
-                    return self._hold(out, data, kept, at)
-                if line.lastindex == 2:
-                    self._extensions += len(line[2])
-                    if self._extensions > MAX_EXTENSIONS or len(line[2]) > MAX_LINE:
-                        raise FramingError("chunk extensions are too long")
-                    out.append(data[kept : line.end(1)])
-                    kept = line.end(2)
-                at = line.end()
-                self._left = int(line[1], 16)
-                self._state = _DATA if self._left else _TRAILERS
-                if not self._left:
-                    out.append(data[kept:at])
-                    kept = at
-            else:
-                end_of_line = data.find(b"\r\n", at)
-                if end_of_line < 0:
-                    if len(data) - at > MAX_LINE or b"\n" in data[at:]:
-                        raise FramingError("a trailer line is malformed")
-                    self._held = data[at:]
-                    return b"".join(out)
-                at = self._take_trailer(data, at, end_of_line)
-                kept = at - 2 if self._state == _DONE else at
-        if self._state == _DONE:
-            self.done = True
-            self.rest = data[at:]
-        if not out:
-            return data if kept == 0 and at == len(data) else data[kept:at]
-        out.append(data[kept:at])
+                extension = self._take_size(data, at, end)
+                out.append(data[kept : end - 2 - extension])
+                kept = end - 2
+            elif self._take_trailer(data, at, end - 2):
+                out.append(b"\r\n\r\n")
+                self.done = True
+                self.rest = data[end:]
+                return b"".join(out)
+            at = end
+        if (
+            self._state != _TRAILERS
+        ):  # trailers are not forwarded; the end of the last chunk goes with the end of the body
+            out.append(data[kept:])
         return b"".join(out)
+
+    def _line_end(self, data: bytes, at: int) -> int:
+        """Return where the line ends, CRLF included; -1 when it is not whole yet but may become so."""
+        if self._state == _DATA_END:
+            if data.startswith(b"\r\n", at):
+                return at + 2
+            if data[at:] != b"\r":
+                raise FramingError("a chunk is not followed by CRLF")
+            return -1
+        end = data.find(b"\r\n", at)
+        if end >= 0:
+            return end + 2
+        if len(data) - at > MAX_LINE:
+            raise FramingError("a line is too long")
+        if self._state == _SIZE and _SIZE_PREFIX.fullmatch(data, at) is None:
+            raise FramingError("a chunk size is malformed")
+        if b"\n" in data[at:]:
+            raise FramingError("a trailer line is malformed")
+        return -1
+
+    def _take_size(self, data: bytes, at: int, end: int) -> int:
+        """Read a size line and return how many bytes of it are extensions."""
+        line = _SIZE_LINE.match(data, at) or _EXTENDED_LINE.match(data, at)
+        if line is None or line.end() != end:
+            raise FramingError("a chunk size is malformed")
+        extension = len(line[2]) if line.lastindex == 2 else 0
+        self._extensions += extension
+        if self._extensions > MAX_EXTENSIONS or extension > MAX_LINE:
+            raise FramingError("chunk extensions are too long")
+        self._left = int(line[1], 16)
+        self._state = _DATA if self._left else _TRAILERS
+        return extension
 
     def _take_data(self, data: bytes, at: int) -> int:
         end = min(len(data), at + self._left)
@@ -128,25 +140,14 @@ class Chunked:
             self._state = _DATA_END
         return end
 
-    def _take_trailer(self, data: bytes, at: int, end: int) -> int:
+    def _take_trailer(self, data: bytes, at: int, end: int) -> bool:
+        """Check a line behind the last chunk; true for the empty one, the end."""
         if end == at:
-            self._state = _DONE
-            return end + 2
+            return True
         self._trailers += end - at
         if self._trailers > MAX_TRAILERS:
             raise FramingError("trailers are too long")
         # RFC 9110 6.5.1: a trailer must not be merged into the header; it is dropped, so only its form is checked.
         if _TRAILER_LINE.fullmatch(data, at, end) is None:
             raise FramingError("a trailer line is malformed")
-        return end + 2
-
-    @staticmethod
-    def _check_partial_size(data: bytes, at: int) -> None:
-        if len(data) - at > MAX_LINE or _SIZE_PREFIX.fullmatch(data, at) is None:
-            raise FramingError("a chunk size is malformed")
-
-    def _hold(self, out: list[bytes], data: bytes, kept: int, at: int) -> bytes:
-        """Keep the incomplete line for the next bytes; forward what lies before it."""
-        self._held = data[at:]
-        out.append(data[kept:at])
-        return b"".join(out)
+        return False

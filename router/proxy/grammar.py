@@ -3,8 +3,8 @@
 Responsible for: finding named fields in a head, removing them from it, and the checks both kinds of head need.
 Does not know: what any field means.
 
-Rules: bytes stay bytes: a field that is forwarded is never re-encoded, re-ordered or merged. A pattern is compiled once;
-its alternations are tries, which halves the time of a pass over a head.
+Rules: bytes stay bytes: a field that is forwarded is never re-encoded, re-ordered or merged. A pattern is compiled
+once; its alternations are tries, which halves the time of a pass over a head.
 """
 
 import re
@@ -73,7 +73,6 @@ def without(lines: bytes, names: Iterable[bytes]) -> bytes:
     """Remove the named fields from header lines, each beginning at its CRLF."""
     alternation = b"|".join(re.escape(name) for name in sorted(names))
     return re.sub(rb"\r\n(?i:" + alternation + rb"):[^\r]*", b"", lines)
-
 
 
 class Silent:

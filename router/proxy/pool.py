@@ -157,13 +157,8 @@ class Endpoint:
             upstream.close()
         self._free.clear()
 
-    def abort(self) -> None:
-        """Give up connections that are being made."""
-        for task in self._tasks:
-            task.cancel()
-
     def refresh(self, now: float, every: float) -> None:
-        """Resolve the name again when the last answer is older than ``every`` seconds; old addresses serve meanwhile."""
+        """Resolve the name again when the last answer is older than ``every`` seconds; the old one serves meanwhile."""
         if now - self.resolved_at >= every and self._addresses:
             self.resolved_at = now
             task = self._loop.create_task(self._refresh())

@@ -12,36 +12,35 @@ from http import HTTPStatus
 
 import msgspec
 
+from router.proxy.request_head import Refusal
+
 # Sentences for faults of a target, by the names of counters.FAULTS.
-STATUS = {
-    "refused": (502, "the target refused the connection"),
-    "connect_timeout": (504, "the target could not be connected to in time"),
-    "reset": (502, "the target closed the connection before it answered"),
-    "timeout_first_byte": (504, "the target did not begin to answer in time"),
-    "timeout_idle": (504, "the target fell silent"),
-    "timeout_total": (504, "the exchange took too long"),
-    "malformed": (502, "the target's answer is not valid HTTP"),
-    "truncated": (502, "the target's answer was cut"),
-    "tls": (502, "the target's certificate could not be verified, or TLS failed"),
-    "dns": (502, "the target's name could not be resolved"),
-    "pool_timeout": (503, "all connections to the target are in use"),
-    "local": (503, "the router could not open a connection"),
+FAULTS = {
+    "refused": Refusal(502, "refused", "the target refused the connection"),
+    "connect_timeout": Refusal(504, "connect_timeout", "the target could not be connected to in time"),
+    "reset": Refusal(502, "reset", "the target closed the connection before it answered"),
+    "timeout_first_byte": Refusal(504, "timeout_first_byte", "the target did not begin to answer in time"),
+    "timeout_idle": Refusal(504, "timeout_idle", "the target fell silent"),
+    "timeout_total": Refusal(504, "timeout_total", "the exchange took too long"),
+    "malformed": Refusal(502, "malformed", "the target's answer is not valid HTTP"),
+    "truncated": Refusal(502, "truncated", "the target's answer was cut"),
+    "tls": Refusal(502, "tls", "the target's certificate could not be verified, or TLS failed"),
+    "dns": Refusal(502, "dns", "the target's name could not be resolved"),
+    "pool_timeout": Refusal(503, "pool_timeout", "all connections to the target are in use"),
+    "local": Refusal(503, "local", "the router could not open a connection"),
 }
 
 
-def answer(
-    status: int, cause: str, detail: str, request_id: bytes | None, lines: bytes = b"", *, head: bool = False
-) -> bytes:
+def answer(refusal: Refusal, request_id: bytes | None, lines: bytes = b"", *, head: bool = False) -> bytes:
     """Write a whole response.
 
     Args:
-        status: Status code.
-        cause: What ``type`` ends in.
-        detail: A sentence for the caller.
+        refusal: What to say: status, what ``type`` ends in, and a sentence for the caller.
         request_id: The exchange's id, if it has one by now.
         lines: Further header lines, each with its CRLF.
         head: Whether to leave the content out, as the answer to HEAD does.
     """
+    status, cause, detail = refusal
     document = {
         "type": "urn:problem-type:router:" + cause.replace("_", "-"),
         "title": HTTPStatus(status).phrase,

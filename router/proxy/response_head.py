@@ -68,7 +68,7 @@ class ResponseReader:
         self._ordinary = _ordinary_pattern(self._cut)
 
     def ordinary(self, data: bytes) -> ResponseHead | None:
-        """Read the head of an ordinary answer, of stated length and to any method but HEAD, at the beginning of some bytes.
+        """Read the head of an ordinary answer, of stated length and not to HEAD, at the beginning of some bytes.
 
         Returns:
             None when there is no whole head, or one that ``read`` must judge.
@@ -91,15 +91,10 @@ class ResponseReader:
         line = _STATUS_LINE.fullmatch(raw, 0, line_end)
         if line is None:
             return "the status line is malformed"
+        fault = _syntax_fault(raw)
+        if fault is not None:
+            return fault
         status = int(line[2])
-        try:
-            httptools.HttpResponseParser(_SILENT).feed_data(raw)
-        except httptools.HttpParserUpgrade:
-            pass  # 101 is judged by the exchange, which knows whether it was asked for
-        except httptools.HttpParserError as error:
-            return str(error)
-        if len(raw.translate(None, CONTROLS)) != len(raw):
-            return "the head has control characters"
         http11 = line[1] == b"1"
         fields: dict[bytes, bytes] = {}
         cut = False
@@ -112,23 +107,29 @@ class ResponseReader:
                 return f"{name.decode()} appears twice"
             else:
                 fields[name] += b", " + value
-        options = connection_options(fields[b"connection"]) if b"connection" in fields else ()
+        options = connection_options(fields.get(b"connection", b""))
         length = _response_length(status, method, fields, http11=http11)
         if isinstance(length, str):
             return length
-        bodiless = status < 200 or status == 204
-        if cut or not http11 or (bodiless and b"content-length" in fields):
-            lines = self._lines.sub(b"", raw[line_end:-4])
-            named = [name for name in options if name not in OPTIONS]
-            if bodiless:  # RFC 9110 8.6: no Content-Length in 1xx and 204
-                named.append(b"content-length")
-            if named:
-                lines = without(lines, named)
-            forward = b"HTTP/1.1%b%b\r\n" % (raw[8:line_end], lines)
-        else:
-            forward = raw[:-2]
+        named = [name for name in options if name not in OPTIONS]
+        if status < 200 or status == 204:  # RFC 9110 8.6: no Content-Length in 1xx and 204
+            named.append(b"content-length")
+        lines = self._lines.sub(b"", raw[line_end:-4]) if cut else raw[line_end:-4]
+        if named:
+            lines = without(lines, named)
         keep_alive = b"close" not in options if http11 else b"keep-alive" in options
-        return ResponseHead(status, length, keep_alive, forward, len(raw))
+        return ResponseHead(status, length, keep_alive, b"HTTP/1.1%b%b\r\n" % (raw[8:line_end], lines), len(raw))
+
+
+def _syntax_fault(raw: bytes) -> str | None:
+    """Say what is wrong with the syntax of a head."""
+    try:
+        httptools.HttpResponseParser(_SILENT).feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass  # 101 is judged by the exchange, which knows whether it was asked for
+    except httptools.HttpParserError as error:
+        return str(error)
+    return None if len(raw.translate(None, CONTROLS)) == len(raw) else "the head has control characters"
 
 
 def _ordinary_pattern(cut: Iterable[bytes]) -> re.Pattern[bytes]:

@@ -45,8 +45,9 @@ class Server:
     """The state of one worker's data plane."""
 
     __slots__ = (
-        "_blocks", "_corked", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log", "loop", "pools", "requests",
-        "responses", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel", "words",
+        "_blocks", "_corked", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log",
+        "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel",
+        "words",
     )  # fmt: skip
 
     table: Table

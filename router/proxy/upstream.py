@@ -50,6 +50,7 @@ class Upstream(asyncio.Protocol):
 
     # A stream's transport is what asyncio passes here, though it declares any.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Set the connection up."""
         self.transport = transport
         self.opened = True
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
@@ -57,16 +58,19 @@ class Upstream(asyncio.Protocol):
         self._poll.register(transport.get_extra_info("socket").fileno(), _GONE)
 
     def data_received(self, data: bytes) -> None:
+        """Hand bytes to the exchange; without one, they are an answer that nobody asked for."""
         if self.user is not None:
             self.user.upstream_data(data)
         else:
             self.close()
 
     def eof_received(self) -> bool:
+        """Note that the endpoint ended its data in order; the transport closes now."""
         self._ended = True
-        return False  # the transport closes, and connection_lost says the rest
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the exchange, and the endpoint."""
         self.transport = None
         self._forget(self)
         if exc is None and not self._ended:
@@ -77,10 +81,12 @@ class Upstream(asyncio.Protocol):
             user.upstream_lost(exc)
 
     def pause_writing(self) -> None:
+        """Tell the exchange that the endpoint does not take what it is sent."""
         if self.user is not None:
             self.user.upstream_writable(writable=False)
 
     def resume_writing(self) -> None:
+        """Tell the exchange that the endpoint takes bytes again."""
         if self.user is not None:
             self.user.upstream_writable(writable=True)
 

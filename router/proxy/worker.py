@@ -123,7 +123,7 @@ class Worker:
         """Wait for exchanges under way, up to ``server.drain``."""
         server.drain()
         deadline = time.monotonic() + server.table.config.server.drain
-        while server.connections and time.monotonic() < deadline:
+        while server.connections and time.monotonic() < deadline:  # noqa: ASYNC110  # the end of a life, not a path
             await asyncio.sleep(POLL_S)
         if server.connections:
             logger.warning(

@@ -1,0 +1,166 @@
+"""*Gather* and *decide*: from a request head and some body to a target.
+
+Responsible for: the request body (framing, limits, holding what is read before there is a connection), reading as much
+of it as the table needs, and the decision.
+Does not know: endpoints, responses.
+
+Rules: the body is read to decide only where the table asks for it, and never beyond ``inspect_bytes``; one that cannot
+be read counts as absent, and is counted.
+"""
+
+from random import random
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from router import counters
+from router.proxy.bodies import TooLargeError, Upload, chunked_content
+from router.proxy.exchange import REPEATABLE_BYTES, Exchange
+from router.proxy.framing import FramingError
+from router.proxy.phase import CONNECT, GATHER, HEAD
+from router.proxy.record import GATHER_WORD
+from router.proxy.request_head import CHUNKED, RequestHead
+from router.routing.decide import RoutePlan
+from router.routing.match import NeedBody
+
+if TYPE_CHECKING:
+    from router.proxy.downstream import Downstream
+    from router.proxy.server import Server
+
+OUTBOX_BYTES: Final = 64 * 1024  # request body held while a connection is made; the caller is not read beyond
+
+
+def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes, now: float) -> None:
+    """Begin an exchange with the bytes that came behind its head.
+
+    When they are all of its body and a connection is free, which is nearly always, the phases up to *send* are this
+    function: one after another they cost more (``docs/decisions/0030-hot-path.md``). Otherwise they run one by one.
+    """
+    request_id = head.request_id or head.id.encode()
+    length = head.length
+    endpoint = None
+    if length == len(rest) and length <= server.limits.body_bytes:
+        plan = server.table.find(head)
+        if isinstance(plan, RoutePlan) and not plan.needs_body:
+            decision = plan.decide(head)
+            pool = server.pools[decision.target]
+            endpoint = pool.pick(decision.key, random)
+            upstream = endpoint.reuse()
+            if upstream is not None and upstream.transport is not None:
+                timeouts = endpoint.timeouts
+                exchange = Exchange(
+                    server, caller, server.table, server.pools, head, request_id, now, now, HEAD, decision, 0.0, True,
+                    length, 1, pool.row, endpoint, upstream, timeouts, now + timeouts.total,
+                    rest if length <= REPEATABLE_BYTES else None,
+                )  # fmt: skip
+                caller.exchange = exchange
+                upstream.user = exchange
+                endpoint.active += 1
+                server.words[pool.row + counters.TARGET_INFLIGHT] += 1
+                server.cork(upstream.transport, exchange.request_lines(rest))
+                sent = monotonic()
+                exchange.overhead = sent - now
+                caller.watch(sent + min(timeouts.first_byte, timeouts.total))
+                return
+    caller.exchange = exchange = Exchange(server, caller, server.table, server.pools, head, request_id, now, now)
+    exchange.chosen = endpoint
+    start(exchange, rest)
+
+
+def start(exchange: "Exchange", data: bytes) -> None:
+    """Begin, with the bytes that came behind the head."""
+    length = exchange.head.length
+    if length == 0:
+        exchange.request_done = True
+        exchange.caller.held = data
+    elif length > exchange.server.limits.body_bytes:
+        exchange.refuse(413, "body_too_large", "the request body is too large")
+        return
+    elif 0 < length <= len(data):
+        exchange.request_done = True
+        exchange.request_bytes = length
+        if length == len(data):
+            exchange.outbox.append(data)
+        else:
+            exchange.outbox.append(data[:length])
+            exchange.caller.held = data[length:]
+    else:
+        exchange.upload = Upload(length, exchange.server.limits.body_bytes)
+        if not _take(exchange, data):
+            return
+    _decide(exchange)
+
+
+def more(exchange: "Exchange", data: bytes) -> None:
+    """Take further bytes of the request body."""
+    if not _take(exchange, data):
+        return
+    if exchange.upstream is not None:
+        exchange.repeatable = None
+        exchange.upstream.write(b"".join(exchange.outbox))
+        exchange.outbox.clear()
+        exchange.await_response(monotonic())
+    elif exchange.phase == GATHER:
+        _decide(exchange)
+    elif exchange.phase == CONNECT and sum(map(len, exchange.outbox)) > OUTBOX_BYTES:
+        exchange.caller.read(on=False)
+
+
+def _take(exchange: "Exchange", data: bytes) -> bool:
+    """Put what the request body has in some bytes into the outbox; False if they had to be refused."""
+    upload = exchange.upload
+    if upload is None:
+        raise RuntimeError("bytes of a body that is complete")
+    try:
+        body = upload.feed(data)
+    except TooLargeError:
+        exchange.refuse(413, "body_too_large", "the request body is too large")
+        return False
+    except FramingError as error:
+        exchange.refuse(400, "bad_chunk", f"the request body is malformed: {error}")
+        return False
+    if body:
+        exchange.outbox.append(body)
+    exchange.request_bytes = upload.received
+    if upload.done:
+        exchange.request_done = True
+        exchange.caller.held = upload.rest
+    return True
+
+
+def _decide(exchange: "Exchange") -> None:
+    """Find route, unit, arm and target; gather the body first where that needs it."""
+    request = exchange.head
+    plan = exchange.table.find(request)
+    if plan is None:
+        exchange.server.words[counters.NOT_ROUTED] += 1
+        exchange.refuse(404, "no_route", "no route matches this request", keep=exchange.request_done)
+        return
+    if isinstance(plan, NeedBody) or (plan.needs_body and plan.wants_body(request)):
+        if _gathered(exchange, plan.inspect_bytes):
+            _decide(exchange)
+        else:
+            exchange.watch_body(monotonic())
+        return
+    exchange.decision = plan.decide(request)
+    if request.invalid:
+        exchange.server.words[GATHER_WORD["invalid"]] += 1
+    exchange.pick(fresh=False)
+
+
+def _gathered(exchange: "Exchange", limit: int) -> bool:
+    """Set the request's body as far as it may be read; False while more of it is to come."""
+    head = exchange.head
+    words = exchange.server.words
+    if head.fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        words[GATHER_WORD["encoded"]] += 1
+        exchange.head.body = b""
+    elif head.length > limit or exchange.request_bytes > limit:
+        words[GATHER_WORD["too_large"]] += 1
+        exchange.head.body = b""
+    elif exchange.request_done:
+        body = b"".join(exchange.outbox)
+        exchange.head.body = chunked_content(body) if head.length == CHUNKED else body
+    else:
+        exchange.say_continue()
+        return False
+    return True

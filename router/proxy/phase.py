@@ -1,0 +1,9 @@
+"""The phases in which an exchange waits for something; each is what its deadline is about."""
+
+from typing import Final
+
+GATHER: Final = 0  # for the request body, to decide
+CONNECT: Final = 1  # for a connection to the endpoint
+HEAD: Final = 2  # for the head of the response
+BODY: Final = 3  # for more of the response
+DONE: Final = 4

@@ -1,0 +1,188 @@
+"""*Receive*: the response of an exchange, from the target's bytes to the caller's.
+
+Responsible for: heads of answers, interim ones, the framing that the caller gets, and the end of an answer in order.
+Does not know: how the exchange came to its target, or what becomes of it when the answer is not in order.
+
+Rules: bytes go on as they come. Nothing of a head that cannot be trusted goes on.
+"""
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from router import counters
+from router.proxy.bodies import Download
+from router.proxy.framing import FramingError
+from router.proxy.grammar import BROKEN_LINE
+from router.proxy.phase import BODY, DONE
+from router.proxy.record import record
+from router.proxy.response_head import UNTIL_CLOSE, ResponseHead
+
+if TYPE_CHECKING:
+    from router.proxy.exchange import Exchange
+
+MAX_RESPONSE_HEAD: Final = 64 * 1024
+MAX_INTERIM: Final = 16  # 1xx answers to one request
+SERVER_ERROR: Final = 500
+
+
+def take(exchange: "Exchange", data: bytes) -> None:
+    """Take bytes of the response."""
+    now = exchange.arrived = monotonic()
+    if exchange.phase == BODY:
+        _receive(exchange, data)
+        return
+    if exchange.held:
+        data = exchange.held + data
+        exchange.held = b""
+    responses = exchange.server.responses
+    head = responses.ordinary(data) if exchange.head.method != b"HEAD" else None
+    if head is not None:
+        if head.end + head.length == len(data) and _answer_whole(exchange, head, data, now):
+            return
+    else:
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            _hold(exchange, data)
+            return
+        found = responses.read(data[:end], exchange.head.method)
+        if isinstance(found, str):
+            exchange.fail("malformed")
+            return
+        head = found
+    if head.end > MAX_RESPONSE_HEAD:
+        exchange.fail("malformed")
+    elif head.status < 200:
+        _interim(exchange, head, data[head.end :])
+    else:
+        _answer(exchange, head, data[head.end :])
+
+
+def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: float) -> bool:
+    """Do all of *receive* and *finish* for an ordinary answer that came in one piece; False if it is not so ordinary.
+
+    As in ``begin``, what is nearly always the case is one function.
+    """
+    server = exchange.server
+    caller = exchange.caller
+    endpoint = exchange.endpoint
+    upstream = exchange.upstream
+    request = exchange.head
+    if (
+        endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
+        or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
+    ):  # fmt: skip
+        return False
+    server.cork(caller.transport, b"".join((head.forward, server.exposed(exchange), b"\r\n", data[head.end :])))
+    exchange.phase = DONE
+    exchange.status = head.status
+    exchange.replied = exchange.served = True
+    exchange.first_byte_at = now
+    exchange.response_bytes = head.length
+    if head.status >= SERVER_ERROR:
+        exchange.target_failed = True
+    exchange.upstream = exchange.endpoint = None
+    endpoint.active -= 1
+    server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
+    endpoint.observe(now - exchange.started)
+    ended = monotonic()
+    exchange.overhead += ended - now
+    endpoint.give_back(upstream, ended)
+    record(exchange, ended)
+    caller.ready(ended)
+    return True
+
+
+def _hold(exchange: "Exchange", data: bytes) -> None:
+    """Keep the beginning of a response head, unless it cannot become one."""
+    if len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)] or BROKEN_LINE.search(data) is not None:
+        exchange.fail("malformed")
+    else:
+        exchange.held = data
+
+
+def _interim(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
+    """Pass on a 1xx answer, where the caller can understand it, and go on waiting for the final one."""
+    exchange.interim += 1
+    if head.status == 101 or exchange.interim > MAX_INTERIM:  # no one asked for another protocol
+        exchange.fail("malformed")
+        return
+    if exchange.head.http11 and head.status != 100:  # 100 is the router's own to say
+        exchange.caller.write(head.forward + b"\r\n")
+    if rest:
+        take(exchange, rest)
+
+
+def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
+    """Pass on the final head and what came with it."""
+    server = exchange.server
+    caller = exchange.caller
+    http11 = exchange.head.http11
+    length = head.length
+    exchange.phase = BODY
+    exchange.status = head.status
+    exchange.reusable = head.keep_alive
+    if head.status >= SERVER_ERROR:
+        exchange.target_failed = True
+    framing = b""
+    if 0 <= length <= len(rest):
+        done = True
+        body = rest
+        if length != len(rest):
+            exchange.reusable = False  # bytes that nobody asked for
+            body = rest[:length]
+    else:
+        download = exchange.download = Download(length, http11=http11)
+        if length < 0:
+            framing = b"transfer-encoding: chunked\r\n" if http11 else b""
+            exchange.ends_by_close = not http11
+        try:
+            body = download.feed(rest)
+        except FramingError:
+            exchange.fail("malformed")
+            return
+        done = download.done
+        if length == UNTIL_CLOSE or download.surplus:
+            exchange.reusable = False
+    # RFC 9112 9.5: a connection whose request was not read to its end cannot carry another.
+    exchange.keep = (
+        exchange.head.keep_alive and exchange.request_done and not exchange.ends_by_close and not server.draining
+    )
+    now = exchange.first_byte_at = exchange.arrived
+    exchange.replied = exchange.served = True
+    exchange.response_bytes = len(body)
+    lines = (head.forward, server.exposed(exchange), framing, connection_line(exchange), b"\r\n", body)
+    caller.write(b"".join(lines))
+    if exchange.endpoint is not None:
+        exchange.endpoint.observe(now - exchange.started)
+    if done:
+        exchange.complete()
+    else:
+        caller.watch(min(now + exchange.timeouts.idle, exchange.total_at))
+
+
+def connection_line(exchange: "Exchange") -> bytes:
+    """Return the header line that says what becomes of the caller's connection."""
+    if not exchange.keep:
+        return b"connection: close\r\n"
+    return b"" if exchange.head.http11 else b"connection: keep-alive\r\n"
+
+
+def _receive(exchange: "Exchange", data: bytes) -> None:
+    """Pass on bytes of the response body."""
+    download = exchange.download
+    if download is None:
+        raise RuntimeError("bytes of a response that is complete")
+    try:
+        body = download.feed(data)
+    except FramingError:
+        exchange.fail("malformed")
+        return
+    if body:
+        exchange.response_bytes += len(body)
+        exchange.caller.write(body)
+    if download.done:
+        if download.surplus:
+            exchange.reusable = False
+        exchange.complete()
+    elif exchange.phase == BODY:
+        exchange.caller.deadline = min(exchange.arrived + exchange.timeouts.idle, exchange.total_at)
