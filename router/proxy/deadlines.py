@@ -68,8 +68,11 @@ class Wheel:
         current = int(now / TICK_S)
         while self._next <= current:
             items = self._slots.pop(self._next, ())
+            due = (self._next - 1) * TICK_S
             self._next += 1
-            for item in tuple(items):
+            for item in items:
+                if item.due != due:  # another one that expired has forgotten or moved it
+                    continue
                 item.due = NEVER
                 if item.deadline <= now:
                     item.expire(now)

@@ -85,9 +85,11 @@ class Chunked:
             elif self._state == _SIZE:
                 extension = self._take_size(data, at, end)
                 out.append(data[kept : end - 2 - extension])
-                kept = end - 2
+                kept = end - 2 if self._left else end
+                if not self._left:
+                    out.append(b"\r\n")
             elif self._take_trailer(data, at, end - 2):
-                out.append(b"\r\n\r\n")
+                out.append(b"\r\n")
                 self.done = True
                 self.rest = data[end:]
                 return b"".join(out)
@@ -107,10 +109,10 @@ class Chunked:
                 raise FramingError("a chunk is not followed by CRLF")
             return -1
         end = data.find(b"\r\n", at)
+        if (end if end >= 0 else len(data)) - at > MAX_LINE:
+            raise FramingError("a line is too long")
         if end >= 0:
             return end + 2
-        if len(data) - at > MAX_LINE:
-            raise FramingError("a line is too long")
         if self._state == _SIZE and _SIZE_PREFIX.fullmatch(data, at) is None:
             raise FramingError("a chunk size is malformed")
         if b"\n" in data[at:]:
