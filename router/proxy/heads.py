@@ -76,7 +76,7 @@ def _ordinary_pattern(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
     Each alternative of a line is either a field that is read, at most once (a group that is set already fails the
     match), or any field but those that need care.
     """
-    careful = trie({*_CAREFUL, b"host", b"content-length", b"connection", b"x-request-id", b"x-router-*", *names})
+    careful = trie({*_CAREFUL, b"host", b"content-length", b"connection", b"x-request-id", *names})
     lines = [
         rb"(?i:host):[ \t]*+(?(4)(?!))(([A-Za-z0-9._~-]++)(?::[0-9]{1,5})?)[ \t]*+",
         rb"(?i:content-length):[ \t]*+(?(6)(?!))([0-9]{1,%d})[ \t]*+" % MAX_LENGTH_DIGITS,

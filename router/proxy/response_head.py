@@ -134,7 +134,7 @@ def _syntax_fault(raw: bytes) -> str | None:
 
 def _ordinary_pattern(cut: Iterable[bytes]) -> re.Pattern[bytes]:
     """Compile the grammar of an ordinary answer: nothing in it but its length concerns the connection."""
-    careful = trie({*cut, *_FIELDS, b"x-router-*"})
+    careful = trie({*cut, *_FIELDS})
     return re.compile(
         rb"HTTP/1\.1 (20[0-35-9]|[45][0-9][0-9])(?: %b)?(?:\r\n(?:"
         rb"(?i:content-length):[ \t]*+(?(2)(?!))([0-9]{1,%d})[ \t]*+|(?!(?i:%b):)%b:%b)"
