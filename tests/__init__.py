@@ -1,0 +1,1 @@
+"""Tests of the router, in the packages of the product that they test."""
