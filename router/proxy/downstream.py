@@ -196,9 +196,9 @@ class Downstream(asyncio.Protocol):
     # --- what an exchange needs -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send bytes at the end of this turn; ``writable`` turns false when the caller does not take them."""
+        """Send bytes, behind those held back; ``writable`` turns false when the caller does not take them."""
         if self.state != CLOSED:
-            self.server.cork(self.transport, data)
+            self.server.send(self.transport, data)
 
     def watch(self, deadline: float) -> None:
         """Set the one deadline of this connection, in seconds of ``time.monotonic``."""
@@ -255,13 +255,12 @@ class Downstream(asyncio.Protocol):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 self.transport.abort()
             else:
-                self.transport.close()
+                self._close()
 
     def close_if_idle(self) -> bool:
         """End a connection that carries no exchange, as at shutdown."""
         if self.state == IDLE and self.exchange is None and not self.held:
-            self.server.uncork()
-            self.transport.close()
+            self._close()
             return True
         return False
 
@@ -272,8 +271,7 @@ class Downstream(asyncio.Protocol):
         elif self.state == READING or self.held:
             self._refuse(Refusal(408, "header_timeout", "the request head did not come in time"))
         elif self.state != CLOSED:
-            self.server.uncork()
-            self.transport.abort() if self.state == LINGER or not self.writable else self.transport.close()
+            self.transport.abort() if self.state == LINGER else self._close()
 
     # --- ends -------------------------------------------------------------------------------------------------
 
@@ -301,7 +299,15 @@ class Downstream(asyncio.Protocol):
             self.transport.write_eof()
             self.watch(monotonic() + LINGER_S)
         else:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was sent is delivered, or after a moment."""
+        self.server.uncork()
+        self.state = LINGER
+        self.held = b""
+        self.transport.close()
+        self.watch(monotonic() + LINGER_S)
 
 
 def _too_large(data: bytes) -> Refusal:

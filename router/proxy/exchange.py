@@ -69,6 +69,7 @@ class Exchange(Struct, gc=False, eq=False):
     timeouts: schema.TargetTimeouts = _NO_TIMEOUTS
     total_at: float = NEVER
     repeatable: bytes | None = None  # what was sent of the body, while the request can be sent again
+    turn: int = -1  # of the server, while what was sent may still be held back
     fault: str | None = None
     target_failed: bool = False
     chosen: "Endpoint | None" = None  # picked before it was known that no connection is free
@@ -176,7 +177,11 @@ class Exchange(Struct, gc=False, eq=False):
 
     def upstream_data(self, data: bytes) -> None:
         """Take bytes of the response."""
-        receive.take(self, data)
+        self.arrived = monotonic()
+        if self.phase == BODY:
+            receive.more(self, data)
+        else:
+            receive.take(self, data)
 
     def caller_writable(self) -> None:
         """Read the target again: the caller takes the response again."""
@@ -208,6 +213,8 @@ class Exchange(Struct, gc=False, eq=False):
 
     def _may_repeat(self) -> bool:
         """Return whether the request can be sent again without any risk that it runs twice (RFC 9110 9.2.2)."""
+        if self.turn == self.server.turn:  # nothing was sent yet
+            return True
         if self.held or self.interim or self.attempts > 1:
             return False
         return self.head.method in IDEMPOTENT or b"idempotency-key" in self.head.fields

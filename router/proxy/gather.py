@@ -50,7 +50,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 exchange = Exchange(
                     server, caller, server.table, server.pools, head, request_id, now, now, HEAD, decision, 0.0, True,
                     length, 1, pool.row, endpoint, upstream, timeouts, now + timeouts.total,
-                    rest if length <= REPEATABLE_BYTES else None,
+                    rest if length <= REPEATABLE_BYTES else None, server.turn,
                 )  # fmt: skip
                 caller.exchange = exchange
                 upstream.user = exchange

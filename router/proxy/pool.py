@@ -99,7 +99,7 @@ class Endpoint:
             upstream = free.pop()
             if time.monotonic() - upstream.idle_since > _TRUSTED_S and upstream.is_stale():
                 upstream.close()
-            elif upstream.transport is not None:
+            elif upstream.transport is not None and not upstream.transport.is_closing():
                 return upstream
         return None
 
@@ -117,7 +117,9 @@ class Endpoint:
         upstream.user = None
         upstream.used = True
         upstream.idle_since = now
-        if upstream.transport is None or upstream.transport.is_closing():
+        transport = upstream.transport
+        # RFC 9112 9.3: one that still has bytes of the last request to send is not used for another.
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
             upstream.close()
             return
         upstream.read(on=True)

@@ -27,17 +27,13 @@ SERVER_ERROR: Final = 500
 
 def take(exchange: "Exchange", data: bytes) -> None:
     """Take bytes of the response."""
-    now = exchange.arrived = monotonic()
-    if exchange.phase == BODY:
-        _receive(exchange, data)
-        return
     if exchange.held:
         data = exchange.held + data
         exchange.held = b""
     responses = exchange.server.responses
     head = responses.ordinary(data) if exchange.head.method != b"HEAD" else None
     if head is not None:
-        if head.end + head.length == len(data) and _answer_whole(exchange, head, data, now):
+        if head.end + head.length == len(data) and _answer_whole(exchange, head, data, exchange.arrived):
             return
     else:
         end = data.find(b"\r\n\r\n") + 4
@@ -68,7 +64,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     upstream = exchange.upstream
     request = exchange.head
     if (
-        endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
+        endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held or not caller.reading
         or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
     ):  # fmt: skip
         return False
@@ -167,7 +163,7 @@ def connection_line(exchange: "Exchange") -> bytes:
     return b"" if exchange.head.http11 else b"connection: keep-alive\r\n"
 
 
-def _receive(exchange: "Exchange", data: bytes) -> None:
+def more(exchange: "Exchange", data: bytes) -> None:
     """Pass on bytes of the response body."""
     download = exchange.download
     if download is None:

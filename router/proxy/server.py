@@ -46,7 +46,7 @@ class Server:
 
     __slots__ = (
         "_blocks", "_corked", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log",
-        "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "unenrolled", "wall_offset", "wheel",
+        "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "turn", "unenrolled", "wall_offset", "wheel",
         "words",
     )  # fmt: skip
 
@@ -62,6 +62,7 @@ class Server:
         self.wall_offset = time.time() - time.monotonic()
         self.connections: set[Downstream] = set()
         self.draining = False
+        self.turn = 0  # how often corked bytes were sent
         self._corked: list[tuple[asyncio.Transport, bytes]] = []
         self.pools: dict[str, TargetPool] = {}
         # Per revision
@@ -113,9 +114,17 @@ class Server:
             self.loop.call_soon(self.uncork)
         self._corked.append((transport, data))
 
+    def send(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Send bytes now, or behind those held back: for what comes alone, like a streamed event."""
+        if self._corked:
+            self._corked.append((transport, data))
+        else:
+            transport.write(data)
+
     def uncork(self) -> None:
         """Send what was held back; nothing, when there is none."""
         if self._corked:
+            self.turn += 1
             corked, self._corked = self._corked, []
             for transport, data in corked:
                 if not transport.is_closing():
