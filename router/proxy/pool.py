@@ -291,13 +291,17 @@ class TargetPool:
     def _count_connection(self) -> None:
         self._words[self.row + counters.TARGET_CONNECTS] += 1
 
-    def plan(self, target: schema.Target) -> list[Endpoint]:
+    def plan(self, target: schema.Target, *, trust_anew: bool) -> list[Endpoint]:
         """Return the endpoints of a changed target, without changing anything; those that stay are the same objects.
+
+        Args:
+            target: The target as it is to be.
+            trust_anew: Whether files of certificates have changed, so that no https endpoint stays.
 
         Raises:
             OSError: A file with certificates cannot be read.
         """
-        known = {endpoint.place: endpoint for endpoint in self.endpoints}
+        known = {endpoint.place: endpoint for endpoint in self.endpoints if not (trust_anew and endpoint.place.tls)}
         places = [(item.url, place_of(item, target.tls)) for item in target.endpoints]
         return [known.get(place) or Endpoint(url, place, self._count_connection) for url, place in places]
 

@@ -64,8 +64,8 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     upstream = exchange.upstream
     request = exchange.head
     if (
-        endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held or not caller.reading
-        or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
+        endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
+        or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
     ):  # fmt: skip
         return False
     server.cork(caller.transport, b"".join((head.forward, server.exposed(exchange), b"\r\n", data[head.end :])))

@@ -46,8 +46,8 @@ class Server:
 
     __slots__ = (
         "_blocks", "_corked", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log",
-        "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "turn", "unenrolled", "wall_offset", "wheel",
-        "words",
+        "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "turn", "unenrolled", "wall_offset",
+        "wheel", "words",
     )  # fmt: skip
 
     table: Table
@@ -82,7 +82,7 @@ class Server:
         for target in config.targets:
             row = revision.slots[counters.target_key(target.name)]
             pool = pools[target.name] = self.pools.get(target.name) or TargetPool(target, row, self.words)
-            endpoints[target.name] = pool.plan(target)
+            endpoints[target.name] = pool.plan(target, trust_anew=revision.cause == "certificate")
         networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
         if config.server.tls is not None:  # the last step that can fail
             self.tls = _server_context(config.server.tls, self.tls)
@@ -107,8 +107,8 @@ class Server:
     def cork(self, transport: asyncio.Transport, data: bytes) -> None:
         """Send bytes at the end of this turn of the event loop, behind those of all other connections.
 
-        Sent one by one, each wakes the process that waits for it; sent together, the first does, which spares a third of
-        the CPU time (``docs/decisions/0030-hot-path.md``). The event loop sends what is held back before it waits again.
+        Sent one by one, each wakes the process that waits for it; sent together, the first does, which spares a third
+        of the CPU time (``docs/decisions/0030-hot-path.md``). What is held back is sent before the loop waits again.
         """
         if not self._corked:
             self.loop.call_soon(self.uncork)

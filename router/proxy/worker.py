@@ -9,6 +9,7 @@ is the worker.
 """
 
 import asyncio
+import contextlib
 import functools
 import gc
 import logging
@@ -112,12 +113,25 @@ class Worker:
         gc.set_threshold(50_000, 20, 50)
         self._tick()
         await self._stop.wait()
-        acceptor.close()
+        await self._accept_queued(listener, acceptor, server)
         await self._drain(server)
         if self._tick_handle is not None:
             self._tick_handle.cancel()
         self._log.close(LAST_WRITES_S)
         return 0
+
+    async def _accept_queued(self, listener: socket.socket, acceptor: asyncio.Server, server: Server) -> None:
+        """Stop accepting, but take the connections that wait in the listener's queue: closing it would reset them."""
+        loop = asyncio.get_running_loop()
+        queued: list[socket.socket] = []
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            while len(queued) < BACKLOG:
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                queued.append(connection)
+        acceptor.close()
+        for connection in queued:
+            await loop.connect_accepted_socket(server.accept, connection, ssl=server.tls)
 
     async def _drain(self, server: Server) -> None:
         """Wait for exchanges under way, up to ``server.drain``."""

@@ -310,11 +310,11 @@ class Supervisor:
             number = signal.SIGTERM if self._segment.words[PUBLISHED] else signal.SIGKILL
         for post in self._posts():
             post.due = None
+        if self._listeners is not None:  # before the workers stop accepting: nothing may queue where nobody looks
+            self._listeners.close()
         for post in self._workers:
             if post.child is not None:
                 post.child.send(number)
-        if self._listeners is not None:
-            self._listeners.close()
         self._advance(now)
 
     def _stop_control(self, now: float) -> None:

@@ -51,6 +51,21 @@ def test_connections_queued_to_a_killed_worker_are_answered(tmp_path: Path) -> N
                 assert read_response(caller)[0] == 200
 
 
+def test_connections_queued_at_shutdown_are_answered(tmp_path: Path) -> None:
+    """Connections that wait to be accepted when the worker is told to end are served first; none is reset."""
+    with running(tmp_path) as (router, _):
+        worker = router.child("worker")
+        os.kill(worker, signal.SIGSTOP)
+        callers = [router.connect() for _ in range(20)]
+        for caller in callers:
+            caller.sendall(REQUEST)
+        os.kill(worker, signal.SIGTERM)
+        os.kill(worker, signal.SIGCONT)
+        for caller in callers:
+            with caller:
+                assert read_response(caller)[0] == 200
+
+
 def test_a_hung_worker_is_replaced(tmp_path: Path) -> None:
     """A worker whose heartbeat stops is killed and replaced, and its queued callers are served."""
     with running(tmp_path) as (router, _):
