@@ -18,7 +18,11 @@ from router.proxy.downstream import Downstream
 from router.proxy.server import Server
 from tests.harness import revision_of
 
-YAML = "events: {unenrolled: 100%}\ntargets: [{name: t, endpoints: ['http://10.0.0.1:80']}]\nroutes: [{name: all, target: t}]\n"
+YAML = (
+    "events: {unenrolled: 100%}\n"
+    "targets: [{name: t, endpoints: ['http://10.0.0.1:80']}]\n"
+    "routes: [{name: all, target: t}]\n"
+)
 WORDS = 32_768
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -73,15 +77,19 @@ class Wire(asyncio.Transport):
     # --- what the protocol calls ---
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return the socket or the peer."""
         return {"socket": self.socket, "peername": (self.peer, 1)}.get(name, default)
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002  # asyncio's signature
+        """Set how much may be pending before the protocol is told to stop."""
         self._high = high or self._high
 
     def get_write_buffer_size(self) -> int:
+        """Return how much the peer has not taken."""
         return self._pending
 
     def write(self, data: Any) -> None:
+        """Send; as in uvloop, an error when the connection is gone or was ended."""
         if self.lost:
             raise RuntimeError("the handler is closed")
         if self.eof:
@@ -96,30 +104,37 @@ class Wire(asyncio.Transport):
                 self.protocol.pause_writing()
 
     def can_write_eof(self) -> bool:
+        """Return that it can be half-closed, as TCP can."""
         return True
 
     def write_eof(self) -> None:
+        """End the data."""
         self.eof = True
 
     def is_closing(self) -> bool:
+        """Return whether it is closed, or about to be."""
         return self.closing
 
     def close(self) -> None:
+        """Close when everything is sent."""
         self.closing = True
         self.reading = False
         if not self._pending:
             self._loop.call_soon(self._lose, None)
 
     def abort(self) -> None:
+        """Close now."""
         self.closing = self.aborted = True
         self.reading = False
         self._pending = 0
         self._loop.call_soon(self._lose, None)
 
     def pause_reading(self) -> None:
+        """Let what comes in wait."""
         self.reading = False
 
     def resume_reading(self) -> None:
+        """Deliver what waits, in a later turn."""
         self.reading = not self.closing
         self._loop.call_soon(self._deliver)
 
@@ -176,9 +191,7 @@ class Loop(asyncio.SelectorEventLoop):
         self.stall = False  # whether connecting never ends
 
     # Only what the proxy passes is taken.
-    async def create_connection(  # type: ignore[override]
-        self, protocol_factory: Callable[[], Any], *_: Any, **__: Any
-    ) -> tuple[Wire, Any]:
+    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> tuple[Wire, Any]:
         """Connect to nowhere."""
         await asyncio.sleep(0)
         if self.stall:

@@ -1,6 +1,7 @@
 """Chunked bodies: laws under any split and any damage, against a strict reference written here."""
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -45,7 +46,7 @@ def reference(data: bytes) -> Decoded | None:
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut bytes at some places."""
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 class Read(NamedTuple):
@@ -171,8 +172,13 @@ def test_lines_are_bounded(body: bytes, *, whole: bool) -> None:
     assert read(parts) is None
     chunked = Chunked()
     with pytest.raises(FramingError):
-        for part in parts:
-            chunked.feed(part)
+        feed(chunked, parts)
+
+
+def feed(chunked: Chunked, parts: list[bytes]) -> None:
+    """Feed parts one after another."""
+    for part in parts:
+        chunked.feed(part)
 
 
 def test_an_endless_line_is_refused_before_it_fills_memory() -> None:
@@ -181,8 +187,7 @@ def test_an_endless_line_is_refused_before_it_fills_memory() -> None:
         chunked = Chunked()
         chunked.feed(start)
         with pytest.raises(FramingError):
-            for _ in range(100):
-                chunked.feed(b"a" * 1000)
+            feed(chunked, [b"a" * 1000] * 100)
 
 
 def test_nothing_is_held_back_but_an_incomplete_line() -> None:

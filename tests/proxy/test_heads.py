@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router import counters
-from router.proxy.grammar import connection_options
 from router.proxy.careful import judge_start
+from router.proxy.grammar import connection_options
 from router.proxy.heads import RequestReader
 from router.proxy.request_head import Refusal, RequestHead
 
@@ -55,9 +55,11 @@ names = st.sampled_from(
 )  # fmt: skip
 values = st.sampled_from(
     [
-        b"h", b"h:80", b"5", b"0", b"chunked", b"gzip, chunked", b"close", b"keep-alive", b"X-Hop", b"keep-alive, x-hop",
+        b"h", b"h:80", b"5", b"0", b"chunked", b"gzip, chunked", b"close", b"keep-alive", b"X-Hop",
+        b"keep-alive, x-hop",
         b"u-1", b"a=1; b=2", b"100-continue", b"websocket", b"a_b", b"", b" ", b"a\tb", b"a\x00", b"a\x7f", b"a\rb",
-        b"a\nb", b"\xe4", b"5, 5", b"+5", b"99999999999999999999", b"[::1]", b"u@h", b"content-length, host, x-request-id",
+        b"a\nb", b"\xe4", b"5, 5", b"+5", b"99999999999999999999", b"[::1]", b"u@h",
+        b"content-length, host, x-request-id",
     ]
 ) | st.binary(max_size=6)  # fmt: skip
 separators = st.sampled_from([b": "] * 8 + [b":", b" : ", b":\t", b":\r\n ", b""])
@@ -152,8 +154,8 @@ def test_the_quick_way_agrees_with_the_careful_one(raw: bytes, behind: bytes) ->
     for name in ("expects", "request_id", "end", "body"):
         assert getattr(quick, name) == getattr(careful, name), name
     assert quick.forward == careful.forward
-    for name in (b"x-user-id", b"cookie"):
-        assert quick.fields.get(name) == careful.fields.get(name), name
+    for field in (b"x-user-id", b"cookie"):
+        assert quick.fields.get(field) == careful.fields.get(field), field
     # Of the proxy's own fields none is needed: their presence would not be ordinary.
     assert careful.fields.keys() <= {
         b"x-user-id",

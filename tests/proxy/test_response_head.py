@@ -17,7 +17,8 @@ status_lines = st.sampled_from(
     [
         b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304",
         b"HTTP/1.1 103 Early Hints", b"HTTP/1.0 200 OK", b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 503 \xe4",
-        b"HTTP/1.1 600 x", b"HTTP/2 200", b"HTTP/1.1 2000", b"HTTP/1.1  200", b"", b"HTTP/1.1 200 a\x01b", b"HTTP/1.1 206 P",
+        b"HTTP/1.1 600 x", b"HTTP/2 200", b"HTTP/1.1 2000", b"HTTP/1.1  200", b"", b"HTTP/1.1 200 a\x01b",
+        b"HTTP/1.1 206 P",
     ]
 )  # fmt: skip
 
