@@ -14,7 +14,7 @@ import pytest
 
 from router.config.schema import Events, Rotate
 from router.events import log as log_module
-from router.events.log import GATHER_S, LIMIT, EventLog
+from router.events.log import GATHER_S, LIMIT, SLICE, EventLog
 from router.events.read import read
 from router.events.segment import create_file, find_segments, parse_name
 from tests.events.examples import exchange
@@ -169,7 +169,8 @@ def test_a_hanging_disk_bounds_memory_and_never_blocks(tmp_path: Path) -> None:
     total = 2 * LIMIT
     for number in range(total):
         log.append(exchange(number))
-    assert len(log._pending) <= LIMIT
+    assert len(log._encoded) * SLICE <= LIMIT
+    assert len(log._fresh) < SLICE
     assert not log.flush(timeout=0.01)
     disk.free.set()
     assert log.close(timeout=60)
