@@ -33,6 +33,8 @@ log = getLogger(__name__)
 
 _TICK_S = 0.1
 _RETENTION_S = 60.0
+# Of what a change does, as many sentences go into its line of the log.
+_SAID = 10
 
 
 class Decisions(Protocol):
@@ -239,13 +241,12 @@ class Control:
         self.seat.publisher.publish(revision)
         self.state, self._table = following, table
         self.seat.tell(revision)
-        said = "continues" if known else "; ".join(following.history[-1].changes) or "none"
         log.info(
             "revision %d published cause=%s author=%s changes=%s",
             revision.number,
             revision.cause,
             revision.author,
-            said,
+            "continues" if known else _few(following.history[-1].changes),
         )
         return None
 
@@ -325,6 +326,12 @@ class Control:
             log.info("old segments of the event log deleted bytes=%d", freed)
         for failure in failures:
             log.warning("an old segment of the event log cannot be deleted: %s", failure)
+
+
+def _few(changes: tuple[str, ...]) -> str:
+    """Say what changed in one readable line; ``/v1/revisions`` has it in full."""
+    more = f"; {len(changes) - _SAID} more in /v1/revisions" if len(changes) > _SAID else ""
+    return ("; ".join(changes[:_SAID]) or "none") + more
 
 
 def _certificates(config: Config) -> set[Path]:
