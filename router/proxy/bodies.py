@@ -69,12 +69,11 @@ class Download:
     ``length``: bytes, ``CHUNKED`` or ``UNTIL_CLOSE``. ``http11``: whether the caller knows chunks.
     """
 
-    __slots__ = ("_chunked", "_left", "_open", "_until_close", "_wrap", "done", "surplus")
+    __slots__ = ("_chunked", "_left", "_until_close", "_wrap", "done", "surplus")
 
     def __init__(self, length: int, *, http11: bool) -> None:
         self._left = length
         self._chunked = Chunked(collect=not http11) if length == CHUNKED else None
-        self._open = length == CHUNKED and not http11
         self._until_close = length == UNTIL_CLOSE
         self._wrap = self._until_close and http11
         self.done = False
@@ -86,14 +85,15 @@ class Download:
         Raises:
             FramingError: the body is not chunked although it should be.
         """
-        if self._chunked is not None:
-            out = self._chunked.feed(data)
-            if self._chunked.done:
+        chunked = self._chunked
+        if chunked is not None:
+            out = chunked.feed(data)
+            if chunked.done:
                 self.done = True
-                self.surplus = bool(self._chunked.rest)
-            if self._open and self._chunked.pieces is not None:
-                out = b"".join(self._chunked.pieces)
-                self._chunked.pieces.clear()
+                self.surplus = bool(chunked.rest)
+            if chunked.pieces is not None:
+                out = b"".join(chunked.pieces)
+                chunked.pieces.clear()
             return out
         if self._until_close:
             return b"%x\r\n%b\r\n" % (len(data), data) if self._wrap and data else data

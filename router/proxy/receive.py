@@ -173,12 +173,14 @@ def more(exchange: "Exchange", data: bytes) -> None:
     except FramingError:
         exchange.fail("malformed")
         return
+    caller = exchange.caller
     if body:
         exchange.response_bytes += len(body)
-        exchange.caller.write(body)
+        caller.write(body)
     if download.done:
         if download.surplus:
             exchange.reusable = False
         exchange.complete()
-    elif exchange.phase == BODY:
-        exchange.caller.deadline = min(exchange.arrived + exchange.timeouts.idle, exchange.total_at)
+        return
+    idle_at = exchange.arrived + exchange.timeouts.idle
+    caller.deadline = idle_at if idle_at < exchange.total_at else exchange.total_at
