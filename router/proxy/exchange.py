@@ -263,7 +263,7 @@ class Exchange(Struct, gc=False, eq=False):
         self.status = refusal.status
         self.replied = True
         self.first_byte_at = monotonic()
-        self.response_bytes = len(answer)
+        self.response_bytes = len(answer) - answer.find(b"\r\n\r\n") - 4
         self.caller.write(answer)
         self._finish(self.first_byte_at)
         self.caller.exchange_done(keep=self.keep)

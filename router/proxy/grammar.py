@@ -9,6 +9,7 @@ once; its alternations are tries, which halves the time of a pass over a head.
 
 import re
 from collections.abc import Iterable
+from string import ascii_letters, digits
 from typing import Any, Final
 
 # Controls that llhttp lets through in a field value (BEL, DEL …); RFC 9110 5.5 forbids them. HTAB, LF and CR stay.
@@ -23,8 +24,9 @@ OPTIONS: Final = frozenset(
     }
 )  # fmt: skip
 BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\x00")  # what no incomplete head may have: a bare LF, a NUL
-VALUE: Final = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"  # a field value, white space around it included
-NAME: Final = rb"[!#$%&'*+.^`|~0-9A-Za-z-]++"  # a field name, except those with an underscore
+# A field value, white space around it included. `re` looks a set up in half the time of its complement.
+VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+_NAME_BYTES: Final = b"!#$%&'*+.^`|~-" + (digits + ascii_letters).encode()  # of field names, except the underscore
 
 _END: Final = -1  # in a trie: a word ends here
 _ANY: Final = -2  # in a trie: any rest of a name
@@ -46,13 +48,36 @@ def trie(words: Iterable[bytes]) -> bytes:
 
     Shared prefixes are factored out, which takes half the time of a flat list.
     """
+    return _alternation(_tree(words))
+
+
+def other_lines(names: Iterable[bytes]) -> bytes:
+    """Write field lines, but those of the given names and of ``x-router-*``, as alternatives.
+
+    There is one for each letter that some of the names begin with, and one for all other letters: ``re`` passes over an
+    alternative at once when its first byte does not fit. Looking for all the names in each line takes twice as long.
+    """
+    name = rb"[%b]*+" % re.escape(_NAME_BYTES)
+    letters = sorted(_tree(names).items(), key=lambda item: -_count(item[1]))
+    either_case = [bytes([letter]).lower() + bytes([letter]).upper() for letter, _ in letters]
+    lines = [rb"[%b]%b:%b" % (re.escape(_NAME_BYTES.translate(None, b"".join(either_case))), name, VALUE)]
+    for letter, (_, rest) in zip(either_case, letters, strict=True):
+        lines.append(rb"[%b](?!(?i:%b):)%b:%b" % (re.escape(letter), _alternation(rest), name, VALUE))
+    return b"|".join(lines)
+
+
+def _tree(words: Iterable[bytes]) -> dict[int, Any]:
     root: dict[int, Any] = {}
     for word, end in ((_OWN, _ANY), *((word, _END) for word in words)):
         node = root
         for byte in word:
             node = node.setdefault(byte, {})
         node[end] = {}
-    return _alternation(root)
+    return root
+
+
+def _count(node: dict[int, Any]) -> int:
+    return sum(1 if byte < 0 else _count(child) for byte, child in node.items())
 
 
 def _alternation(node: dict[int, Any]) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from router.proxy import careful
-from router.proxy.grammar import MAX_LENGTH_DIGITS, NAME, VALUE, fields_pattern, trie
+from router.proxy.grammar import MAX_LENGTH_DIGITS, VALUE, fields_pattern, other_lines
 from router.proxy.request_head import METHODS, REQUEST_FIELDS, Refusal, RequestHead
 
 # Fields whose presence makes a request one that is read with care.
@@ -24,14 +24,15 @@ _CAREFUL: Final = frozenset(REQUEST_FIELDS) - {b"host", b"content-length", b"con
 class RequestReader:
     """Reads request heads: one for each table, since the table says which fields its routes need."""
 
-    __slots__ = ("_max_fields", "_names", "_ordinary", "_pattern")
+    __slots__ = ("_max_fields", "_names", "_only", "_ordinary", "_pattern")
 
     def __init__(self, names: Iterable[bytes], max_fields: int) -> None:
         """Compile for some lower-case field names and a number of fields that a head may have."""
         self._names = tuple(sorted(names))
+        self._only = self._names[0] if len(self._names) == 1 else None
         self._pattern = fields_pattern({*REQUEST_FIELDS, *names})
         # A route that reads one of the proxy's own fields is rare enough to read all its requests with care.
-        self._ordinary = None if {*names} & {*REQUEST_FIELDS} else _ordinary_pattern(self._names)
+        self._ordinary = None if {*names} & {*REQUEST_FIELDS} else _ordinary_pattern(self._names, max_fields)
         self._max_fields = max_fields
 
     def ordinary(self, data: bytes, ident: str = "", client: str = "") -> RequestHead | None:
@@ -44,20 +45,22 @@ class RequestReader:
         if match is None:
             return None
         end = match.end()
-        if end > 4 * self._max_fields and data.count(b"\r\n", 0, end) - 2 > self._max_fields:
-            return None
-        method, path, query, authority, host, length, request_id, *values, keep_alive = match.groups()
-        fields = {}
-        for name, value in zip(self._names, values):  # noqa: B905  # as many by construction, and strict=True costs
-            if value is not None:
-                fields[name] = value.rstrip(b" \t")
+        method, path, query, authority, host, length, request_id, keep_alive, *values = match.groups()
+        fields: dict[bytes, bytes] = {}
+        if self._only is not None:  # as the loop does, in a quarter of its time
+            if values[0] is not None:
+                fields[self._only] = values[0].rstrip(b" \t")
+        else:
+            for name, value in zip(self._names, values):  # noqa: B905  # as many by construction, and strict=True costs
+                if value is not None:
+                    fields[name] = value.rstrip(b" \t")
         if keep_alive is None:
             forward = data[: end - 2]
         else:
-            start, stop = match.span(8 + len(values))
-            forward = data[:start] + data[stop : end - 2]
+            start, stop = match.span(8)
+            forward = data[: start - 2] + data[stop : end - 2]
         return RequestHead(
-            ident, method, path, query[1:] if query else b"", host.lower(), client, fields, None, False, None,
+            ident, method, path, query or b"", host.lower(), client, fields, None, False, None,
             authority, int(length) if length else 0, True, True, False, request_id, forward, end,
         )  # fmt: skip
 
@@ -70,24 +73,23 @@ class RequestReader:
         return head
 
 
-def _ordinary_pattern(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
+def _ordinary_pattern(names: tuple[bytes, ...], max_fields: int) -> re.Pattern[bytes]:
     """Compile the grammar of an ordinary request; names are fields whose values are wanted.
 
     Each alternative of a line is either a field that is read, at most once (a group that is set already fails the
     match), or any field but those that need care.
     """
-    careful = trie({*_CAREFUL, b"host", b"content-length", b"connection", b"x-request-id", *names})
+    read = {b"host", b"content-length", b"connection", b"x-request-id", *names}
     lines = [
+        other_lines(_CAREFUL | read),
         rb"(?i:host):[ \t]*+(?(4)(?!))(([A-Za-z0-9._~-]++)(?::[0-9]{1,5})?)[ \t]*+",
         rb"(?i:content-length):[ \t]*+(?(6)(?!))([0-9]{1,%d})[ \t]*+" % MAX_LENGTH_DIGITS,
         rb"(?i:x-request-id):[ \t]*+(?(7)(?!))([\x21-\x7e]{1,128}+)[ \t]*+",
+        rb"(?(8)(?!))((?i:connection:[ \t]*+keep-alive)[ \t]*+)",
     ]
-    for group, name in enumerate(names, start=8):
+    for group, name in enumerate(names, start=9):
         lines.append(rb"(?i:%b):[ \t]*+(?(%d)(?!))(%b)" % (re.escape(name), group, VALUE))
-    lines.append(rb"(?!(?i:%b):)%b:%b" % (careful, NAME, VALUE))
-    keep_alive = 8 + len(names)
     return re.compile(
-        rb"(%b) (/[\x21\x22\x24-\x3e\x40-\x7e]*+)(\?[\x21\x22\x24-\x7e]*+)? HTTP/1\.1"
-        rb"(?:\r\n(?:%b)|(?(%d)(?!))(\r\n(?i:connection:[ \t]*+keep-alive)[ \t]*+(?=\r)))*+(?(4)|(?!))\r\n\r\n"
-        % (b"|".join(sorted(METHODS)), b"|".join(lines), keep_alive)
+        rb"(%b) (/[\x21\x22\x24-\x3e\x40-\x7e]*+)(?:\?([\x21\x22\x24-\x7e]*+))? HTTP/1\.1"
+        rb"(?:\r\n(?:%b)){0,%d}+(?(4)|(?!))\r\n\r\n" % (b"|".join(sorted(METHODS)), b"|".join(lines), max_fields)
     )

@@ -103,10 +103,16 @@ class Worker:
         counters.reset_gauges(self._words, revision.slots)
         self._log = EventLog(Path(revision.config.events.dir), self._index, revision.config.events, self._count_dropped)
         self._server = server = Server(revision, self._blocks, self._index, self._log)
+        # A TLS hello is a head like any other: who is slow with it holds a descriptor.
+        handshake_s = server.timeouts.header_read if server.tls is not None else None
         if listener.family == socket.AF_UNIX:
-            acceptor = await loop.create_unix_server(server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG)
+            acceptor = await loop.create_unix_server(
+                server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
+            )
         else:
-            acceptor = await loop.create_server(server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG)
+            acceptor = await loop.create_server(
+                server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
+            )
         self._words[counters.ACKNOWLEDGED] = revision.number
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process; no collection needs to look at it again
