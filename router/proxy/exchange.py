@@ -204,15 +204,32 @@ class Exchange(Struct, gc=False, eq=False):
             else:
                 self.caller.write(last)
                 self.complete()
-        elif upstream is not None and upstream.used and self.repeatable is not None and self._may_repeat():
-            self.outbox.append(self.repeatable)
-            self._leave_endpoint()
-            self.pick(fresh=True)
+        elif upstream is not None and upstream.used and self._may_repeat():
+            self._repeat()
         else:
             self.fail("reset")
 
+    def leave_connection(self) -> None:
+        """Send the request on another connection: this one was of no use before anything was sent on it."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.close()
+        if self.repeatable is None:
+            self.fail("malformed")
+        else:
+            self._repeat()
+
+    def _repeat(self) -> None:
+        if self.repeatable is not None:
+            self.outbox.append(self.repeatable)
+        self.turn = -1
+        self._leave_endpoint()
+        self.pick(fresh=True)
+
     def _may_repeat(self) -> bool:
         """Return whether the request can be sent again without any risk that it runs twice (RFC 9110 9.2.2)."""
+        if self.repeatable is None:
+            return False
         if self.turn == self.server.turn:  # nothing was sent yet
             return True
         if self.held or self.interim or self.attempts > 1:

@@ -27,6 +27,9 @@ SERVER_ERROR: Final = 500
 
 def take(exchange: "Exchange", data: bytes) -> None:
     """Take bytes of the response."""
+    if exchange.turn == exchange.server.turn:  # nothing of the request was sent yet: nobody asked for this
+        exchange.leave_connection()
+        return
     if exchange.held:
         data = exchange.held + data
         exchange.held = b""
@@ -183,4 +186,4 @@ def more(exchange: "Exchange", data: bytes) -> None:
         exchange.complete()
         return
     idle_at = exchange.arrived + exchange.timeouts.idle
-    caller.deadline = idle_at if idle_at < exchange.total_at else exchange.total_at
+    caller.deadline = idle_at if idle_at < exchange.total_at else exchange.total_at  # noqa: FURB136  # min() costs thrice
