@@ -342,3 +342,108 @@ def test_the_wait_for_a_connection_ends() -> None:
         plane.wait(130)
         assert wire.sent.startswith(b"HTTP/1.1 503 ")
         assert plane.fault("pool_timeout") == 1
+
+
+@pytest.mark.parametrize("request_bytes", [GET, POST])
+def test_bytes_that_come_before_the_request_went_out_are_no_answer(plane: Plane, request_bytes: bytes) -> None:
+    """What comes on a kept connection before the request was sent on it answers nothing (RFC 9112 9.2)."""
+    warm(plane)
+    (free,) = (target for target in plane.targets if not target.closing)
+    _, wire = plane.caller()
+    wire.feed(request_bytes)
+    free.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+    plane.settle()
+    assert b"evil" not in wire.sent
+    (target,) = (target for target in plane.targets if not target.closing)
+    assert target.sent.startswith(request_bytes[:6])
+    target.feed(OK)
+    plane.settle()
+    assert wire.sent.endswith(b"ok")
+
+
+def test_a_post_whose_connection_ends_before_it_went_out_is_sent_on_another(plane: Plane) -> None:
+    """A request of which nothing was sent may go to another connection, whatever its method (RFC 9110 9.2.2)."""
+    warm(plane)
+    (free,) = (target for target in plane.targets if not target.closing)
+    _, wire = plane.caller()
+    free._loop.call_soon(free._lose, None)
+    wire.feed(POST)
+    plane.settle()
+    (target,) = (target for target in plane.targets if not target.closing)
+    assert target.sent.endswith(b"\r\n\r\npay")
+    target.feed(OK)
+    plane.settle()
+    assert wire.sent.endswith(b"ok")
+
+
+def test_a_caller_that_leaves_before_its_request_went_out(plane: Plane) -> None:
+    """A request whose caller has gone by the end of the turn is not sent at all."""
+    warm(plane)
+    (free,) = (target for target in plane.targets if not target.closing)
+    _, wire = plane.caller()
+    plane.loop.call_soon(wire._lose, None)
+    wire.feed(POST)
+    plane.settle()
+    assert free.sent == b""
+    assert free.lost
+
+
+def test_a_name_for_every_cause(plane: Plane) -> None:
+    """A request that no route matches, or that is refused in its body, is counted once and decided never."""
+    _, wire = plane.caller()
+    wire.feed(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    plane.settle()
+    assert plane.refusals() == {"bad_chunk": 1}
+    assert plane.log.events == []
+    assert plane.targets == []
+
+
+def test_the_caller_stops_and_goes_on_between_exchanges(plane: Plane) -> None:
+    """Flow control outside of an exchange holds the next request back, and carries it when the caller takes again."""
+    protocol, wire = plane.caller()
+    target = plane.ask(wire)
+    target.take()
+    target.feed(OK)
+    plane.settle()
+    protocol.pause_writing()
+    wire.feed(GET)
+    plane.settle()
+    assert target.take() == b""
+    protocol.resume_writing()
+    plane.settle()
+    assert target.take().startswith(b"GET ")
+
+
+def test_flow_control_of_an_unused_connection_concerns_nobody(plane: Plane) -> None:
+    """A free connection to a target may stop and go on without anybody to tell."""
+    warm(plane)
+    (free,) = (target for target in plane.targets if not target.closing)
+    free.protocol.pause_writing()
+    free.protocol.resume_writing()
+    free.protocol.read(on=True)
+    _, wire = plane.caller()
+    assert plane.ask(wire) is free
+
+
+def test_a_response_head_that_does_not_end_is_bounded(plane: Plane) -> None:
+    """A head that grows without an end is malformed once it is larger than any may be (DESIGN 9.6)."""
+    _, wire = plane.caller()
+    target = plane.ask(wire)
+    target.feed(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(20):
+        target.feed(b"X: " + b"a" * 8000 + b"\r\n")
+    plane.settle()
+    assert wire.sent.startswith(b"HTTP/1.1 502 ")
+    assert target.lost
+
+
+def test_flow_control_after_the_last_answer(plane: Plane) -> None:
+    """A caller that is being let go may stop and go on without effect."""
+    protocol, wire = plane.caller()
+    wire.feed(b"nonsense\r\n\r\n")
+    protocol.pause_writing()
+    protocol.resume_writing()
+    wire.feed(GET)
+    plane.settle()
+    assert wire.sent.count(b"HTTP/1.1 ") == 1
+    assert plane.targets == []

@@ -16,7 +16,7 @@ import uvloop
 
 from router import counters
 from router.events.read import read
-from router.proxy.worker import REVISION_FILE, Worker
+from router.proxy.worker import REVISION_FILE, Worker, main
 from tests.harness import Connection, Target, read_response, revision_of, wait_until
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ class Site:
     def connect(self) -> socket.socket:
         """Connect to the worker."""
         return socket.create_connection(("127.0.0.1", self.port), 5)
+
+    def close_lifeline(self) -> None:
+        """Be gone, as a supervisor."""
+        os.close(self.supervisor)
+        self.supervisor = os.open(os.devnull, os.O_RDONLY)
 
     def run(self, story: Callable[[], None], after: Callable[[], None] | None = None) -> int:
         """Run a worker here while a thread lives the story; return its exit status.
@@ -222,3 +227,76 @@ def test_a_drain_has_an_end(site: Site) -> None:
         assert site.run(story) == 0
         with callers[0] as caller:
             assert caller.recv(100) == b""
+
+
+def test_main_joins_what_it_inherited(site: Site) -> None:
+    """The process's entry takes descriptors and a folder, and returns the exit status (DESIGN 2)."""
+    with Target() as target:
+
+        def story() -> None:
+            wait_until(lambda: site.words[counters.HEARTBEAT], "a heartbeat")
+            site.publish(config(target))
+            site.acknowledged(1)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        keeper = threading.Thread(target=story)
+        keeper.start()
+        status = main(0, os.dup(site.listener.fileno()), os.dup(site.segment.fd), site.lifeline, site.folder)
+        keeper.join(5)
+        assert status == 0
+
+
+@pytest.mark.parametrize("cause", ["second SIGTERM", "SIGQUIT", "lifeline"])
+def test_ends_at_once(site: Site, monkeypatch: pytest.MonkeyPatch, cause: str) -> None:
+    """A second SIGTERM, SIGQUIT, or the end of the supervisor ends the worker now, with 1 (DESIGN 2)."""
+    exits: list[int] = []
+    monkeypatch.setattr("os._exit", exits.append)
+    with Target() as target:
+        callers: list[socket.socket] = []
+
+        def story() -> None:
+            site.publish(config(target, "server: {drain: 300ms}\n"))
+            site.acknowledged(1)
+            callers.append(site.connect())
+            callers[0].sendall(REQUEST)
+            target.accept().read_request()
+            if cause == "SIGQUIT":
+                os.kill(os.getpid(), signal.SIGQUIT)
+            elif cause == "lifeline":
+                site.close_lifeline()
+            else:
+                return
+            wait_until(lambda: exits, "the end")
+
+        def after() -> None:
+            if cause == "second SIGTERM":
+                wait_until(lambda: not accepts(site.port), "the drain")
+                os.kill(os.getpid(), signal.SIGTERM)
+                wait_until(lambda: exits, "the end")
+
+        site.run(story, after)
+        callers[0].close()
+    assert set(exits) == {1}
+
+
+def test_a_unix_socket_can_be_the_listener(site: Site, tmp_path: Path) -> None:
+    """A worker serves on the listener it was given, of whatever family (INTERFACES 2: unix:/path)."""
+    site.listener.close()
+    site.listener = socket.socket(socket.AF_UNIX)
+    site.listener.bind(str(tmp_path / "router.sock"))
+    site.listener.listen()
+    site.listener.setblocking(False)
+    with Target() as target:
+        target.answer(OK)
+
+        def story() -> None:
+            site.publish(config(target))
+            site.acknowledged(1)
+            with socket.socket(socket.AF_UNIX) as caller:
+                caller.settimeout(5)
+                caller.connect(str(tmp_path / "router.sock"))
+                caller.sendall(REQUEST)
+                assert read_response(caller)[0] == 200
+
+        assert site.run(story) == 0
+        assert b"x-forwarded-for" not in target.requests[0]
