@@ -17,7 +17,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a folder with router.yaml.")]
+# Whether it can be read is for the loader to say, in the form of every other mistake.
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a folder with router.yaml.", readable=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 AdminUrl = Annotated[
     str, typer.Option("--admin", metavar="URL", envvar="ROUTER_ADMIN", help="Admin API of the router.")
@@ -179,8 +182,8 @@ def bench(  # noqa: PLR0913 - one parameter for each option
     body: Annotated[str | None, typer.Option(help="Request body.")] = None,
     body_file: Annotated[Path | None, typer.Option(help="File with the request body.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds after which a request has failed.")] = 10,
-    allow_errors: Annotated[bool, typer.Option(help="Exit 0 even when requests failed.")] = False,
-    insecure: Annotated[bool, typer.Option(help="Do not verify the certificate.")] = False,
+    allow_errors: Annotated[bool, typer.Option("--allow-errors", help="Exit 0 even when requests failed.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Do not verify the certificate.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the latencies into this .svg or .png.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -238,7 +241,9 @@ def restore(
 @app.command(epilog="Example: [bold]router schema > config/router.schema.json[/]")
 def schema(
     *,
-    markdown: Annotated[bool, typer.Option(help="Write the reference of every key as Markdown instead.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write the reference of every key as Markdown instead.")
+    ] = False,
     into: Annotated[
         Path | None, typer.Option(metavar="PAGE", help="Put the reference between the markers of this page.")
     ] = None,

@@ -6,6 +6,7 @@ explain    why a request goes where it goes
 question   the request that somebody asks about
 remote     status and restore, through the admin API of a running router
 schema     JSON Schema and reference of the configuration
+terminal   where results for people are written
 =========  ==========================================================================================
 
 ``router.cli`` turns the command line into calls of these; it imports them only when they are called, so that

@@ -10,19 +10,17 @@ import sys
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 from rich.table import Table as Grid
 
 from router.command.check import report
 from router.command.question import Facts, ask
+from router.command.terminal import console
 from router.config.load import Loaded, load
 from router.config.mistake import ConfigError, show
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Revision, Run
 from router.routing.explain import Step, explain
 from router.routing.table import Table, compile_table
-
-_PIPE_WIDTH = 200  # a pipe has no width; lines are not folded for a reader that is a program
 
 
 def explain_request(path: Path, facts: Facts, *, as_json: bool) -> int:
@@ -104,5 +102,4 @@ def _show(steps: list[Step]) -> None:
         u = "" if step.u is None else f"{step.u:.6f}"
         score = "" if step.score is None else f"{step.score:.6g}"
         grid.add_row("→" if step.chosen else "", step.kind, step.name, step.result, u, score)
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(markup=False, highlight=False, width=width).print(grid)
+    console().print(grid)

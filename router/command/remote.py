@@ -1,7 +1,7 @@
 """What ``router status`` and ``router restore`` do: talk to the admin API of a running router.
 
 Responsible for: the request, the token, one clear sentence when something is in the way, and writing the answer.
-Does not know: what the answers mean beyond their shape.
+Does not know: how the answers come about.
 
 Rules: no proxy, no redirect: the token goes to the address that was named and nowhere else.
 """
@@ -10,13 +10,15 @@ import http.client
 import json
 import ssl
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table as Grid
 
+from router.command.terminal import console
 from router.config.scalars import Url, parse_url
 
 _TIMEOUT_S = 10.0
@@ -95,16 +97,20 @@ def connect(url: str, token_file: Path | None) -> Admin:
 
 
 def status(admin: Admin, *, as_json: bool) -> int:
-    """Show what revision a router serves, and its targets."""
+    """Show what revision a router serves, what it refused, and its targets.
+
+    Raises:
+        AdminError: when the router could not be asked.
+    """
     revision, _ = admin.ask("GET", "/v1/revision")
     targets, _ = admin.ask("GET", "/v1/targets")
     if as_json:
         sys.stdout.write(json.dumps({"revision": revision, "targets": targets}, indent=2) + "\n")
         return 0
-    console = Console(markup=False, highlight=False)
-    console.print(_grid(revision))
-    console.print()
-    console.print(_grid(targets))
+    output = console()
+    for line in _revision(revision):
+        output.print(line, soft_wrap=True)
+    output.print(_targets(targets["targets"]))
     return 0
 
 
@@ -130,14 +136,38 @@ def _refusal(where: str, status_code: int, document: object) -> str:
     return f"{where} refused with status {status_code}" + (f": {detail}" if detail else "")
 
 
-def _grid(document: object) -> Grid:
-    """Lay out a JSON document: a list of objects as a table, an object as keys and values."""
-    grid = Grid(box=None, pad_edge=False, show_header=False)
-    if isinstance(document, dict) and len(document) == 1 and isinstance(next(iter(document.values())), list):
-        document = next(iter(document.values()))
-    rows = document.items() if isinstance(document, dict) else enumerate(document if isinstance(document, list) else [])
-    for key, value in rows:
-        if isinstance(value, dict) and "name" in value:
-            key, value = value["name"], {name: below for name, below in value.items() if name != "name"}  # noqa: PLW2901 - the name says more than an index
-        grid.add_row(str(key), value if isinstance(value, str) else json.dumps(value))
+def _revision(found: dict[str, Any]) -> Iterator[str]:
+    """Say what is served, and what is not."""
+    moment = _moment(found["time"])
+    yield f"revision {found['number']} since {moment}, by {found['cause']}, author {found['author']}"
+    yield f"served by {found['acknowledged']} of {found['workers']} workers"
+    if found["held"]:
+        yield "it was restored, and holds until the file changes"
+    if found["rejected"]:
+        yield f"the file is refused since {_moment(found['rejected']['time'])}:"
+        yield from (f"  {mistake['text']}" for mistake in found["rejected"]["mistakes"])
+
+
+def _moment(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _targets(found: list[dict[str, Any]]) -> Grid:
+    grid = Grid(box=None, pad_edge=False)
+    for title in ("target", "version", "in flight", "requests", "codes", "faults", "endpoints"):
+        grid.add_column(title, justify="right" if title in ("in flight", "requests") else "left", overflow="fold")
+    for target in found:
+        grid.add_row(
+            target["name"],
+            target["version"] or "",
+            str(target["inflight"]),
+            str(target["requests"]),
+            _counts(target["codes"]),
+            _counts(target["faults"]),
+            " ".join(endpoint["url"] for endpoint in target["endpoints"]),
+        )
     return grid
+
+
+def _counts(found: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in found.items() if count)

@@ -13,6 +13,27 @@ from router.cli import app
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - the token of this test's own server
 
+MISTAKE = "router.yaml:3: $.server: is wrong"
+REVISION = {
+    "number": 12,
+    "time": 1795354870.6,
+    "cause": "restore",
+    "author": "ops",
+    "held": True,
+    "workers": 8,
+    "acknowledged": 7,
+    "rejected": {"time": 1795354930.0, "mistakes": [{"text": MISTAKE}]},
+}
+TARGET = {
+    "name": "a",
+    "version": None,
+    "inflight": 3,
+    "requests": 20,
+    "codes": {"200": 19, "404": 1},
+    "faults": {"refused": 2, "tls": 0},
+    "endpoints": [{"url": "http://h:1", "weight": 1}, {"url": "http://h:2", "weight": 1}],
+}
+
 
 class _Api(http.server.BaseHTTPRequestHandler):
     """Answers as the admin API does, and remembers what it was asked."""
@@ -38,9 +59,9 @@ class _Api(http.server.BaseHTTPRequestHandler):
         if fields.get("authorization") != f"Bearer {TOKEN}":
             status, document = 401, {"title": "Unauthorized"}
         elif self.path == "/v1/revision":
-            document = {"number": 12, "cause": "reload"}
+            document = REVISION
         elif self.path == "/v1/targets":
-            document = {"targets": [{"name": "a", "endpoints": ["http://h:1"]}]}
+            document = {"targets": [TARGET]}
         elif self.path == "/v1/revisions/99/restore":
             status, document = 404, {"title": "Not found", "detail": "there is no revision 99"}
         elif self.path == "/v1/revisions/7/restore":
@@ -90,10 +111,14 @@ def test_status_shows_revision_and_targets(api: tuple[str, list[object]], token_
     """Both answers are shown, for people and as JSON."""
     result = router("status", "--admin", api[0], "--token-file", token_file)
     assert result.exit_code == 0
-    assert [line.rstrip().split(maxsplit=1) for line in result.stdout.splitlines() if line.strip()] == [
-        ["number", "12"],
-        ["cause", "reload"],
-        ["a", '{"endpoints": ["http://h:1"]}'],
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "revision 12 since 2026-11-22 13:41:10 UTC, by restore, author ops",
+        "served by 7 of 8 workers",
+        "it was restored, and holds until the file changes",
+        "the file is refused since 2026-11-22 13:42:10 UTC:",
+        MISTAKE,
+        "target version in flight requests codes faults endpoints",
+        "a 3 20 200: 19, 404: 1 refused: 2 http://h:1 http://h:2",
     ]
     found = json.loads(router("status", "--admin", api[0], "--token-file", token_file, "--json").stdout)
     assert found["revision"]["number"] == 12
