@@ -22,6 +22,7 @@ from router.config.schema import Admin, Server
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
 MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
 _ANY_HOST = ("0.0.0.0", "::")
+_REQUIRED = ("target", "route")
 _TOKEN_BYTES = 4096
 _TOKEN_MIN = 16
 
@@ -78,8 +79,8 @@ def _named(config: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
 
 
 def _must_exist(path: str, name: Any, known: Mapping[str, object], what: str, report: Report) -> bool:
-    if name is BROKEN:
-        return False
+    if name is BROKEN or (what in _REQUIRED and not known):
+        return False  # what is missing or broken there was said once
     if name not in known:
         shown = ", ".join(sorted(known)[:10]) + (", …" if len(known) > 10 else "")
         report(path, f"there is no {what} {show(name)}" + (f"; there are: {shown}" if known else ""))

@@ -24,6 +24,13 @@ def test_every_mistake_is_reported_at_once() -> None:
     assert str(caught.value).splitlines() == (GOLDEN / "mistakes.txt").read_text().splitlines()
 
 
+@pytest.mark.parametrize("section", ["targets", "routes", "experiments"])
+def test_a_misspelt_section_is_one_mistake_not_one_for_each_name_of_it(section: str) -> None:
+    """Names that would have been in it are not reported as missing."""
+    wrong = mistakes(SMALL.replace(f"{section}:", f"x{section}:"))
+    assert {line.split(": ")[1] for line in wrong} <= {f"$.x{section}", "$"}
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_loads(path: Path) -> None:
     """Each file in config/ is without mistakes and names its schema for editors."""
