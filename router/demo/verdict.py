@@ -60,7 +60,7 @@ def every_split_was_reached(tally: Tally, users: int, splits: int) -> Check:
     return Check(
         "every user was served under each split",
         seen == [users] * splits,
-        f"{users} users; served: {', '.join(str(count) for count in seen) or 'none'}",
+        f"{len(seen)} of {splits} splits; of {users} users were served: {', '.join(map(str, seen)) or 'none'}",
     )
 
 
