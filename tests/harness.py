@@ -183,7 +183,9 @@ class Proxy:
 
     def connect(self) -> socket.socket:
         """Open a caller connection."""
-        return socket.create_connection(("127.0.0.1", self.port), DEADLINE_S)
+        sock = socket.create_connection(("127.0.0.1", self.port), DEADLINE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
     def caller(self) -> "Caller":
         """Open a caller connection from which answers are read in turn."""
@@ -401,6 +403,7 @@ class Target:
         """Wait for a connection."""
         sock, _ = self._listener.accept()
         sock.settimeout(DEADLINE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is not None:
             sock = self._context.wrap_socket(sock, server_side=True)
         connection = Connection(sock)
