@@ -18,10 +18,9 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import NODEFAULT, inspect
 
-from router.config import scalars
+from router.config import not_yet, scalars
 from router.config.document import Node
 from router.config.mistake import ROOT, Mistakes, child, show
-from router.config.schema import NOT_YET, NOT_YET_VALUES
 
 BROKEN: Final = object()
 _SUGGESTED_KEY_LENGTH = 64  # difflib takes quadratic time
@@ -170,7 +169,7 @@ class Resolver:
 
     def _unknown(self, key: str, node: Node, known: list[str], place: Place) -> None:
         at = place.key(key)
-        if at.shape in NOT_YET:
+        if at.shape in not_yet.KEYS:
             self._mistakes.add(node.line, at.path, f"{show(key)} is not supported yet")
             return
         if key == "<<":
@@ -211,7 +210,7 @@ class Resolver:
     def _literal(self, node: Node, kind: inspect.LiteralType, place: Place) -> Any:
         if any(type(value) is type(node.value) and value == node.value for value in kind.values):
             return node.value
-        if isinstance(node.value, str) and node.value in NOT_YET_VALUES.get(place.shape, ()):
+        if isinstance(node.value, str) and node.value in not_yet.VALUES.get(place.shape, ()):
             return self._wrong(node, place, f"{show(node.value)} is not supported yet")
         return self._mismatch(node, place, _expected(kind))
 

@@ -5,7 +5,7 @@ reference in the README are all derived from these classes, so a key exists in o
 Does not know: YAML, files, or how a value is checked against the others (``router.config.load``).
 
 Rules: every field is an ``Annotated`` with a description; durations are float seconds, sizes are int bytes, shares are
-floats in 0..1; a key of a capability that does not work yet is not here but in ``NOT_YET``, which makes it a mistake
+floats in 0..1; a key of a capability that does not work yet is not here but in ``not_yet``, which makes it a mistake
 that says so. Workers import this module, so it imports nothing but msgspec.
 """
 
@@ -274,84 +274,3 @@ class Config(Struct, frozen=True, kw_only=True):
     routes: Annotated[tuple[Route, ...], Meta(min_length=1, description="what traffic goes where")]
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()
-
-
-# Keys of INTERFACES that later capabilities bring. A path ends in the key; `[]` stands for any item of a list.
-NOT_YET: frozenset[str] = frozenset(
-    {
-        "$.layers",
-        "$.holdouts",
-        "$.metrics",
-        "$.flags",
-        "$.watch",
-        "$.notify",
-        "$.locked",
-        "$.layered_by",
-        "$.server.signing",
-        "$.events.sinks",
-        "$.targets[].rewrite",
-        "$.targets[].headers",
-        "$.targets[].concurrency",
-        "$.targets[].retry",
-        "$.targets[].health",
-        "$.targets[].breaker",
-        "$.targets[].slow_start",
-        "$.targets[].hedge",
-        "$.routes[].fallback_on",
-        "$.routes[].fallback",
-        "$.routes[].shadow",
-        "$.routes[].rate_limit",
-        "$.routes[].degrade",
-        "$.experiments[].layer",
-        "$.experiments[].segment",
-        "$.experiments[].exclude",
-        "$.experiments[].eligible",
-        "$.experiments[].active",
-        "$.experiments[].strata",
-        "$.experiments[].metrics",
-        "$.experiments[].slices",
-        "$.experiments[].decide",
-        "$.experiments[].arms[].value",
-        "$.experiments[].allocate.shadow",
-        "$.experiments[].allocate.stages",
-        "$.experiments[].allocate.keep_control",
-        "$.experiments[].allocate.bake",
-        "$.experiments[].allocate.holdout",
-        "$.experiments[].allocate.preview",
-        "$.experiments[].allocate.tests",
-        "$.experiments[].allocate.keep_warm",
-        "$.experiments[].allocate.batch",
-        "$.experiments[].allocate.hold",
-        "$.experiments[].allocate.reward",
-        "$.experiments[].allocate.period",
-        "$.experiments[].allocate.floor",
-        "$.experiments[].allocate.update",
-        "$.experiments[].allocate.half_life",
-        "$.experiments[].allocate.features",
-        "$.experiments[].allocate.draws",
-        "$.experiments[].allocate.list",
-        "$.experiments[].allocate.id",
-        "$.experiments[].allocate.merge",
-        "$.experiments[].allocate.at",
-        "$.experiments[].allocate.combine",
-        "$.experiments[].allocate.slot",
-    }
-)
-
-# Values of later capabilities, by the path of the key.
-NOT_YET_VALUES: dict[str, frozenset[str]] = {
-    "$.server.expose[]": frozenset({"assignment", "fallback"}),
-    "$.experiments[].allocate.use": frozenset(
-        {
-            "rollout",
-            "blue_green",
-            "rolling",
-            "thompson",
-            "ucb",
-            "linear_thompson",
-            "interleave",
-            "ensemble",
-            "switchback",
-        }
-    ),
-}

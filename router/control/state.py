@@ -62,19 +62,6 @@ class State:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Next:
-    """What a revision to be made consists of."""
-
-    cause: str
-    author: str
-    time: float
-    digest: str
-    config: Config
-    weights: dict[str, dict[str, float]]
-    runs: dict[str, Run]
-
-
 def replay(entries: Iterable[Revised]) -> State:
     """Rebuild the state from a journal, oldest entry first; counter rows have no place yet."""
     history: list[Revised] = []
@@ -188,7 +175,7 @@ def restore(state: State, number: int, now: float, author: str) -> tuple[State, 
     if mistakes:
         return Refusal(mistakes)
     runs = _runs(state, entry.config, entry.weights)
-    coming = _Next("restore", author, now, current.digest, entry.config, entry.weights, runs)
+    coming = _unnumbered(("restore", author, now), current.digest, entry.config, entry.weights, runs)
     try:
         following, revision = _follow(state, coming)
     except CountersFull as error:
@@ -199,7 +186,8 @@ def restore(state: State, number: int, now: float, author: str) -> tuple[State, 
 def certificate(state: State, now: float) -> tuple[State, Revision]:
     """Make the workers read certificate files again whose content has changed; nothing else differs."""
     current = _current(state)
-    coming = _Next("certificate", "file", now, current.digest, current.config, current.weights, current.runs)
+    why = ("certificate", "file", now)
+    coming = _unnumbered(why, current.digest, current.config, current.weights, current.runs)
     following, revision = _follow(state, coming)
     return replace(following, held=state.held), revision
 
@@ -213,34 +201,39 @@ def _current(state: State) -> Revision:
     return state.revision
 
 
-def _from_file(state: State, loaded: "Loaded", why: tuple[str, str, float]) -> _Next:
+def _from_file(state: State, loaded: "Loaded", why: tuple[str, str, float]) -> Revised:
     config = loaded.config
     weights = {experiment.name: {arm.name: arm.weight for arm in experiment.arms} for experiment in config.experiments}
+    return _unnumbered(why, loaded.digest, config, weights, _runs(state, config, weights))
+
+
+def _unnumbered(
+    why: tuple[str, str, float],
+    digest: str,
+    config: Config,
+    weights: dict[str, dict[str, float]],
+    runs: dict[str, Run],
+) -> Revised:
+    """Make an entry that has no place in the history yet; ``why`` is cause, author and time."""
     cause, author, now = why
-    return _Next(cause, author, now, loaded.digest, config, weights, _runs(state, config, weights))
-
-
-def _follow(state: State, coming: _Next) -> tuple[State, Revision]:
-    before = state.revision
-    entry = Revised(
-        number=before.number + 1 if before else 1,
-        time=coming.time,
-        cause=coming.cause,
-        author=coming.author,
-        digest=coming.digest,
-        config=coming.config,
-        weights=coming.weights,
-        runs=coming.runs,
-        changes=_changes(before, coming),
+    return Revised(
+        number=0, time=now, cause=cause, author=author, digest=digest, config=config, weights=weights, runs=runs
     )
+
+
+def _follow(state: State, coming: Revised) -> tuple[State, Revision]:
+    """Put an entry after the present revision."""
+    before = state.revision
+    number = before.number + 1 if before else 1
+    entry = msgspec.structs.replace(coming, number=number, changes=_changes(before, coming.config))
     slots = allocate(before.slots if before else {}, row_keys(coming.config, coming.runs))
     revision = _revision(entry, slots)
     return State(revision, (*state.history[1 - HISTORY :], entry)), revision
 
 
-def _changes(before: Revision | None, coming: _Next) -> tuple[str, ...]:
+def _changes(before: Revision | None, coming: Config) -> tuple[str, ...]:
     """Say what differs, in so few sentences that a rewritten configuration does not fill the journal."""
-    found = differences(before.config, coming.config) if before else ()
+    found = differences(before.config, coming) if before else ()
     return (*found[:_CHANGES], f"and {len(found) - _CHANGES} more") if len(found) > _CHANGES else found
 
 

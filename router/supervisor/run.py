@@ -190,8 +190,7 @@ class Supervisor:
         self._drop_channel()
         channel = Channel()
         theirs = channel.theirs.fileno()
-        command = [*self.spec.control, "--channel", str(theirs), "--segment", str(self._segment.fd)]
-        command += ["--run", str(self._run_dir), *(["--resume"] if resume else [])]
+        command = self.spec.control_command(theirs, self._segment.fd, self._run_dir, resume=resume)
         value = self._segment.words[CONTROL_HEARTBEAT] if self._segment.workers else 0
         self._start(self._control, command, (theirs, self._segment.fd), (value, self.spec.control_patience))
         channel.theirs.close()
@@ -216,9 +215,7 @@ class Supervisor:
         if self._listeners is None:
             raise RuntimeError("a worker cannot start before the sockets are open")
         inherited = (self._listeners.fd(index), self._segment.fd, self._lifeline)
-        command = [*self.spec.worker, "--index", str(index), "--run", str(self._run_dir)]
-        for option, descriptor in zip(("--listener", "--segment", "--lifeline"), inherited, strict=True):
-            command += [option, str(descriptor)]
+        command = self.spec.worker_command(index, inherited, self._run_dir)
         value = self._segment.block(index)[HEARTBEAT]
         self._start(self._workers[index], command, inherited, (value, self.spec.worker_patience))
 

@@ -6,6 +6,7 @@ Does not know: when anything starts or stops (``run``).
 
 import enum
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from router.supervisor.children import Child, Patience
 from router.supervisor.restart import Policy, Restarts
@@ -28,9 +29,8 @@ class Spec:
     """What to run.
 
     Attributes:
-        control: Command of the control process; ``--channel FD --segment FD --run DIR`` and, for a replacement,
-            ``--resume`` are added.
-        worker: Command of a worker; ``--index N --listener FD --segment FD --lifeline FD --run DIR`` are added.
+        control: Command of the control process, to which ``control_command`` adds what it inherits.
+        worker: Command of a worker, to which ``worker_command`` adds what it inherits.
         workers: When a worker that dies again and again is given up.
         controls: The same for the control process, without which workers serve on.
         worker_patience: How long a worker may be silent.
@@ -44,6 +44,17 @@ class Spec:
     controls: Policy = field(default_factory=lambda: Policy(free=1, first_s=0.5, cap_s=30.0, limit=None))
     worker_patience: Patience = field(default_factory=Patience)
     control_patience: Patience = field(default_factory=lambda: Patience(start_s=60.0, silence_s=15.0))
+
+    def control_command(self, channel: int, segment: int, run_dir: Path, *, resume: bool) -> list[str]:
+        """Give the command of a control process; ``resume`` is for one that replaces another."""
+        inherited = ["--channel", str(channel), "--segment", str(segment), "--run", str(run_dir)]
+        return [*self.control, *inherited, *(["--resume"] if resume else [])]
+
+    def worker_command(self, index: int, descriptors: tuple[int, int, int], run_dir: Path) -> list[str]:
+        """Give the command of a worker; the descriptors are of its listener, the segment and the lifeline."""
+        options = zip(("--listener", "--segment", "--lifeline"), descriptors, strict=True)
+        inherited = [word for option, descriptor in options for word in (option, str(descriptor))]
+        return [*self.worker, "--index", str(index), "--run", str(run_dir), *inherited]
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 
 from router.command.schema import schema_text
+from router.config import not_yet
 from router.config.document import read
 from router.config.json_schema import json_schema
 from router.config.mistake import Mistakes
 from router.config.reference import BEGIN, END, keys, reference, splice
-from router.config.schema import NOT_YET, NOT_YET_VALUES
 from tests.config.sample import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -87,5 +87,5 @@ def test_a_page_needs_both_markers_once(page: str) -> None:
 def test_keys_that_are_not_supported_yet_are_not_in_the_schema() -> None:
     """A key either works or is refused; none is both."""
     known = {f"$.{path}" for path, _ in keys()}
-    assert known.isdisjoint(NOT_YET)
-    assert set(NOT_YET_VALUES) <= known | {f"{path}[]" for path in known}
+    assert known.isdisjoint(not_yet.KEYS)
+    assert set(not_yet.VALUES) <= known | {f"{path}[]" for path in known}

@@ -1,0 +1,86 @@
+"""Keys and values that the format has a place for and that this version cannot do.
+
+Responsible for: their list, so that they are refused as not supported yet, neither ignored nor called unknown.
+Does not know: what they will do.
+
+Rules: a path ends in the key, and ``[]`` stands for any item of a list; a key or value is here or in ``schema``, never
+in both.
+"""
+
+KEYS: frozenset[str] = frozenset(
+    {
+        "$.layers",
+        "$.holdouts",
+        "$.metrics",
+        "$.flags",
+        "$.watch",
+        "$.notify",
+        "$.locked",
+        "$.layered_by",
+        "$.server.signing",
+        "$.events.sinks",
+        "$.targets[].rewrite",
+        "$.targets[].headers",
+        "$.targets[].concurrency",
+        "$.targets[].retry",
+        "$.targets[].health",
+        "$.targets[].breaker",
+        "$.targets[].slow_start",
+        "$.targets[].hedge",
+        "$.routes[].fallback_on",
+        "$.routes[].fallback",
+        "$.routes[].shadow",
+        "$.routes[].rate_limit",
+        "$.routes[].degrade",
+        "$.experiments[].layer",
+        "$.experiments[].segment",
+        "$.experiments[].exclude",
+        "$.experiments[].eligible",
+        "$.experiments[].active",
+        "$.experiments[].strata",
+        "$.experiments[].metrics",
+        "$.experiments[].slices",
+        "$.experiments[].decide",
+        "$.experiments[].arms[].value",
+        "$.experiments[].allocate.shadow",
+        "$.experiments[].allocate.stages",
+        "$.experiments[].allocate.keep_control",
+        "$.experiments[].allocate.bake",
+        "$.experiments[].allocate.holdout",
+        "$.experiments[].allocate.preview",
+        "$.experiments[].allocate.tests",
+        "$.experiments[].allocate.keep_warm",
+        "$.experiments[].allocate.batch",
+        "$.experiments[].allocate.hold",
+        "$.experiments[].allocate.reward",
+        "$.experiments[].allocate.period",
+        "$.experiments[].allocate.floor",
+        "$.experiments[].allocate.update",
+        "$.experiments[].allocate.half_life",
+        "$.experiments[].allocate.features",
+        "$.experiments[].allocate.draws",
+        "$.experiments[].allocate.list",
+        "$.experiments[].allocate.id",
+        "$.experiments[].allocate.merge",
+        "$.experiments[].allocate.at",
+        "$.experiments[].allocate.combine",
+        "$.experiments[].allocate.slot",
+    }
+)
+
+VALUES: dict[str, frozenset[str]] = {
+    "$.server.expose[]": frozenset({"assignment", "fallback"}),
+    "$.experiments[].allocate.use": frozenset(
+        {
+            "rollout",
+            "blue_green",
+            "rolling",
+            "thompson",
+            "ucb",
+            "linear_thompson",
+            "interleave",
+            "ensemble",
+            "switchback",
+        }
+    ),
+}
