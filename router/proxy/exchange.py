@@ -117,11 +117,12 @@ class Exchange(Struct, gc=False, eq=False):
         if upstream is not None:
             self.connected(upstream)
         else:
-            endpoint.claim(self)
+            waits = endpoint.claim(self)
             now = monotonic()
             self.overhead += now - self.arrived
-            # The endpoint has its own time-out for connecting; this one is for waiting in its queue.
-            self.caller.watch(min(now + 2 * self.timeouts.connect, self.total_at))
+            # The endpoint times the connecting itself; what is timed here is the wait for a place in its pool.
+            longest = self.timeouts.connect if waits else 2 * self.timeouts.connect
+            self.caller.watch(min(now + longest, self.total_at))
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""

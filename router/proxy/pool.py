@@ -103,14 +103,16 @@ class Endpoint:
                 return upstream
         return None
 
-    def claim(self, claim: Claim) -> None:
-        """Make a new connection for a claim, or let it wait for one."""
+    def claim(self, claim: Claim) -> bool:
+        """Make a new connection for a claim, or let it wait for one; return whether it waits."""
         if self._connections < self.limits.max:
             self._connect(claim)
-        elif len(self._waiting) < WAITERS_PER_CONNECTION * self.limits.max:
+            return False
+        if len(self._waiting) < WAITERS_PER_CONNECTION * self.limits.max:
             self._waiting.append(claim)
         else:
             self._loop.call_soon(claim.not_connected, "pool_timeout")
+        return True
 
     def give_back(self, upstream: Upstream, now: float) -> None:
         """Keep a connection whose exchange is over and which may serve another."""
