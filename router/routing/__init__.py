@@ -14,5 +14,6 @@ balance     an endpoint among those that are usable
 
 Nothing here reads a clock, a file, a socket or a generator of its own; a ``random`` is passed in where one is needed.
 
-Mutable state: *Per process* the credits of a round-robin ``Balancer``; *Per request* ``Request`` (its parsed body).
+Mutable state: *Per process* the credits of a round-robin ``Balancer``; *Per table* the decisions it has ``Kept``;
+*Per request* ``Request`` (its parsed body).
 """

@@ -6,11 +6,15 @@ alone; what to do when its target is unwell is decided later and recorded apart 
 
 Rules: weights are the revision's, never the configuration's. An override wins over weights, is marked, and gets no
 counter cell, so that guardrails do not see it. A request without a unit goes to the route's target.
+
+Decisions on the units of late are kept for the life of a table. They are functions of route and unit alone, so nobody
+can tell (what depends on more must not be kept); but one that is kept costs 0.4 µs and a new one 1.6.
 """
 
 from collections.abc import Mapping
 from math import inf, log
 from typing import Final
+from weakref import ref
 
 from mmh3 import mmh3_x64_128_utupledigest as digest
 from msgspec import Struct
@@ -23,6 +27,11 @@ from router.routing.request import Request
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 
 NO_CELL: Final = -1
+
+# Places for kept decisions: 7 MB when all are taken. Of two units that fall on one place the later has it.
+PLACES: Final = 1 << 14
+# A longer value may be longer than MAX_UNIT_BYTES in UTF-8, and then the decision is not about it.
+_LONGEST_KEPT: Final = MAX_UNIT_BYTES // 2
 
 
 class ArmPlan(Struct, frozen=True, gc=False):
@@ -104,6 +113,18 @@ class Decision(Struct, frozen=True, gc=False):
     key: int
 
 
+class Kept:
+    """The decisions that a table keeps, each with the route's row and the value of the header field that it is about.
+
+    Plans have a weak reference to it: decisions refer to plans, and the collector does not look into decisions.
+    """
+
+    __slots__ = ("__weakref__", "places")
+
+    def __init__(self) -> None:
+        self.places: list[tuple[int, bytes, Decision] | None] = [None] * PLACES
+
+
 class RoutePlan(Struct, frozen=True):
     """A route, compiled.
 
@@ -118,6 +139,8 @@ class RoutePlan(Struct, frozen=True):
         pair: First word of the counter row of the route and that target.
         head: Header fields to that target, each with its CRLF.
         trial: The route's experiment.
+        first: Header field that is the first source; None when that is of another kind.
+        kept: Decisions of late, of all routes.
     """
 
     name: str
@@ -130,6 +153,8 @@ class RoutePlan(Struct, frozen=True):
     pair: int
     head: bytes
     trial: Trial | None
+    first: bytes | None
+    kept: ref[Kept]
 
     def wants_body(self, request: Request) -> bool:
         """Return whether gathering the body could change the unit: no source before the first ``json:`` is present."""
@@ -153,6 +178,19 @@ class RoutePlan(Struct, frozen=True):
 
     def decide(self, request: Request) -> Decision:
         """Decide about a request; what is not gathered of its body counts as absent."""
+        value = None if self.first is None else request.fields.get(self.first)
+        kept = self.kept()
+        if not value or len(value) > _LONGEST_KEPT or kept is None:
+            return self._decide(request)
+        place = (hash(value) ^ self.row) & (PLACES - 1)
+        known = kept.places[place]
+        if known is not None and known[1] == value and known[0] == self.row:
+            return known[2]
+        decision = self._decide(request)
+        kept.places[place] = (self.row, value, decision)
+        return decision
+
+    def _decide(self, request: Request) -> Decision:
         found = self.find_unit(request)
         if found is None:
             key = int(request.id[:16], 16)
@@ -173,13 +211,14 @@ class RoutePlan(Struct, frozen=True):
         return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, cell, arm.name, key)
 
 
-def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int]) -> RoutePlan:
+def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], kept: Kept) -> RoutePlan:
     """Compile a route with its experiment.
 
     Args:
         route: The route.
         trial: Its experiment, compiled.
         slots: Key of a counter row to its first word.
+        kept: Where its decisions are kept.
 
     Raises:
         KeyError: If a counter row is missing.
@@ -197,6 +236,8 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int]) -
         pair=slots[pair_key(route.name, route.target)],
         head=_head(route.name, None),
         trial=trial,
+        first=sources[0].field if route.unit and route.unit[0].startswith("header:") else None,
+        kept=ref(kept),
     )
 
 

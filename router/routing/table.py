@@ -30,7 +30,7 @@ from msgspec import Struct
 
 from router.config.schema import Config, Match, Target
 from router.events.model import Revision
-from router.routing.decide import RoutePlan, compile_route, compile_trial
+from router.routing.decide import Kept, RoutePlan, compile_route, compile_trial
 from router.routing.match import Candidate, NeedBody, Switch, compile_candidate, compile_switches, rank
 from router.routing.path import DOT, PERCENT, canonical, canonical_text
 from router.routing.request import Request
@@ -82,12 +82,13 @@ class Table:
         routes: Name to route.
     """
 
-    __slots__ = ("_exact", "_nodes", "_starts", "config", "fields", "number", "routes", "targets")
+    __slots__ = ("_exact", "_kept", "_nodes", "_starts", "config", "fields", "number", "routes", "targets")
 
-    def __init__(self, revision: Revision, routes: Mapping[str, RoutePlan]) -> None:
+    def __init__(self, revision: Revision, routes: Mapping[str, RoutePlan], kept: Kept) -> None:
         self.number = revision.number
         self.config: Config = revision.config
         self.routes = routes
+        self._kept = kept  # the plans refer to it weakly
         self.targets: Mapping[str, Target] = MappingProxyType({target.name: target for target in self.config.targets})
         self.fields = _fields(self.config, routes)
         exact, prefixes = _group(self.config, routes)
@@ -141,10 +142,12 @@ def compile_table(revision: Revision) -> Table:
         ValueError: If the configuration says something that its loader refuses.
     """
     trials = {experiment.route: compile_trial(experiment, revision) for experiment in revision.config.experiments}
+    kept = Kept()
     routes = {
-        route.name: compile_route(route, trials.get(route.name), revision.slots) for route in revision.config.routes
+        route.name: compile_route(route, trials.get(route.name), revision.slots, kept)
+        for route in revision.config.routes
     }
-    return Table(revision, MappingProxyType(routes))
+    return Table(revision, MappingProxyType(routes), kept)
 
 
 def _beginning(node: Node | None, path: bytes) -> Node | None:

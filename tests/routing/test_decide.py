@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from router.counters import arm_key, pair_key, route_key
 from router.events.model import Enrolment
+from router.routing import decide as decide_module
 from router.routing.bucket import choose, unit_key
 from router.routing.decide import Decision, RoutePlan
 from router.routing.source import MAX_UNIT_BYTES
@@ -173,3 +174,52 @@ def test_what_a_revision_lacks_is_an_error() -> None:
         getattr(made, lacking).clear()
         with pytest.raises(KeyError):
             compile_table(made)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["/a", "/b"]), st.integers(0, 3)), max_size=20))
+def test_a_kept_decision_is_the_one_made_anew(asked: list[tuple[str, int]]) -> None:
+    """Whatever was asked before, of this route or another, a decision is what a new table gives; again the same one."""
+    routes = [{"name": name, "unit": ["header:x-user"], "match": {"path": f"/{name}"}} for name in "ab"]
+    experiments = [{"name": f"e{name}", "route": name, "arms": ARMS} for name in "ab"]
+    used = table(routes, experiments)
+    for path, unit in asked:
+        new = table(routes, experiments)
+        made = [used.routes[path[1:]].decide(request(path, headers={"x-user": str(unit)})) for _ in range(2)]
+        expected = new.routes[path[1:]].decide(request(path, headers={"x-user": str(unit)}))
+        assert made[0] is made[1]
+        for field in ("unit", "unit_source", "target", "pair", "head", "enrolments", "cell", "arm", "key"):
+            assert getattr(made[0], field) == getattr(expected, field), field
+        assert made[0].route is used.routes[path[1:]]
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_units_that_share_a_place_do_not_share_a_decision(places: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The place of a decision says nothing about whose it is: unit and route are compared."""
+    monkeypatch.setattr(decide_module, "PLACES", places)
+    routes = [{"name": name, "unit": ["header:x-user"], "match": {"path": f"/{name}"}} for name in "ab"]
+    used = table(routes)
+    for _ in range(2):
+        for unit in range(8):
+            for name in "ab":
+                decision = used.routes[name].decide(request(headers={"x-user": str(unit)}))
+                assert (decision.unit, decision.route.name) == (str(unit), name)
+
+
+@pytest.mark.parametrize("value", [b"\xe4" * (MAX_UNIT_BYTES // 2 + 1), b"\xe4" * MAX_UNIT_BYTES, b""])
+def test_a_decision_about_a_later_source_is_not_kept_for_the_first(value: bytes) -> None:
+    """A value that is no unit, too long in UTF-8 or empty, is never what a kept decision is about."""
+    decider = plan()
+    units = [decider.decide(request(headers={"x-user": value, "cookie": f"uid={name}"})).unit for name in "uv"]
+    assert units == ["u", "v"]
+
+
+def test_a_table_that_nobody_uses_is_freed_with_what_it_kept() -> None:
+    """Kept decisions do not hold their table: memory does not grow with the number of reloads."""
+    compiled = table([ROUTE], [EXPERIMENT])
+    decider = compiled.routes["r"]
+    ask(decider, "u")
+    kept = decider.kept
+    assert kept() is not None
+    del compiled
+    assert kept() is None
+    assert ask(decider, "u").unit == "u"
