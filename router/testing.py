@@ -1,0 +1,120 @@
+"""Each seam's contract as assertions, for plug-ins of your own.
+
+Responsible for: ``check_*``, which raise AssertionError with one sentence that says what was asked and what came back.
+Does not know: the built-ins; they are checked by the same functions, in this project's own tests.
+
+Rules: a check needs no test framework, no network and no clock, and gives the same answer each time. One that passes
+means that the router can work with the plug-in, not that what it does is wise.
+
+The seams so far: the balancer. Allocators, metrics, sinks and notifiers come with the capabilities that ask for them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from itertools import product
+from random import Random
+from typing import Final
+
+from msgspec import Struct
+
+from router.routing.balance import Balancer
+
+_KEYS: Final = (0, 1, 0x9E3779B97F4A7C15, 2**64 - 1)
+_SMALLEST, _LARGEST = 0.0, 1 - 2**-53  # what ``random.random`` gives at its ends
+_SEED: Final = 20_261_122
+_RANDOM_CASES: Final = 500
+_LISTED: Final = 8  # candidates that a message describes
+
+
+class Endpoint(Struct, frozen=True):
+    """A ``routing.balance.Candidate``."""
+
+    key: int
+    weight: int = 1
+    active: int = 0
+    latency: float = 0.0
+
+
+def check_balancer(balancer: Balancer) -> None:
+    """Check that a balancer keeps the contract of ``routing.balance.Balancer``.
+
+    It must return, as an int, the index of one of the candidates: of one or of many, in a list or a tuple, idle or
+    loaded, never measured or slow, for every key and for random numbers from 0 to just under 1. It must do so again
+    when all that it is given, and was given before, is the same; and it must not change what it is given. Weights are
+    at least 1.
+
+    Args:
+        balancer: As it is after construction. It can be copied (``copy.deepcopy``); copies of it are what is asked.
+
+    Raises:
+        AssertionError: If it breaks the contract; the message says how.
+    """
+    first, second = deepcopy(balancer), deepcopy(balancer)
+    for number, (candidates, key) in enumerate(_cases()):
+        for numbers in (lambda: _SMALLEST, lambda: _LARGEST):
+            _pick(deepcopy(balancer), candidates, key, numbers)
+        once = _pick(first, candidates, key, _seeded(number))
+        again = _pick(second, candidates, key, _seeded(number))
+        if once != again:
+            raise AssertionError(
+                f"{_name(balancer)} is not a function of what it is given: asked twice for the same, in copies with"
+                f" the same past, it picked {once} and {again} {_described(candidates, key)}"
+            )
+
+
+def _pick(balancer: Balancer, candidates: Sequence[Endpoint], key: int, random: Callable[[], float]) -> int:
+    """Ask once, and check the answer by itself."""
+    given = list(candidates)
+    try:
+        index: object = balancer.pick(candidates, key, random)
+    except Exception as error:
+        raise AssertionError(f"{_name(balancer)} raised {error!r} {_described(given, key)}") from error
+    if list(candidates) != given:
+        raise AssertionError(f"{_name(balancer)} changed the candidates {_described(given, key)}")
+    if not isinstance(index, int) or isinstance(index, bool):
+        message = f"{_name(balancer)} returned {index!r}, which is not an index, {_described(given, key)}"
+        raise AssertionError(message)  # noqa: TRY004  # a broken contract, whatever broke it
+    if not 0 <= index < len(given):
+        raise AssertionError(f"{_name(balancer)} picked {index} of {len(given)} {_described(given, key)}")
+    return index
+
+
+def _cases() -> Iterator[tuple[Sequence[Endpoint], int]]:
+    """Yield candidates and a key: the corners first, then what a busy day brings, in a fixed order."""
+    for (count, weight, active, latency), key in product(
+        ((1, 1, 0, 0.0), (1, 100, 1000, 9.0), (2, 1, 0, 0.0), (2, 1, 1000, 0.0), (3, 7, 5, 60.0), (64, 1, 1, 1e-6)),
+        _KEYS,
+    ):
+        # Keys are hashes: spread over 64 bits, as those of endpoints are.
+        alike = [Endpoint(number * 0x9E3779B97F4A7C15 % 2**64, weight, active, latency) for number in range(count)]
+        yield alike, key
+        yield (*alike[1:], Endpoint(2**64 - 1, 1000)), key
+    random = Random(_SEED)  # noqa: S311  # cases that repeat, not secrets
+    for _ in range(_RANDOM_CASES):
+        count = random.choice((1, 2, 3, 5, 8))
+        endpoints = (
+            Endpoint(
+                random.getrandbits(64),
+                random.choice((1, 1, 2, 10, 1000)),
+                random.choice((0, 0, 1, 5, 200)),
+                random.choice((0.0, 0.001, random.random(), 30.0)),
+            )
+            for _ in range(count)
+        )
+        yield tuple(endpoints), random.getrandbits(64)
+
+
+def _seeded(seed: int) -> Callable[[], float]:
+    return Random(seed).random  # noqa: S311  # numbers that repeat, not secrets
+
+
+def _name(balancer: Balancer) -> str:
+    return type(balancer).__qualname__
+
+
+def _described(candidates: Sequence[Endpoint], key: int) -> str:
+    listed = ", ".join(
+        f"(weight {one.weight}, {one.active} in flight, {one.latency:g} s)" for one in candidates[:_LISTED]
+    )
+    more = ", …" if len(candidates) > _LISTED else ""
+    return f"given {listed}{more} and key {key:#x}"
