@@ -1,7 +1,8 @@
 """The process that holds what must outlive the others: sockets, counters, children.
 
 ``run``        the loop: boot, serve, drain, and what each signal does
-``spec``       what to run, the phases of a router's life, the places that children hold
+``spec``       what to run, and the phases of a router's life
+``posts``      the places that children hold, and who has left one
 ``children``   starting one child and judging whether it still lives
 ``restart``    how long to wait before a dead child is replaced, and when to give up (pure)
 ``channel``    the conversation with the control process

@@ -33,9 +33,9 @@ from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, R
 from router.supervisor.channel import Channel
 from router.supervisor.children import Child, Patience, Pulse, describe_end, spawn
 from router.supervisor.listeners import Listeners
-from router.supervisor.restart import Restarts
+from router.supervisor.posts import Post, Posts
 from router.supervisor.signals import Inbox
-from router.supervisor.spec import Phase, Post, Spec
+from router.supervisor.spec import Phase, Spec
 
 log = getLogger("router.supervisor")
 
@@ -68,8 +68,7 @@ class Supervisor:
         self._terms: Terms | None = None
         self._listeners: Listeners | None = None
         # Per child
-        self._control = Post("control process", Restarts(spec.controls))
-        self._workers: list[Post] = []
+        self._posts = Posts(spec)
         self._channel: Channel | None = None
 
     def run(self) -> int:
@@ -91,30 +90,28 @@ class Supervisor:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        dues = [post.due for post in self._posts() if post.due is not None]
+        dues = [post.due for post in self._posts if post.due is not None]
         self._selector.select(max(0.0, min([_TICK_S, *(due - now for due in dues)])))
         now = time.monotonic()
         if now - self._looked > _TICK_S + _STOPPED_S:
-            for post in self._posts():
-                if post.child is not None:
-                    post.child.pulse.forgive(now)
+            for child in self._posts.children():
+                child.pulse.forgive(now)
         self._looked = now
         for number in self._inbox.take():
             self._signalled(number, now)
         self._listen_to_control(now)
-        self._reap(now)
+        for post, child in self._posts.reap():
+            self._ended(post, child, now)
         self._check_pulses(now)
         self._advance(now)
         self._start_due(now)
 
-    def _posts(self) -> list[Post]:
-        return [self._control, *self._workers]
-
     def _signalled(self, number: signal.Signals, now: float) -> None:
         if number == signal.SIGHUP:
             # Before its terms it has no handler yet; it reads the configuration afresh anyway.
-            if self._control.child is not None and self._channel is not None and self._channel.answered:
-                self._control.child.send(signal.SIGHUP)
+            control = self._posts.control.child
+            if control is not None and self._channel is not None and self._channel.answered:
+                control.send(signal.SIGHUP)
         elif number in _STOPPING:
             if self.phase in (Phase.BOOT, Phase.SERVING) and number != signal.SIGQUIT:
                 log.info("draining because of %s", number.name)
@@ -134,9 +131,9 @@ class Supervisor:
             said = None
         if said is None:
             self._drop_channel()
-            if self._control.child is not None:
+            if self._posts.control.child is not None:
                 # It is ending; if not, it must, because without a channel it cannot know when this process ends.
-                self._control.child.doomed = now + _ABORT_S
+                self._posts.control.child.doomed = now + _ABORT_S
             return
         for terms in said:
             if self._terms is None:
@@ -144,24 +141,10 @@ class Supervisor:
             else:
                 self._terms = terms
             if not channel.answered and self._listeners is not None:
-                channel.answer(Agreed(len(self._workers), format_listen(self._listeners.address)))
-
-    def _reap(self, now: float) -> None:
-        while True:
-            try:
-                pid, wait_status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for post in self._posts():
-                if post.child is not None and post.child.pid == pid:
-                    post.child.process.returncode = os.waitstatus_to_exitcode(wait_status)
-                    self._ended(post, post.child, now)
-                    break
+                channel.answer(Agreed(len(self._posts.workers), format_listen(self._listeners.address)))
 
     def _check_pulses(self, now: float) -> None:
-        for index, post in enumerate(self._posts(), start=-1):
+        for index, post in enumerate(self._posts, start=-1):
             if post.child is None:
                 continue
             if post.child.doomed is not None and now >= post.child.doomed:
@@ -175,7 +158,7 @@ class Supervisor:
                 post.child.pulse.forgive(now)
 
     def _start_due(self, now: float) -> None:
-        for index, post in enumerate(self._posts(), start=-1):
+        for index, post in enumerate(self._posts, start=-1):
             if post.due is None or post.due > now:
                 continue
             post.due = None
@@ -192,7 +175,7 @@ class Supervisor:
         theirs = channel.theirs.fileno()
         command = self.spec.control_command(theirs, self._segment.fd, self._run_dir, resume=resume)
         value = self._segment.words[CONTROL_HEARTBEAT] if self._segment.workers else 0
-        self._start(self._control, command, (theirs, self._segment.fd), (value, self.spec.control_patience))
+        self._start(self._posts.control, command, (theirs, self._segment.fd), (value, self.spec.control_patience))
         channel.theirs.close()
         self._channel = channel
         self._selector.register(channel.socket, selectors.EVENT_READ)
@@ -206,7 +189,7 @@ class Supervisor:
             return
         self._terms = terms
         self._segment.resize(terms.workers)
-        self._workers = [Post(f"worker {index}", Restarts(self.spec.workers)) for index in range(terms.workers)]
+        self._posts.add_workers(terms.workers)
         for index in range(terms.workers):
             self._start_worker(index)
         self.phase = Phase.SERVING
@@ -217,7 +200,7 @@ class Supervisor:
         inherited = (self._listeners.fd(index), self._segment.fd, self._lifeline)
         command = self.spec.worker_command(index, inherited, self._run_dir)
         value = self._segment.block(index)[HEARTBEAT]
-        self._start(self._workers[index], command, inherited, (value, self.spec.worker_patience))
+        self._start(self._posts.workers[index], command, inherited, (value, self.spec.worker_patience))
 
     def _start(self, post: Post, command: list[str], descriptors: tuple[int, ...], pulse: tuple[int, Patience]) -> None:
         now = time.monotonic()
@@ -234,7 +217,7 @@ class Supervisor:
     def _ended(self, post: Post, child: Child, now: float) -> None:
         post.child = None
         code = child.process.returncode
-        if post is self._control:
+        if post is self._posts.control:
             self._drop_channel()
             if self._terms is None or self._segment.words[PUBLISHED] == 0:
                 # Exit code 1 is its word that it has already said why.
@@ -242,14 +225,14 @@ class Supervisor:
                 self._fail(None if told else f"the control process ended while starting: {describe_end(code)}", now)
                 return
         if self.phase in (Phase.DRAIN, Phase.CLOSING, Phase.ABORT) or (
-            post is self._control and self.phase is Phase.DELAY
+            post is self._posts.control and self.phase is Phase.DELAY
         ):
             log.info("%s ended pid=%d: %s", post.name, child.pid, describe_end(code))
             return
         self._replace(post, now - child.started, f"ended pid={child.pid}: {describe_end(code)}", now)
 
     def _replace(self, post: Post, lived_s: float, how: str, now: float) -> None:
-        if post is self._control and self._terms is None:
+        if post is self._posts.control and self._terms is None:
             self._fail(f"the {post.name} {how}", now)
             return
         wait = post.restarts.died(lived_s)
@@ -258,7 +241,7 @@ class Supervisor:
             return
         log.warning("%s %s; replaced in %.1f s", post.name, how, wait)
         post.due = now + wait
-        if post is not self._control:
+        if post is not self._posts.control:
             self._segment.words[RESTARTS] += 1
 
     def _fail(self, sentence: str | None, now: float) -> None:
@@ -274,20 +257,19 @@ class Supervisor:
 
     def _advance(self, now: float) -> None:
         """Go on to the next phase of the shutdown when this one is over."""
-        alive = [post.child for post in self._posts() if post.child is not None]
         late = now >= self._deadline
         if self.phase is Phase.DELAY and late:
             self._stop_workers(now)
         elif self.phase is Phase.DRAIN:
-            if all(post.child is None for post in self._workers):
+            if not self._posts.working():
                 self._stop_control(now)
             elif late:
-                self._kill([post.child for post in self._workers if post.child is not None], now)
+                self._kill(self._posts.working(), now)
         elif self.phase in (Phase.CLOSING, Phase.ABORT):
-            if not alive:
+            if not self._posts.children():
                 self.phase = Phase.DONE
             elif late:
-                self._kill(alive, now)
+                self._kill(self._posts.children(), now)
 
     def _delay(self, now: float) -> None:
         if self._terms is None:
@@ -305,31 +287,30 @@ class Supervisor:
             self._segment.words[DRAINING] = 1
             # Without a revision a worker has nothing to finish, and may be waiting for one.
             number = signal.SIGTERM if self._segment.words[PUBLISHED] else signal.SIGKILL
-        for post in self._posts():
+        for post in self._posts:
             post.due = None
         if self._listeners is not None:  # before the workers stop accepting: nothing may queue where nobody looks
             self._listeners.close()
-        for post in self._workers:
-            if post.child is not None:
-                post.child.send(number)
+        for child in self._posts.working():
+            child.send(number)
         self._advance(now)
 
     def _stop_control(self, now: float) -> None:
         self.phase = Phase.CLOSING
         self._deadline = now + _CLOSING_S
-        if self._control.child is not None:
-            self._control.child.send(signal.SIGTERM)
+        if self._posts.control.child is not None:
+            self._posts.control.child.send(signal.SIGTERM)
         self._advance(now)
 
     def _abort(self, number: signal.Signals, now: float) -> None:
         self.phase = Phase.ABORT
         self.status = 128 + number
         self._deadline = now + _ABORT_S
-        for post in self._posts():
+        for post in self._posts:
             post.due = None
             if post.child is not None:
                 # Time for one last write of the event log; whoever takes longer is killed.
-                post.child.send(signal.SIGTERM if post is self._control else signal.SIGQUIT)
+                post.child.send(signal.SIGTERM if post is self._posts.control else signal.SIGQUIT)
         if self._listeners is not None:
             self._listeners.close()
 
@@ -347,10 +328,9 @@ class Supervisor:
 
     def _release(self) -> None:
         """Give back everything; children that an unforeseen error left are killed first."""
-        for post in self._posts():
-            if post.child is not None:
-                post.child.send(signal.SIGKILL)
-                post.child.process.wait()
+        for child in self._posts.children():
+            child.send(signal.SIGKILL)
+            child.process.wait()
         self._drop_channel()
         self._selector.close()
         self._inbox.close()

@@ -1,6 +1,6 @@
-"""What the supervisor is to run, and the places in which children come and go.
+"""What the supervisor is to run.
 
-Responsible for: the commands, policies and patience that make one router, the phases of its life, and its posts.
+Responsible for: the commands, policies and patience that make one router, and the phases of its life.
 Does not know: when anything starts or stops (``run``).
 """
 
@@ -8,8 +8,8 @@ import enum
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from router.supervisor.children import Child, Patience
-from router.supervisor.restart import Policy, Restarts
+from router.supervisor.children import Patience
+from router.supervisor.restart import Policy
 
 
 class Phase(enum.Enum):
@@ -55,13 +55,3 @@ class Spec:
         options = zip(("--listener", "--segment", "--lifeline"), descriptors, strict=True)
         inherited = [word for option, descriptor in options for word in (option, str(descriptor))]
         return [*self.worker, "--index", str(index), "--run", str(run_dir), *inherited]
-
-
-@dataclass(slots=True)
-class Post:
-    """A place that one child holds at a time."""
-
-    name: str
-    restarts: Restarts
-    child: Child | None = None
-    due: float | None = None
