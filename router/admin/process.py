@@ -12,6 +12,7 @@ must mend comes before the terms, so that a start that cannot work leaves no tra
 import argparse
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -41,6 +42,7 @@ log = getLogger(__name__)
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _ADMIN_KEY = "$.admin.listen"
 _CLOSE_S = 2.0
+_OTHER_DESCRIPTORS = 100  # listeners, counters, the event log, libraries
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -87,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
         channel = _Channel(socket.socket(fileno=options.channel), options.workers)
         agreed = channel.agree(config)
         segment = attached if attached is not None else Segment.attach(options.segment)
+        _warn_of_few_descriptors(config, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         seat = Seat(segment, Publisher(options.run, segment), channel.tell)
         control = Control(options.path, seat, journal, replay(journal.entries))
         return asyncio.run(_serve(control, loaded, (channel, admin), (options.run, agreed)))
@@ -181,6 +184,21 @@ def cores() -> int:
     except (OSError, ValueError):
         return usable
     return usable if quota == "max" else max(1, min(usable, -(-int(quota) // int(period))))
+
+
+def _warn_of_few_descriptors(config: Config, allowed: int) -> None:
+    """Say when the system allows fewer open files than the configured connections can need."""
+    connections = config.server.limits.connections
+    # All callers may have been given to one worker, and each may need a connection to a target.
+    needed = 2 * connections + _OTHER_DESCRIPTORS
+    if allowed < needed:
+        log.warning(
+            "$.server.limits.connections: %d may need %d open files in a worker, and this user may have %d; raise the "
+            "limit (ulimit -Hn, LimitNOFILE) or lower the key",
+            connections,
+            needed,
+            allowed,
+        )
 
 
 def _open_journal(config: Config) -> Journal:

@@ -17,7 +17,6 @@ from tests.config.sample import SMALL
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "config").glob("*.yaml"))
-PAGE = ROOT / "docs" / "configuration.md"
 
 
 def errors(text: bytes) -> list[str]:
@@ -60,11 +59,6 @@ def test_the_schema_finds_mistakes(before: str, after: str, path: str) -> None:
     assert before in SMALL
     assert errors(SMALL.encode()) == []
     assert errors(SMALL.replace(before, after).encode()) == [path]
-
-
-def test_the_reference_in_the_documentation_is_current() -> None:
-    """Run ``router schema --into docs/configuration.md`` after a change of the schema."""
-    assert splice(PAGE.read_text(), reference()) == PAGE.read_text()
 
 
 def test_the_reference_has_a_row_with_a_meaning_for_every_key() -> None:

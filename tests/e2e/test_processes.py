@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import STUB, Model, Router, cut, gone, read_response, running, wait_until
+from tests.e2e.running import SERVE, STUB, Model, Router, cut, gone, read_response, running, wait_until
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: r\r\nx-user-id: u\r\n\r\n"
 HEAVY = {"aiohttp", "yaml", "numpy", "prometheus_client", "watchfiles", "typer", "rich"}
@@ -328,6 +328,13 @@ def test_a_configuration_that_cannot_be_used_is_said(tmp_path: Path, text: str |
     lines = _failed(router)
     assert any(said in line for line in lines)
     assert all("router.yaml" in line for line in lines)
+
+
+def test_too_few_open_files_are_said(tmp_path: Path) -> None:
+    """A system that allows fewer than the configured connections can need is named at the start, not under load."""
+    limited = ("sh", "-c", 'ulimit -n 500; exec "$@"', "sh", *SERVE)
+    with running(tmp_path, command=limited) as (router, _):
+        assert "$.server.limits.connections: 10000 may need 20100 open files" in router.said()
 
 
 def test_an_address_of_another_machine_is_said(tmp_path: Path) -> None:
