@@ -4,8 +4,8 @@ Responsible for: the number that shows whether a trick on the request path pays,
 Does not know: system calls; `benchmarks.quick` measures those as well.
 
 The real data plane runs between two scripted transports: a POST with 13 header fields and 130 bytes is received,
-decided (a 95/5 experiment) and sent, and an answer of 487 bytes received, sent and recorded. The smallest of many rounds
-counts, in CPU time of the process.
+decided (a 95/5 experiment) and sent, and an answer of 487 bytes received, sent and recorded. The smallest of many
+rounds counts, in CPU time of the process.
 """
 
 import argparse
@@ -115,6 +115,7 @@ async def measure(routes: int, experiments: int, rounds: int) -> float:
         began = time.process_time()
         for request in requests:
             caller.data_received(request)
+            server.uncork()
             for upstream in kept:
                 if upstream.user is not None:
                     upstream.data_received(ANSWER)
