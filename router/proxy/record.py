@@ -21,6 +21,8 @@ GATHER_WORD: Final = {cause: counters.GATHER + index for index, cause in enumera
 
 _METHOD: Final = {method: method.decode() for method in METHODS}
 _bucket = counters.bucket
+_SHORT_BUCKETS = counters.SHORT_BUCKETS
+_SHORT_US = counters.SHORT_US
 _CODE_SLOT = counters.CODE_SLOT
 _SECONDS = counters.PAIR_SECONDS + counters.HISTOGRAM_BUCKETS
 _SECONDS_SUM = counters.PAIR_SECONDS + counters.HISTOGRAM_SUM
@@ -47,16 +49,16 @@ def record(exchange: "Exchange", ended: float) -> None:
     words[pair + _CODE_SLOT[exchange.status]] += 1
     us = int(duration * 1e6)
     words[pair + _SECONDS_SUM] += us
-    words[pair + _SECONDS + _bucket(us)] += 1
+    words[pair + _SECONDS + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))] += 1
     first_byte = None
     if exchange.replied:
         first_byte = exchange.first_byte_at - exchange.started
         us = int(first_byte * 1e6)
         words[pair + _FIRST_BYTE_SUM] += us
-        words[pair + _FIRST_BYTE + _bucket(us)] += 1
+        words[pair + _FIRST_BYTE + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))] += 1
     us = int(exchange.overhead * 1e6)
     words[_OVERHEAD_SUM] += us
-    words[_OVERHEAD + _bucket(us)] += 1
+    words[_OVERHEAD + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))] += 1
     words[pair + counters.PAIR_REQUEST_BYTES] += exchange.request_bytes
     words[pair + counters.PAIR_RESPONSE_BYTES] += exchange.response_bytes
     cell = decision.cell

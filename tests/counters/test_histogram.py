@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.counters import BUCKETS, LARGEST_US, bounds_us, bucket, merge, quantile
+from router.counters import BUCKETS, LARGEST_US, SHORT_BUCKETS, SHORT_US, bounds_us, bucket, merge, quantile
 
 times = st.one_of(st.integers(0, 64), st.integers(0, 10**6), st.integers(0, LARGEST_US))
 counts = st.lists(st.integers(0, 1000), min_size=BUCKETS, max_size=BUCKETS)
@@ -33,6 +33,11 @@ def test_a_time_lies_between_the_bounds_of_its_bucket(us: int) -> None:
 def test_a_longer_time_is_never_in_an_earlier_bucket(one: int, other: int) -> None:
     """Buckets are in the order of their times."""
     assert bucket(min(one, other)) <= bucket(max(one, other))
+
+
+def test_short_times_are_looked_up_in_the_same_buckets() -> None:
+    """The table of short times is ``bucket``, for each of them."""
+    assert list(SHORT_BUCKETS) == [bucket(us) for us in range(SHORT_US)]
 
 
 def test_every_bucket_is_in_use_and_at_most_an_eighth_wide() -> None:
