@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[1]
 CONSTRAINTS = ("constraints.txt", "constraints-runtime.txt")
@@ -190,7 +191,7 @@ def test_the_image_runs_as_somebody_without_rights(image: Image) -> None:
 
 def test_the_image_serves_what_is_mounted_and_is_healthy(image: Image) -> None:
     """Entry point and command serve the mounted folder; the health check passes then, and only then."""
-    port, admin = _free_port(), _free_port()
+    port, admin = free_ports(2)
     text = (REPOSITORY / "config/sidecar.yaml").read_text(encoding="utf-8")
     text = text.replace("0.0.0.0:8080", f"127.0.0.1:{port}").replace("127.0.0.1:9090", f"127.0.0.1:{admin}")
     image.at("/etc/router/router.yaml").write_text(text.replace("shutdown_delay: 5s", "shutdown_delay: 0s"))
@@ -220,10 +221,3 @@ def test_the_image_serves_what_is_mounted_and_is_healthy(image: Image) -> None:
         finally:
             router.terminate()
         assert router.wait(timeout=30) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
@@ -15,6 +14,7 @@ import pytest
 
 from router.config.load import load_text
 from router.config.reference import reference, splice
+from tests.ports import free_ports
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -58,11 +58,8 @@ def test_the_tour_runs_and_prints_what_it_says(tmp_path: Path) -> None:
 
 
 def _with_free_ports(script: str) -> str:
-    for port in PORTS:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            script = script.replace(port, str(probe.getsockname()[1]))
-    return script
+    free = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    return re.sub("|".join(PORTS), lambda found: free[found[0]], script)
 
 
 def _run(script: str, folder: Path) -> tuple[int, str, str]:

@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from tests.ports import free_ports
+
 DEADLINE_S = 20.0
 SERVE = (sys.executable, "-m", "router", "serve")
 STUB = (sys.executable, "-m", "tests.e2e.stub_router")
@@ -29,13 +31,6 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
                 return result
         time.sleep(0.02)
     raise AssertionError(f"{what} did not come true within {DEADLINE_S} s")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Server(ThreadingHTTPServer):
@@ -101,7 +96,7 @@ class Router:
             server: Further keys of ``server``, as YAML flow mapping content.
         """
         self.folder = folder
-        self.port, self.admin_port = free_port(), free_port()
+        self.port, self.admin_port = free_ports(2)
         self.config = folder / "router.yaml"
         self.log = folder / "log"
         self._server = server
