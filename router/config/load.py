@@ -84,10 +84,11 @@ def locate(path: Path) -> Path:
     if layers:
         mistakes = Mistakes(str(layers[0]))
         raise mistakes.fatal(0, "", "layered configuration (regions, clusters, overrides.yaml) is not supported yet")
-    for name in ("global.yaml", "router.yaml"):
-        if (path / name).exists():
-            return path / name
-    raise Mistakes(str(path)).fatal(0, "", "the folder holds neither global.yaml nor router.yaml")
+    found = [path / name for name in ("global.yaml", "router.yaml") if (path / name).exists()]
+    if len(found) == 1:
+        return found[0]
+    which = "both global.yaml and router.yaml; keep one" if found else "neither global.yaml nor router.yaml"
+    raise Mistakes(str(path)).fatal(0, "", f"the folder holds {which}")
 
 
 def load_text(text: bytes, name: str, folder: Path | None = None) -> Loaded:

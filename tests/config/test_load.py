@@ -78,12 +78,12 @@ def test_the_digest_is_that_of_the_bytes() -> None:
     assert loaded(SMALL + "#\n").digest != loaded().digest
 
 
-def test_a_folder_holds_the_configuration(tmp_path: Path) -> None:
-    """A folder means its global.yaml, or else its router.yaml."""
-    (tmp_path / "router.yaml").write_text(SMALL)
-    assert load(tmp_path).files == (tmp_path / "router.yaml",)
-    (tmp_path / "global.yaml").write_text(SMALL)
-    assert load(tmp_path).files == (tmp_path / "global.yaml",)
+@pytest.mark.parametrize("name", ["router.yaml", "global.yaml"])
+def test_a_folder_holds_the_configuration(tmp_path: Path, name: str) -> None:
+    """A folder means its router.yaml or its global.yaml."""
+    (tmp_path / name).write_text(SMALL)
+    (tmp_path / "notes.yaml").write_text("something else")
+    assert load(tmp_path).files == (tmp_path / name,)
 
 
 @pytest.mark.parametrize("layer", ["regions", "clusters", "overrides.yaml"])
@@ -110,6 +110,14 @@ def test_what_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             load(path)
         assert str(caught.value) == message
+
+
+def test_a_folder_with_two_whole_configurations_is_refused(tmp_path: Path) -> None:
+    """Neither is ignored in silence."""
+    for name in ("global.yaml", "router.yaml"):
+        (tmp_path / name).write_text(SMALL)
+    with pytest.raises(ConfigError, match=r"holds both global\.yaml and router\.yaml; keep one"):
+        load(tmp_path)
 
 
 def test_a_file_behind_swapped_links_is_read_where_it_was_named(tmp_path: Path) -> None:
