@@ -206,10 +206,10 @@ class Downstream(asyncio.Protocol):
         if deadline < self.due:
             self.server.wheel.file(self)
 
-    def forwarded(self, head: RequestHead) -> tuple[bytes, ...]:
-        """Return the header lines that tell the target where the request came from, and the end of the head."""
+    def forwarded(self, head: RequestHead) -> tuple[bytes, bytes, bytes]:
+        """Return the header lines that tell the target where the request came from, to the end of the head."""
         if self.peer_trusted or not head.http11:
-            return (self.server.forwarded_behind(self, head),)
+            return self.server.forwarded_behind(self, head), b"", b""
         return self._forwarded, head.authority, b"\r\n\r\n"
 
     def ready(self, now: float) -> None:

@@ -145,16 +145,15 @@ class Exchange(Struct, gc=False, eq=False):
     def request_lines(self, body: bytes) -> bytes:
         """Return the head to send, with the router's own fields, and the body behind it."""
         head = self.head
-        parts = [head.forward]
+        decision = self.decision
+        host = made = ident = end = b""
         if not head.authority and self.endpoint is not None:
-            parts.append(b"host: %b\r\n" % self.endpoint.authority)
+            host = b"host: %b\r\n" % self.endpoint.authority
         if head.request_id is None:
-            parts += (b"x-request-id: ", self.request_id, b"\r\n")
-        if self.decision is not None:
-            parts.append(self.decision.head)
-        parts += self.caller.forwarded(head)
-        parts.append(body)
-        return b"".join(parts)
+            made, ident, end = b"x-request-id: ", self.request_id, b"\r\n"
+        origin, asked, end_of_head = self.caller.forwarded(head)
+        own = decision.head if decision is not None else b""
+        return b"".join((head.forward, host, made, ident, end, own, origin, asked, end_of_head, body))
 
     def not_connected(self, fault: str) -> None:
         """There is no connection."""
