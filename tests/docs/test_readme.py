@@ -140,3 +140,11 @@ def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
         if heading:
             headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
             assert heading in {re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings}, target
+
+
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    """A page that nobody finds is not written."""
+    folder = REPOSITORY / "docs"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    pages = {str(page.relative_to(folder)) for page in folder.rglob("*.md")} - {"README.md"}
+    assert pages <= set(re.findall(r"\]\(([^)]+)\)", index))
