@@ -91,5 +91,5 @@ def _ordinary_pattern(names: tuple[bytes, ...], max_fields: int) -> re.Pattern[b
         lines.append(rb"(?i:%b):[ \t]*+(?(%d)(?!))(%b)" % (re.escape(name), group, VALUE))
     return re.compile(
         rb"(%b) (/[\x21\x22\x24-\x3e\x40-\x7e]*+)(?:\?([\x21\x22\x24-\x7e]*+))? HTTP/1\.1"
-        rb"(?:\r\n(?:%b)){0,%d}+(?(4)|(?!))\r\n\r\n" % (b"|".join(sorted(METHODS)), b"|".join(lines), max_fields)
+        rb"(?:\r\n(?:%b)){0,%d}(?(4)|(?!))\r\n\r\n" % (b"|".join(sorted(METHODS)), b"|".join(lines), max_fields)
     )

@@ -139,7 +139,7 @@ def _ordinary_pattern(cut: Iterable[bytes]) -> re.Pattern[bytes]:
         rb"(?(3)(?!))((?i:connection:[ \t]*+keep-alive)[ \t]*+)",
     ]
     return re.compile(
-        rb"HTTP/1\.1 (20[0-35-9]|[45][0-9][0-9])(?: %b)?(?:\r\n(?:%b))*+(?(2)|(?!))\r\n\r\n" % (VALUE, b"|".join(lines))
+        rb"HTTP/1\.1 (20[0-35-9]|[45][0-9][0-9])(?: %b)?(?:\r\n(?:%b))*(?(2)|(?!))\r\n\r\n" % (VALUE, b"|".join(lines))
     )
 
 
