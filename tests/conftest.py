@@ -1,4 +1,4 @@
-"""Settings of Hypothesis for routing."""
+"""Settings of Hypothesis for all tests."""
 
 from hypothesis import settings
 
