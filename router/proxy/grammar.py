@@ -24,8 +24,8 @@ OPTIONS: Final = frozenset(
     }
 )  # fmt: skip
 BROKEN_LINE: Final = re.compile(rb"(?<!\r)\n|\x00")  # what no incomplete head may have: a bare LF, a NUL
-# Sets are matched possessively, groups never: before Python 3.11.5 a possessive group lost what was captured in it
-# (python/cpython#101955), and Debian 12 has 3.11.2.
+# Sets are matched possessively, groups never: before Python 3.11.5 a possessive group may match wrongly
+# (python/cpython#106052), and Debian 12 has 3.11.2.
 # A field value, white space around it included. `re` looks a set up in half the time of its complement.
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 _NAME_BYTES: Final = b"!#$%&'*+.^`|~-" + (digits + ascii_letters).encode()  # of field names, except the underscore
