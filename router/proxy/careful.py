@@ -233,12 +233,16 @@ def _wrong_version(version: bytes) -> _RefusedError:
     return _RefusedError(400, "bad_request", "the version is malformed")
 
 
-def judge_start(raw: bytes) -> Refusal | None:
+def judge_start(raw: bytes, seen: int = 0) -> Refusal | None:
     """Look at the beginning of a head that is not whole yet: refuse at once what can never become one.
 
     A bare LF, a NUL or a TLS hello would otherwise wait for the header time-out.
+
+    Args:
+        raw: The beginning.
+        seen: How many bytes of it were judged before.
     """
-    if BROKEN_LINE.search(raw) is not None:
+    if BROKEN_LINE.search(raw, max(0, seen - 1)) is not None:
         return Refusal(400, "bad_request", "the request head has a bare line feed or a NUL")
     if _TOKEN.match(raw) is None:
         return Refusal(400, "bad_request", "this is not an HTTP request")

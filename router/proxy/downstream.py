@@ -77,7 +77,7 @@ class Downstream(asyncio.Protocol):
             return
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         peer = transport.get_extra_info("peername")
-        self.client = peer[0] if isinstance(peer, tuple) else ""
+        self.client = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else ""
         self.peer_trusted = server.trusts(self.client)
         self.secure = transport.get_extra_info("sslcontext") is not None
         self._forwarded = server.forwarded_lines(self.client, secure=self.secure)
@@ -128,16 +128,20 @@ class Downstream(asyncio.Protocol):
                     self.read(on=False)
         elif state <= READING:
             if self.writable:
-                self._read_head(self.held + data if self.held else data)
+                self._read_head(self.held + data, len(self.held))
             else:  # it does not take its answers: no further request begins
                 self.held += data
                 if len(self.held) > HELD_BYTES:
                     self.read(on=False)
 
-    def _read_head(self, data: bytes) -> None:
-        """Look for a whole head, and begin its exchange."""
+    def _read_head(self, data: bytes, seen: int = 0) -> None:
+        """Look for a whole head, and begin its exchange; in the first ``seen`` bytes no head ends."""
         server = self.server
         now = monotonic()
+        # A head that dribbles in is not looked through from its beginning for each byte.
+        if seen and data.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
+            self._hold(data, seen, now)
+            return
         ident = getrandbits(128).to_bytes(16).hex()
         found = server.requests.ordinary(data, ident, self.client)
         if found is not None and found.end <= min(server.limits.header_bytes, MAX_REQUEST_LINE):
@@ -154,7 +158,7 @@ class Downstream(asyncio.Protocol):
             data = data[2:]
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:
-            self._hold(data, now)
+            self._hold(data, 0, now)
             return
         if end > server.limits.header_bytes or (end > MAX_REQUEST_LINE and data.find(b"\r\n", 0, MAX_REQUEST_LINE) < 0):
             self._refuse(_too_large(data))
@@ -170,12 +174,13 @@ class Downstream(asyncio.Protocol):
         else:
             self._refuse(head, head_only=data.startswith(b"HEAD "))
 
-    def _hold(self, data: bytes, now: float) -> None:
+    def _hold(self, data: bytes, seen: int, now: float) -> None:
+        """Keep the beginning of a head, of which ``seen`` bytes were judged before, unless it cannot become one."""
         if len(data) > self.server.limits.header_bytes or (len(data) > MAX_REQUEST_LINE and b"\r\n" not in data):
             self._refuse(_too_large(data))
             return
         if data and data != b"\r":
-            refusal = judge_start(data)
+            refusal = judge_start(data, seen)
             if refusal is not None:
                 self._refuse(refusal)
                 return

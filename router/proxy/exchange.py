@@ -74,7 +74,7 @@ class Exchange(Struct, gc=False, eq=False):
     target_failed: bool = False
     chosen: "Endpoint | None" = None  # picked before it was known that no connection is free
     upload: Upload | None = None
-    outbox: list[bytes] = []  # what is to be sent of the body
+    outbox: bytearray = bytearray()  # what is to be sent of the body
     # The response
     replied: bool = False  # whether any byte of it went to the caller
     served: bool = False  # whether the target gave it
@@ -131,7 +131,7 @@ class Exchange(Struct, gc=False, eq=False):
         upstream.user = self
         self.upstream = upstream
         self.phase = HEAD
-        body = b"".join(self.outbox)
+        body = bytes(self.outbox)
         self.outbox.clear()
         self.repeatable = body if self.request_done and len(body) <= REPEATABLE_BYTES else None
         upstream.write(self.request_lines(body))
@@ -221,7 +221,7 @@ class Exchange(Struct, gc=False, eq=False):
 
     def _repeat(self) -> None:
         if self.repeatable is not None:
-            self.outbox.append(self.repeatable)
+            self.outbox += self.repeatable
         self.turn = -1
         self._leave_endpoint()
         self.pick(fresh=True)

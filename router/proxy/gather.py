@@ -78,35 +78,37 @@ def start(exchange: "Exchange", data: bytes) -> None:
     elif 0 < length <= len(data):
         exchange.request_done = True
         exchange.request_bytes = length
-        if length == len(data):
-            exchange.outbox.append(data)
-        else:
-            exchange.outbox.append(data[:length])
-            exchange.caller.held = data[length:]
+        exchange.outbox += data[:length]
+        exchange.caller.held = data[length:]
     else:
         exchange.upload = Upload(length, exchange.server.limits.body_bytes)
-        if not _take(exchange, data):
+        body = _take(exchange, data)
+        if body is None:
             return
+        exchange.outbox += body
     _decide(exchange)
 
 
 def more(exchange: "Exchange", data: bytes) -> None:
     """Take further bytes of the request body."""
-    if not _take(exchange, data):
+    body = _take(exchange, data)
+    if body is None:
         return
     if exchange.upstream is not None:
         exchange.repeatable = None
-        exchange.upstream.write(b"".join(exchange.outbox))
-        exchange.outbox.clear()
+        if body:
+            exchange.upstream.write(body)
         exchange.await_response(monotonic())
-    elif exchange.phase == GATHER:
+        return
+    exchange.outbox += body
+    if exchange.phase == GATHER:
         _decide(exchange)
-    elif exchange.phase == CONNECT and sum(map(len, exchange.outbox)) > OUTBOX_BYTES:
+    elif exchange.phase == CONNECT and len(exchange.outbox) > OUTBOX_BYTES:
         exchange.caller.read(on=False)
 
 
-def _take(exchange: "Exchange", data: bytes) -> bool:
-    """Put what the request body has in some bytes into the outbox; False if they had to be refused."""
+def _take(exchange: "Exchange", data: bytes) -> bytes | None:
+    """Return what is to be forwarded of some bytes of the body; None if they had to be refused."""
     upload = exchange.upload
     if upload is None:
         raise RuntimeError("bytes of a body that is complete")
@@ -114,17 +116,15 @@ def _take(exchange: "Exchange", data: bytes) -> bool:
         body = upload.feed(data)
     except TooLargeError:
         exchange.refuse(413, "body_too_large", "the request body is too large")
-        return False
+        return None
     except FramingError as error:
         exchange.refuse(400, "bad_chunk", f"the request body is malformed: {error}")
-        return False
-    if body:
-        exchange.outbox.append(body)
+        return None
     exchange.request_bytes = upload.received
     if upload.done:
         exchange.request_done = True
         exchange.caller.held = upload.rest
-    return True
+    return body
 
 
 def _decide(exchange: "Exchange") -> None:
@@ -158,7 +158,7 @@ def _gathered(exchange: "Exchange", limit: int) -> bool:
         words[GATHER_WORD["too_large"]] += 1
         exchange.head.body = b""
     elif exchange.request_done:
-        body = b"".join(exchange.outbox)
+        body = bytes(exchange.outbox)
         exchange.head.body = chunked_content(body) if head.length == CHUNKED else body
     else:
         exchange.say_continue()

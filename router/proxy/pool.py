@@ -124,7 +124,8 @@ class Endpoint:
         if transport is None or transport.is_closing() or transport.get_write_buffer_size():
             upstream.close()
             return
-        upstream.read(on=True)
+        if not upstream.reading:
+            upstream.read(on=True)
         while self._waiting:
             self._waiting.popleft().connected(upstream)
             if upstream.user is not None:

@@ -31,8 +31,12 @@ def take(exchange: "Exchange", data: bytes) -> None:
         exchange.leave_connection()
         return
     if exchange.held:
+        seen = len(exchange.held)
         data = exchange.held + data
         exchange.held = b""
+        if data.find(b"\r\n\r\n", max(0, seen - 3)) < 0:  # a head that dribbles in is not looked through for each byte
+            _hold(exchange, data, seen)
+            return
     responses = exchange.server.responses
     head = responses.ordinary(data) if exchange.head.method != b"HEAD" else None
     if head is not None:
@@ -41,7 +45,7 @@ def take(exchange: "Exchange", data: bytes) -> None:
     else:
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:
-            _hold(exchange, data)
+            _hold(exchange, data, 0)
             return
         found = responses.read(data[:end], exchange.head.method)
         if isinstance(found, str):
@@ -91,9 +95,10 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     return True
 
 
-def _hold(exchange: "Exchange", data: bytes) -> None:
-    """Keep the beginning of a response head, unless it cannot become one."""
-    if len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)] or BROKEN_LINE.search(data) is not None:
+def _hold(exchange: "Exchange", data: bytes, seen: int) -> None:
+    """Keep the beginning of a response head, of which ``seen`` bytes were judged before, unless it can become none."""
+    broken = BROKEN_LINE.search(data, max(0, seen - 1)) is not None
+    if broken or len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)]:
         exchange.fail("malformed")
     else:
         exchange.held = data

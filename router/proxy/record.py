@@ -13,6 +13,7 @@ from router.proxy.request_head import METHODS
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
+    from router.routing.decide import Decision
 
 MAX_PATH: Final = 256
 FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in enumerate(counters.FAULTS)}
@@ -71,28 +72,31 @@ def record(exchange: "Exchange", ended: float) -> None:
     if exchange.outcome_fault == "client_gone":
         words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
     if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
-        head = exchange.head
-        server.log.append(
-            Event(
-                head.id,
-                exchange.started + server.wall_offset,
-                head.id if head.request_id is None else head.request_id.decode("latin-1"),
-                exchange.table.number,
-                decision.route.name,
-                _METHOD[head.method],
-                head.path[:MAX_PATH].decode("latin-1"),
-                exchange.status,
-                exchange.attempts,
-                duration,
-                first_byte,
-                exchange.request_bytes,
-                exchange.response_bytes,
-                decision.target if exchange.served else None,
-                decision.unit,
-                decision.unit_source,
-                decision.enrolments,
-                exchange.target_failed,
-                exchange.fault,
-                exchange.outcome_fault,
-            )
-        )
+        server.log.append(_event(exchange, decision, duration, first_byte))
+
+
+def _event(exchange: "Exchange", decision: "Decision", duration: float, first_byte: float | None) -> Event:
+    """Describe an exchange; durations in seconds."""
+    head = exchange.head
+    return Event(
+        head.id,
+        exchange.started + exchange.server.wall_offset,
+        head.id if head.request_id is None else head.request_id.decode("latin-1"),
+        exchange.table.number,
+        decision.route.name,
+        _METHOD[head.method],
+        head.path[:MAX_PATH].decode("latin-1"),
+        exchange.status,
+        exchange.attempts,
+        duration,
+        first_byte,
+        exchange.request_bytes,
+        exchange.response_bytes,
+        decision.target if exchange.served else None,
+        decision.unit,
+        decision.unit_source,
+        decision.enrolments,
+        exchange.target_failed,
+        exchange.fault,
+        exchange.outcome_fault,
+    )

@@ -209,14 +209,12 @@ class Server:
         What a trusted proxy says is kept, and its address appended.
         """
         fields = head.fields if caller.peer_trusted else {}
-        peer = caller.client.encode()
-        addresses = b"%b, %b" % (fields[b"x-forwarded-for"], peer) if b"x-forwarded-for" in fields else peer
+        peers = [part for part in (fields.get(b"x-forwarded-for"), caller.client.encode()) if part]
         proto = fields.get(b"x-forwarded-proto", b"https" if caller.secure else b"http")
         host = fields.get(b"x-forwarded-host", head.authority)
         via = VIA if head.http11 else VIA_1_0  # RFC 9110 7.6.3: the version that was received
-        return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\n%bx-forwarded-host: %b\r\n\r\n" % (
-            addresses, proto, via, host,
-        )  # fmt: skip
+        addresses = b"x-forwarded-for: %b\r\n" % b", ".join(peers) if peers else b""  # a unix socket has no address
+        return b"%bx-forwarded-proto: %b\r\n%bx-forwarded-host: %b\r\n\r\n" % (addresses, proto, via, host)
 
     # --- time and end -----------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class User(Protocol):
 class Upstream(asyncio.Protocol):
     """A connection; made by ``Endpoint`` and given back to it."""
 
-    __slots__ = ("_ended", "_forget", "_poll", "_reading", "idle_since", "opened", "transport", "used", "user")
+    __slots__ = ("_ended", "_forget", "_poll", "idle_since", "opened", "reading", "transport", "used", "user")
 
     def __init__(self, forget: Callable[["Upstream"], None]) -> None:
         # Per connection
@@ -46,7 +46,7 @@ class Upstream(asyncio.Protocol):
         self.idle_since = 0.0
         # Per exchange
         self.user: User | None = None
-        self._reading = True
+        self.reading = True
 
     # A stream's transport is what asyncio passes here, though it declares any.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -97,8 +97,8 @@ class Upstream(asyncio.Protocol):
 
     def read(self, *, on: bool) -> None:
         """Stop or begin again to read, so that a slow caller slows the endpoint down."""
-        if self.transport is not None and on != self._reading:
-            self._reading = on
+        if self.transport is not None and on != self.reading:
+            self.reading = on
             if on:
                 self.transport.resume_reading()
             else:
