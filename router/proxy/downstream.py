@@ -201,9 +201,9 @@ class Downstream(asyncio.Protocol):
     # --- what an exchange needs -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send bytes, behind those held back; ``writable`` turns false when the caller does not take them."""
+        """Send bytes at the end of this turn; ``writable`` turns false when the caller does not take them."""
         if self.state != CLOSED:
-            self.server.send(self.transport, data)
+            self.server.cork(self.transport, data)
 
     def watch(self, deadline: float) -> None:
         """Set the one deadline of this connection, in seconds of ``time.monotonic``."""

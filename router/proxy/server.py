@@ -114,13 +114,6 @@ class Server:
             self.loop.call_soon(self.uncork)
         self._corked.append((transport, data))
 
-    def send(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Send bytes now, or behind those held back: for what comes alone, like a streamed event."""
-        if self._corked:
-            self._corked.append((transport, data))
-        else:
-            transport.write(data)
-
     def uncork(self) -> None:
         """Send what was held back; nothing, when there is none."""
         if self._corked:

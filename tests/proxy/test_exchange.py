@@ -185,6 +185,7 @@ def test_download_back_pressure(plane: Plane) -> None:
     target.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nx")
     wire.stuck = True
     target.feed(b"x" * 100_000)
+    plane.settle()  # what goes to callers is sent at the end of the turn
     assert not target.reading
     wire.unstick()
     plane.settle()
