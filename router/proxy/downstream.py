@@ -139,7 +139,7 @@ class Downstream(asyncio.Protocol):
         server = self.server
         now = monotonic()
         # A head that dribbles in is not looked through from its beginning for each byte.
-        if seen and data.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
+        if seen and not data.startswith(b"\r") and data.find(b"\r\n\r\n", max(0, seen - 3)) < 0:
             self._hold(data, seen, now)
             return
         ident = getrandbits(128).to_bytes(16).hex()

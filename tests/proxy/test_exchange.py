@@ -36,6 +36,17 @@ def test_an_exchange(plane: Plane) -> None:
     assert not target.closing
 
 
+def test_an_empty_line_that_comes_in_pieces_is_ignored(plane: Plane) -> None:
+    """An empty line before a request line is ignored, byte by byte too (RFC 9112 2.2)."""
+    _, wire = plane.caller()
+    for byte in b"\r\n" + GET:
+        wire.feed(bytes([byte]))
+    plane.settle()
+    (target,) = plane.targets
+    assert target.sent.startswith(GET.partition(b"\r\n")[0])
+    assert not wire.sent
+
+
 def test_answers_of_one_turn_all_arrive_when_one_caller_has_left(plane: Plane) -> None:
     """When one caller's connection ends in the turn of its answer, the answers of others are not lost (DESIGN 9.1)."""
     warm(plane, 3)
