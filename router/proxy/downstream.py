@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WRITE_HIGH_BYTES: Final = 64 * 1024
 HELD_BYTES: Final = 64 * 1024  # bytes behind an exchange under way; the caller is not read beyond
+CORK_BYTES: Final = 4096  # a streamed event; more is part of a large body
 MAX_REQUEST_LINE: Final = 16 * 1024
 MAX_LEADING_CRLF: Final = 2  # RFC 9112 2.2: at least one empty line before a request is ignored
 LINGER_S: Final = 2.0
@@ -201,9 +202,17 @@ class Downstream(asyncio.Protocol):
     # --- what an exchange needs -------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send bytes at the end of this turn; ``writable`` turns false when the caller does not take them."""
+        """Send bytes, small ones at the end of this turn; ``writable`` turns false when the caller does not take them.
+
+        Many are sent at once, so that a caller who does not take them stops the target before it has sent more: the
+        event loop reads up to 32 times in a turn.
+        """
         if self.state != CLOSED:
-            self.server.cork(self.transport, data)
+            if len(data) <= CORK_BYTES:
+                self.server.cork(self.transport, data)
+            else:
+                self.server.uncork()
+                self.transport.write(data)
 
     def watch(self, deadline: float) -> None:
         """Set the one deadline of this connection, in seconds of ``time.monotonic``."""
