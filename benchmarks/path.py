@@ -21,6 +21,7 @@ from router.config import schema
 from router.events.model import Exchange, Revision, Run
 from router.proxy.server import Server
 from router.proxy.upstream import Upstream
+from router.segment import Segment
 
 REQUESTS = 1000
 REQUEST = (
@@ -98,7 +99,7 @@ def revision(routes: int, experiments: int) -> Revision:
 async def measure(routes: int, experiments: int, rounds: int) -> float:
     """Return the CPU time of an exchange in µs."""
     log = Log()
-    server = Server(revision(routes, experiments), [counters.Segment.create(1).block(0)], 0, log)
+    server = Server(revision(routes, experiments), [Segment.create(1).block(0)], 0, log)
     caller = server.accept()
     wire: Any = Wire()
     caller.connection_made(wire)

@@ -1,8 +1,8 @@
-"""Counts in memory that all processes share: their layout, who writes them, and how they are summed.
+"""Counts in memory that all processes share: what each word means, and the rows that a configuration needs.
 
-Responsible for: the segment (one anonymous file, inherited by descriptor), the meaning of every word in it, the rows
-that a configuration needs, and the latency histogram.
-Does not know: configuration classes (rows are made from anything of that shape), files, Prometheus, processes.
+Responsible for: the layout of header, blocks and rows, who writes which word, and where rows lie.
+Does not know: how the memory is made (``router.segment``), configuration classes (rows are made from anything of that
+shape), Prometheus, processes.
 
 Layout, in signed 64-bit words of the machine's own byte order::
 
@@ -10,29 +10,18 @@ Layout, in signed 64-bit words of the machine's own byte order::
     HEADER_WORDS + w * BLOCK_WORDS     block of worker w, written by that worker alone:
         0 … ROWS                           status of the worker (its constants are below)
         ROWS … BLOCK_WORDS                 rows, placed by ``allocate``, at the same index in every block
+    … after the last worker's          a block that the control process writes, with the same rows
 
 Rules: a word has one writer, so ``block[i] += 1`` needs no lock. Words are aligned and read and written whole, so a
 reader sees an old value or a new one, never half of each; two words may be of different moments. A row is never moved
 and never reused: it outlives its route, so counters do not fall. Memory is used by touched pages only, so a block's 64
-MiB are address space. The hot path calls ``bucket`` and adds; everything else here is for readers.
+MiB are address space.
 """
 
-import mmap
-import os
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
-from math import ceil
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
-# --- Histogram: log-linear over whole microseconds ---------------------------------------------------------------
-# Eight buckets for each doubling, as in HdrHistogram with 3 bits of precision: a bucket is at most 1/8 of its lower
-# bound wide, so a quantile read from it is at most 12.5 % off. Below 16 µs every microsecond has its own bucket.
-BUCKETS: Final = 240
-LARGEST_US: Final = 2**32 - 1  # 71.6 minutes; longer times are counted in the last bucket
-HISTOGRAM_SUM: Final = 0  # microseconds, unclamped
-HISTOGRAM_BUCKETS: Final = 1  # the first of the buckets
-HISTOGRAM_WORDS: Final = 1 + BUCKETS
+from router.histogram import HISTOGRAM_WORDS
 
 # --- Header -------------------------------------------------------------------------------------------------------
 MAGIC: Final = 0  # MAGIC_VALUE, written last; anything else is not (yet) a segment
@@ -107,106 +96,10 @@ ARM_FAILURES: Final = UNIT_BUCKETS  # likewise; counted in ARM_EXCHANGES too
 ARM_WORDS: Final = 2 * UNIT_BUCKETS
 
 _SIZES: Final = {"pair": PAIR_WORDS, "route": ROUTE_WORDS, "target": TARGET_WORDS, "arm": ARM_WORDS}
-_MAP_NORESERVE: Final = 0x4000  # <asm-generic/mman-common.h>; `mmap` names it from Python 3.13
 
 
 class CountersFull(Exception):  # noqa: N818 - says what is the case
     """No room is left for the rows that a configuration needs; only a restart frees those of the past."""
-
-
-class Segment:
-    """The shared words. Owns its descriptor, which is inheritable so that children can attach to it.
-
-    Attributes:
-        fd: Descriptor of the memory.
-        workers: Number of blocks; 0 until ``resize``.
-        words: Header and blocks.
-    """
-
-    __slots__ = ("_blocks", "_map", "fd", "words", "workers")
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.workers = 0
-        self.words = memoryview(b"").cast("q")
-        self._map: mmap.mmap | None = None
-        self._blocks: tuple[memoryview, ...] = ()
-
-    @classmethod
-    def create_empty(cls) -> Self:
-        """Make a segment without blocks, to be inherited before the number of workers is known."""
-        fd = os.memfd_create("router-counters", os.MFD_CLOEXEC)
-        os.set_inheritable(fd, True)
-        return cls(fd)
-
-    @classmethod
-    def create(cls, workers: int) -> Self:
-        """Make a segment with one zeroed block for each worker."""
-        segment = cls.create_empty()
-        segment.resize(workers)
-        return segment
-
-    @classmethod
-    def attach(cls, fd: int) -> Self:
-        """Map a segment that another process made and sized; the descriptor belongs to the result.
-
-        Raises:
-            ValueError: If the descriptor is not a sized segment of this layout.
-        """
-        size = os.fstat(fd).st_size
-        if size < HEADER_WORDS * 8:
-            raise ValueError(f"descriptor {fd} holds {size} bytes: not a sized counters segment")
-        segment = cls(fd)
-        workers = (size // 8 - HEADER_WORDS) // BLOCK_WORDS
-        segment._map_words(workers)
-        found = tuple(segment.words[MAGIC : BLOCK_SIZE + 1])
-        if found != (MAGIC_VALUE, workers, BLOCK_WORDS):
-            segment._unmap()
-            raise ValueError(f"descriptor {fd} is not a counters segment of this version: it begins with {found}")
-        return segment
-
-    def resize(self, workers: int) -> None:
-        """Give an empty segment its blocks.
-
-        Raises:
-            ValueError: If it has blocks already, or ``workers`` is not positive.
-        """
-        if self.workers or workers < 1:
-            raise ValueError(f"cannot give {workers} blocks to a segment of {self.workers}")
-        os.ftruncate(self.fd, (HEADER_WORDS + workers * BLOCK_WORDS) * 8)
-        self._map_words(workers)
-        self.words[WORKERS] = workers
-        self.words[BLOCK_SIZE] = BLOCK_WORDS
-        self.words[RELOAD_OK] = 1
-        self.words[MAGIC] = MAGIC_VALUE
-
-    def block(self, worker: int) -> memoryview:
-        """Return the words of one worker, as a view that writes through; valid until ``close``."""
-        return self._blocks[worker]
-
-    def close(self) -> None:
-        """Unmap and close the descriptor; the memory lives on while another process has it.
-
-        Raises:
-            BufferError: If a slice of the words is still in use.
-        """
-        self._unmap()
-        os.close(self.fd)
-
-    def _map_words(self, workers: int) -> None:
-        size = (HEADER_WORDS + workers * BLOCK_WORDS) * 8
-        self._map = mmap.mmap(self.fd, size, flags=mmap.MAP_SHARED | _MAP_NORESERVE)
-        self.words = memoryview(self._map).cast("q")
-        self.workers = workers
-        starts = (HEADER_WORDS + worker * BLOCK_WORDS for worker in range(workers))
-        self._blocks = tuple(self.words[start : start + BLOCK_WORDS] for start in starts)
-
-    def _unmap(self) -> None:
-        for block in self._blocks:
-            block.release()
-        self.words.release()
-        if self._map is not None:
-            self._map.close()
 
 
 class _Route(Protocol):
@@ -321,71 +214,9 @@ def allocate(previous: Mapping[str, int], needed: Iterable[tuple[str, int]]) -> 
     return slots
 
 
-def fold(segment: Segment, base: int, size: int) -> list[int]:
-    """Sum ``size`` words from index ``base`` of the blocks over all workers."""
-    rows = (segment.block(worker)[base : base + size].tolist() for worker in range(segment.workers))
-    return [sum(column) for column in zip(*rows, strict=True)]
-
-
 def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
     """Zero what a predecessor of the worker left open; counters go on from where they were."""
     block[CONNECTIONS] = 0
     for key, base in slots.items():
         if key.startswith("target\0"):
             block[base + TARGET_INFLIGHT] = 0
-
-
-def bucket(us: int) -> int:
-    """Return the bucket of a time in whole microseconds; out of range counts in the first or the last."""
-    if us < 8:
-        return max(0, us)
-    if us > LARGEST_US:
-        return BUCKETS - 1
-    shift = us.bit_length() - 4
-    return (shift << 3) + (us >> shift)
-
-
-def _upper_bound(index: int) -> int:
-    shift = max((index >> 3) - 1, 0)
-    return (((index - (shift << 3)) + 1) << shift) - 1
-
-
-# Largest microsecond that each bucket counts.
-bounds_us: Final = tuple(_upper_bound(index) for index in range(BUCKETS))
-
-SHORT_US: Final = 1 << 16
-# Bucket of each time below ``SHORT_US``: what ``bucket`` gives, without the 0.1 µs of a call.
-SHORT_BUCKETS: Final = b"".join(
-    bytes([index]) * (bounds_us[index] - (bounds_us[index - 1] if index else -1)) for index in range(bucket(SHORT_US))
-)
-
-
-def merge(left: Sequence[int], right: Sequence[int]) -> list[int]:
-    """Add two histograms, or two lists of buckets, of the same length."""
-    return [a + b for a, b in zip(left, right, strict=True)]
-
-
-def quantile(buckets: Sequence[int], q: float) -> float | None:
-    """Estimate a quantile in microseconds, by nearest rank and straight within the bucket.
-
-    The estimate lies in the bucket that holds the exact quantile: it is at most 12.5 % off, for times up to
-    ``LARGEST_US``.
-
-    Args:
-        buckets: The counts, without the sum.
-        q: Share of the times that are at most the result, above 0 and at most 1.
-
-    Returns:
-        None when nothing has been counted.
-    """
-    if not 0 < q <= 1:
-        raise ValueError(f"a quantile lies above 0 and at most at 1, not at {q}")
-    reached = list(accumulate(buckets))
-    total = reached[-1]
-    if total == 0:
-        return None
-    rank = ceil(q * total)
-    index = bisect_left(reached, rank)
-    low = bounds_us[index - 1] + 1 if index else 0
-    before = reached[index - 1] if index else 0
-    return low + (bounds_us[index] - low) * (rank - before) / buckets[index]

@@ -22,6 +22,7 @@ from router.config.load import load_text
 from router.events.model import Exchange, Revision, Run
 from router.proxy.deadlines import TICK_S
 from router.proxy.server import Server
+from router.segment import Segment
 
 DEADLINE_S = 5.0
 
@@ -70,7 +71,7 @@ class Proxy:
 
     def __init__(self, yaml: str, *, tls: bool = False) -> None:
         self.log = Events()
-        self.segment = counters.Segment.create(1)
+        self.segment = Segment.create(1)
         self.revision = revision_of(yaml)
         self.escaped: list[str] = []  # exceptions that nothing caught
         self._tls = tls

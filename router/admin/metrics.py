@@ -17,10 +17,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from router import counters
+from router import counters, histogram
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
-from router.counters import Segment, fold
 from router.events.model import Revision
+from router.segment import Segment, fold
 
 ALIVE_NS: Final = 5_000_000_000  # a worker whose heartbeat is older is about to be replaced
 
@@ -178,7 +178,7 @@ def _value(family: CounterMetricFamily | GaugeMetricFamily, value: float) -> Met
 def _add_histogram(
     family: HistogramMetricFamily, names: Sequence[str], words: Sequence[int], bounds_us: Sequence[int]
 ) -> None:
-    buckets = words[counters.HISTOGRAM_BUCKETS : counters.HISTOGRAM_WORDS]
+    buckets = words[histogram.HISTOGRAM_BUCKETS : histogram.HISTOGRAM_WORDS]
     reached = list(accumulate(buckets))
-    exact = [(repr(bound / 1e6), float(reached[counters.bucket(bound - 1)])) for bound in bounds_us]
-    family.add_metric(names, [*exact, ("+Inf", float(reached[-1]))], words[counters.HISTOGRAM_SUM] / 1e6)
+    exact = [(repr(bound / 1e6), float(reached[histogram.bucket(bound - 1)])) for bound in bounds_us]
+    family.add_metric(names, [*exact, ("+Inf", float(reached[-1]))], words[histogram.HISTOGRAM_SUM] / 1e6)

@@ -33,9 +33,9 @@ from router.control.loop import Control, Seat
 from router.control.publish import Publisher
 from router.control.state import replay
 from router.control.terms import Agreed, Terms
-from router.counters import Segment
 from router.events.journal import Journal
 from router.events.model import Revision
+from router.segment import Segment
 
 log = getLogger(__name__)
 

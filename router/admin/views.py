@@ -15,8 +15,8 @@ import msgspec
 from router import counters
 from router.config.mistake import ROOT, Mistake, child
 from router.control.loop import Control, Rejected
-from router.counters import Segment, fold
 from router.events.model import Revised, Revision
+from router.segment import Segment, fold
 
 _HIDDEN = "(hidden)"
 # Header values that routes are matched on may be credentials.

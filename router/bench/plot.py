@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from router.bench.plan import BenchError
 from router.bench.report import Report, duration
-from router.counters import bounds_us
+from router.histogram import bounds_us
 
 WIDTH: Final = 860
 HEIGHT: Final = 480

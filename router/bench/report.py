@@ -14,7 +14,7 @@ from rich.table import Table
 from router.bench.generator import Finished
 from router.bench.plan import Plan
 from router.bench.tally import Spread, doubt
-from router.counters import bounds_us
+from router.histogram import bounds_us
 
 BAR = 50
 LINES = 20

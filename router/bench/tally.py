@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from router.counters import BUCKETS, bucket, quantile
+from router.histogram import BUCKETS, bucket, quantile
 
 QUANTILES: Final = (0.5, 0.9, 0.99, 0.999, 0.9999)
 

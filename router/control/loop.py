@@ -24,10 +24,11 @@ from router.control import state as decide
 from router.control.publish import Publisher
 from router.control.state import Refusal, State
 from router.control.watch import Watch
-from router.counters import CONTROL_HEARTBEAT, DRAINING, JOURNAL_FAILED, PID, RELOAD_OK, Segment
+from router.counters import CONTROL_HEARTBEAT, DRAINING, JOURNAL_FAILED, PID, RELOAD_OK
 from router.events import keep
 from router.events.model import Revised, Revision
 from router.routing.table import Table, compile_table
+from router.segment import Segment
 
 log = getLogger(__name__)
 

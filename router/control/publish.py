@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from router.counters import ACKNOWLEDGED, PUBLISHED, Segment
+from router.counters import ACKNOWLEDGED, PUBLISHED
 from router.events.model import Revision
+from router.segment import Segment
 
 FILE = "revision.msgpack"
 

@@ -12,7 +12,7 @@ latencies are histograms, errors are counted and only the first few are kept.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from router import counters
+from router import histogram
 
 ERRORS_KEPT = 5
 
@@ -35,11 +35,11 @@ class ArmTally:
     requests: int = 0
     right: int = 0
     errors: int = 0
-    latency: list[int] = field(default_factory=lambda: [0] * counters.BUCKETS)
+    latency: list[int] = field(default_factory=lambda: [0] * histogram.BUCKETS)
 
     def quantile_ms(self, q: float) -> float | None:
         """Return a quantile of the answered requests' latency in milliseconds; None without any."""
-        us = counters.quantile(self.latency, q)
+        us = histogram.quantile(self.latency, q)
         return None if us is None else us / 1000
 
     def accuracy(self) -> float | None:
@@ -111,4 +111,4 @@ class Tally:
             arm.errors += 1
             return
         arm.right += seen.right
-        arm.latency[counters.bucket(int(seen.seconds * 1e6))] += 1
+        arm.latency[histogram.bucket(int(seen.seconds * 1e6))] += 1

@@ -7,7 +7,7 @@ Does not know: how the exchange went on; it reads the finished object.
 from random import random
 from typing import TYPE_CHECKING, Final
 
-from router import counters
+from router import counters, histogram
 from router.events.model import Exchange as Event
 from router.proxy.request_head import METHODS
 
@@ -21,16 +21,16 @@ REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enume
 GATHER_WORD: Final = {cause: counters.GATHER + index for index, cause in enumerate(counters.GATHER_CAUSES)}
 
 _METHOD: Final = {method: method.decode() for method in METHODS}
-_bucket = counters.bucket
-_SHORT_BUCKETS = counters.SHORT_BUCKETS
-_SHORT_US = counters.SHORT_US
+_bucket = histogram.bucket
+_SHORT_BUCKETS = histogram.SHORT_BUCKETS
+_SHORT_US = histogram.SHORT_US
 _CODE_SLOT = counters.CODE_SLOT
-_SECONDS = counters.PAIR_SECONDS + counters.HISTOGRAM_BUCKETS
-_SECONDS_SUM = counters.PAIR_SECONDS + counters.HISTOGRAM_SUM
-_FIRST_BYTE = counters.PAIR_FIRST_BYTE + counters.HISTOGRAM_BUCKETS
-_FIRST_BYTE_SUM = counters.PAIR_FIRST_BYTE + counters.HISTOGRAM_SUM
-_OVERHEAD = counters.OVERHEAD + counters.HISTOGRAM_BUCKETS
-_OVERHEAD_SUM = counters.OVERHEAD + counters.HISTOGRAM_SUM
+_SECONDS = counters.PAIR_SECONDS + histogram.HISTOGRAM_BUCKETS
+_SECONDS_SUM = counters.PAIR_SECONDS + histogram.HISTOGRAM_SUM
+_FIRST_BYTE = counters.PAIR_FIRST_BYTE + histogram.HISTOGRAM_BUCKETS
+_FIRST_BYTE_SUM = counters.PAIR_FIRST_BYTE + histogram.HISTOGRAM_SUM
+_OVERHEAD = counters.OVERHEAD + histogram.HISTOGRAM_BUCKETS
+_OVERHEAD_SUM = counters.OVERHEAD + histogram.HISTOGRAM_SUM
 
 
 def record(exchange: "Exchange", ended: float) -> None:

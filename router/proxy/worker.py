@@ -29,6 +29,7 @@ from router.events.log import EventLog
 from router.events.model import Revision
 from router.proxy.deadlines import TICK_S
 from router.proxy.server import Server
+from router.segment import Segment
 
 BACKLOG: Final = 4096
 POLL_S: Final = 0.02
@@ -44,14 +45,14 @@ def main(index: int, listener_fd: int, segment_fd: int, lifeline_fd: int, run_di
     Args:
         index: Number of the worker, and of its block of counters.
         listener_fd: Listening socket.
-        segment_fd: Shared memory (``counters.Segment``).
+        segment_fd: Shared memory (``Segment``).
         lifeline_fd: Pipe that ends when the supervisor does.
         run_dir: Where ``revision.msgpack`` is.
 
     Returns:
         Exit status.
     """
-    segment = counters.Segment.attach(segment_fd)
+    segment = Segment.attach(segment_fd)
     listener = socket.socket(fileno=listener_fd)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Worker(index, segment, run_dir).run(listener, lifeline_fd))
@@ -76,7 +77,7 @@ class Worker:
     _server: Server
     _log: EventLog
 
-    def __init__(self, index: int, segment: counters.Segment, run_dir: Path) -> None:
+    def __init__(self, index: int, segment: Segment, run_dir: Path) -> None:
         # Per process
         self._index = index
         self._segment = segment

@@ -29,7 +29,8 @@ from pathlib import Path
 from router.config.scalars import format_listen, parse_listen
 from router.control.address import AddressError
 from router.control.terms import Agreed, Terms
-from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, RESTARTS, Segment
+from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, RESTARTS
+from router.segment import Segment
 from router.supervisor.channel import Channel
 from router.supervisor.children import Child, Patience, Pulse, describe_end, spawn
 from router.supervisor.listeners import Listeners

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from router import counters
+from router import counters, histogram
 from router.admin import families as families_module
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
 from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Target
-from router.counters import Segment, allocate, arm_key, bucket, pair_key, route_key, row_keys, target_key
+from router.counters import allocate, arm_key, pair_key, route_key, row_keys, target_key
 from router.events.model import Revision, Run
+from router.histogram import bucket
+from router.segment import Segment
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 NOW_NS = 100_000_000_000
@@ -167,8 +169,8 @@ def test_histogram_counts_are_exact_at_every_bound(times_us: list[int]) -> None:
     base = current.slots[pair_key("ranker", "v1")] + counters.PAIR_SECONDS
     block = shared.block(0)
     for us in times_us:
-        block[base + counters.HISTOGRAM_SUM] += us
-        block[base + counters.HISTOGRAM_BUCKETS + bucket(us)] += 1
+        block[base + histogram.HISTOGRAM_SUM] += us
+        block[base + histogram.HISTOGRAM_BUCKETS + bucket(us)] += 1
     found = scrape(shared, current)
     shared.close()
     labels = {"route": "ranker", "target": "v1"}

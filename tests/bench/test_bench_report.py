@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from router.bench.plot import curve, svg
 from router.bench.report import LINES, bars, duration
-from router.counters import BUCKETS, bucket
+from router.histogram import BUCKETS, bucket
 
 
 @pytest.mark.parametrize(

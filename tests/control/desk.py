@@ -6,8 +6,9 @@ from router.config.load import load
 from router.control.loop import Control, Seat
 from router.control.publish import Publisher
 from router.control.state import State
-from router.counters import ACKNOWLEDGED, Segment
+from router.counters import ACKNOWLEDGED
 from router.events.model import Revised
+from router.segment import Segment
 from tests.control.build import yaml
 
 WORKERS = 2

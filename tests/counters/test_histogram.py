@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.counters import BUCKETS, LARGEST_US, SHORT_BUCKETS, SHORT_US, bounds_us, bucket, merge, quantile
+from router.histogram import BUCKETS, LARGEST_US, SHORT_BUCKETS, SHORT_US, bounds_us, bucket, merge, quantile
 
 times = st.one_of(st.integers(0, 64), st.integers(0, 10**6), st.integers(0, LARGEST_US))
 counts = st.lists(st.integers(0, 1000), min_size=BUCKETS, max_size=BUCKETS)

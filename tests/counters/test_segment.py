@@ -19,12 +19,11 @@ from router.counters import (
     ROWS,
     TARGET_CONNECTS,
     TARGET_INFLIGHT,
-    Segment,
-    fold,
     reset_gauges,
     route_key,
     target_key,
 )
+from router.segment import Segment, fold
 
 
 @pytest.fixture
@@ -40,7 +39,8 @@ def test_another_process_sees_what_is_written_and_writes_what_is_seen(segment: S
     segment.words[PUBLISHED] = 7
     program = (
         "import os, signal, sys\n"
-        "from router.counters import CONNECTIONS_TOTAL, PUBLISHED, Segment\n"
+        "from router.counters import CONNECTIONS_TOTAL, PUBLISHED\n"
+        "from router.segment import Segment\n"
         "shared = Segment.attach(int(sys.argv[1]))\n"
         "block = shared.block(1)\n"
         "for _ in range(1000): block[CONNECTIONS_TOTAL] += shared.words[PUBLISHED]\n"
@@ -129,7 +129,8 @@ def test_a_reader_never_sees_half_a_word(segment: Segment) -> None:
     """While a process flips every bit of a word, others read all of one value or all of the other."""
     program = (
         "import sys\n"
-        "from router.counters import ROWS, Segment\n"
+        "from router.counters import ROWS\n"
+        "from router.segment import Segment\n"
         "block = Segment.attach(int(sys.argv[1])).block(0)\n"
         "while not block[ROWS + 1]:\n"
         "    block[ROWS] = 0x0123456789ABCDEF\n"

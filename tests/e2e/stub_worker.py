@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from router.counters import ACKNOWLEDGED, CONNECTIONS_TOTAL, HEARTBEAT, PID, PUBLISHED, Segment
+from router.counters import ACKNOWLEDGED, CONNECTIONS_TOTAL, HEARTBEAT, PID, PUBLISHED
+from router.segment import Segment
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router import counters
+from router import counters, histogram
 from router.proxy.downstream import HELD_BYTES, IDLE
 from tests.proxy.memory import GET, OK, YAML, Plane
 
@@ -315,8 +315,8 @@ def test_time_is_charged_to_whom_it_belongs(plane: Plane) -> None:
     assert (event.request_bytes, event.response_bytes, event.attempts, event.status) == (3, 2, 1, 200)
     assert event.first_byte is not None
     assert 0 <= event.first_byte <= event.duration
-    assert plane.words[counters.OVERHEAD + counters.HISTOGRAM_SUM] >= 0
-    assert sum(plane.words[counters.OVERHEAD + 1 : counters.OVERHEAD + 1 + counters.BUCKETS]) == 1
+    assert plane.words[counters.OVERHEAD + histogram.HISTOGRAM_SUM] >= 0
+    assert sum(plane.words[counters.OVERHEAD + 1 : counters.OVERHEAD + 1 + histogram.BUCKETS]) == 1
 
 
 @pytest.mark.parametrize(

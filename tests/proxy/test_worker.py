@@ -17,6 +17,7 @@ import uvloop
 from router import counters
 from router.events.read import read
 from router.proxy.worker import REVISION_FILE, Worker, main
+from router.segment import Segment
 from tests.harness import Connection, Target, read_response, revision_of, wait_until
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.segment = counters.Segment.create(1)
+        self.segment = Segment.create(1)
         self.words = self.segment.block(0)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
