@@ -13,25 +13,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", extra={"scalar": "name"})]
-Duration = Annotated[float, Meta(extra={"scalar": "duration"})]
-Timeout = Annotated[float, Meta(ge=0.001, extra={"scalar": "duration"})]
-Size = Annotated[int, Meta(extra={"scalar": "size"})]
-Share = Annotated[float, Meta(ge=0, le=1, extra={"scalar": "share"})]
-Source = Annotated[str, Meta(extra={"scalar": "source"})]
-Pointer = Annotated[str, Meta(pattern=r"^(/([^~/]|~[01])*)*$", extra={"scalar": "pointer"})]
-HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$", extra={"scalar": "header"})]
-Path = Annotated[str, Meta(pattern=r"^/[^?#\s]*$", extra={"scalar": "path"})]
-Url = Annotated[str, Meta(extra={"scalar": "url"})]
-Address = Annotated[str, Meta(extra={"scalar": "listen"})]
-Network = Annotated[str, Meta(extra={"scalar": "network"})]
-Host = Annotated[str, Meta(extra={"scalar": "host"})]
-ServerName = Annotated[str, Meta(extra={"scalar": "server_name"})]
-Method = Annotated[str, Meta(pattern=r"^[A-Z0-9!#$%&'*+.^_`|~-]{1,32}$", extra={"scalar": "method"})]
-File = Annotated[str, Meta(min_length=1, max_length=4096, extra={"scalar": "file"})]
-Salt = Annotated[str, Meta(min_length=1, max_length=256)]
-Workers = Annotated[int, Meta(ge=1, le=1024)]
-Scalar = str | int | float | bool
+from router.config.route import Match as Match
+from router.config.route import Route as Route
+from router.config.target import Endpoint as Endpoint
+from router.config.target import Pool as Pool
+from router.config.target import Target as Target
+from router.config.target import TargetTimeouts as TargetTimeouts
+from router.config.target import TargetTls as TargetTls
+from router.config.terms import Address, Duration, File, Name, Network, Salt, Share, Size, Timeout, Workers
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -128,103 +117,6 @@ class Events(Struct, frozen=True, kw_only=True):
     ] = 1.0
     keep: Annotated[Keep, Meta(description="how much is kept")] = field(default_factory=Keep)
     unenrolled: Annotated[Share, Meta(description="share of exchanges in no experiment that are logged")] = 0.01
-
-
-class Endpoint(Struct, frozen=True, kw_only=True):
-    """One base URL of a target."""
-
-    url: Annotated[Url, Meta(description="`http://HOST[:PORT]` or `https://…`, without a path")]
-    weight: Annotated[int, Meta(ge=1, le=1000, description="relative share of the target's requests")] = 1
-
-
-class TargetTls(Struct, frozen=True, kw_only=True):
-    """How https endpoints are verified."""
-
-    ca: Annotated[File | None, Meta(description="PEM file of trusted authorities; default the system's")] = None
-    server_name: Annotated[
-        ServerName | None, Meta(description="name to verify and send as SNI; default the URL's host")
-    ] = None
-
-
-class TargetTimeouts(Struct, frozen=True, kw_only=True):
-    """How long a target may take."""
-
-    connect: Annotated[Timeout, Meta(description="TCP and TLS set-up; 504 beyond")] = 1.0
-    first_byte: Annotated[
-        Timeout, Meta(description="from the end of the request to the first byte of the response; 504 beyond")
-    ] = 30.0
-    idle: Annotated[Timeout, Meta(description="silence within a response; the response is cut beyond")] = 60.0
-    total: Annotated[Timeout, Meta(description="whole exchange; 504 before the first byte, cut after it")] = 300.0
-
-
-class Pool(Struct, frozen=True, kw_only=True):
-    """Connections to one endpoint, in each worker."""
-
-    max: Annotated[
-        int, Meta(ge=1, le=100_000, description="connections; a request waits for one up to `timeouts.connect`")
-    ] = 256
-    idle: Annotated[
-        Duration, Meta(description="how long an unused connection is kept; shorter than the model server's own limit")
-    ] = 4.0
-
-
-class Target(Struct, frozen=True, kw_only=True):
-    """One deployable version of a model."""
-
-    name: Annotated[Name, Meta(description="unique name")]
-    endpoints: Annotated[
-        tuple[Annotated[Endpoint, Meta(extra={"shorthand": "url"})], ...],
-        Meta(min_length=1, description="base URLs, or maps of `url` and `weight`"),
-    ]
-    version: Annotated[str | None, Meta(description="what is deployed there; a change is a new version")] = None
-    dns: Annotated[
-        Duration, Meta(ge=1, description="how often host names are resolved again; the last good answer is kept")
-    ] = 30.0
-    tls: Annotated[TargetTls, Meta(description="verification of https endpoints")] = field(default_factory=TargetTls)
-    balance: Annotated[
-        Literal["least_request", "round_robin", "hash", "peak_ewma"],
-        Meta(description="how an endpoint is chosen; `hash` keeps a unit on one endpoint, with bounded load"),
-    ] = "least_request"
-    timeouts: Annotated[TargetTimeouts, Meta(description="how long the target may take")] = field(
-        default_factory=TargetTimeouts
-    )
-    pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
-
-
-class Match(Struct, frozen=True, kw_only=True):
-    """Which requests belong to a route; all given conditions must hold."""
-
-    path: Annotated[Path | None, Meta(description="path prefix; the longest wins")] = None
-    exact: Annotated[Path | None, Meta(description="whole path; beats any prefix")] = None
-    hosts: Annotated[
-        tuple[Host, ...], Meta(description="host names without port, `*.example.org` for any sub-domain; empty is any")
-    ] = ()
-    methods: Annotated[tuple[Method, ...], Meta(description="methods; empty is any")] = ()
-    headers: Annotated[dict[HeaderName, str], Meta(description="header fields and the exact values they must have")] = (
-        field(default_factory=dict)
-    )
-    json: Annotated[
-        dict[Pointer, Scalar], Meta(description="JSON pointers into the body and the values they must have")
-    ] = field(default_factory=dict)
-
-
-class Route(Struct, frozen=True, kw_only=True):
-    """What part of the traffic, and who serves it by default."""
-
-    name: Annotated[Name, Meta(description="unique name")]
-    target: Annotated[Name, Meta(description="target that serves when no experiment says otherwise")]
-    match: Annotated[Match, Meta(description="which requests; default all")] = field(default_factory=Match)
-    inspect_bytes: Annotated[Size, Meta(description="how much body may be read to decide; 0 never reads")] = 1024 * 1024
-    unit: Annotated[
-        tuple[Source, ...],
-        Meta(
-            description="where the unit comes from, first present wins: `header:NAME`, `cookie:NAME`, "
-            "`query:NAME`, `json:/POINTER`, `client_ip`, `request`"
-        ),
-    ] = ()
-    attributes: Annotated[
-        dict[Name, Source], Meta(description="named facts about the request, from the same sources")
-    ] = field(default_factory=dict)
 
 
 class Arm(Struct, frozen=True, kw_only=True):

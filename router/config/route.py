@@ -1,0 +1,47 @@
+"""The part of the schema about routes.
+
+Responsible for: their keys, as frozen data; the rules are those of ``schema``, where readers import them from.
+Does not know: the other parts.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from router.config.terms import HeaderName, Host, Method, Name, Path, Pointer, Scalar, Size, Source
+
+
+class Match(Struct, frozen=True, kw_only=True):
+    """Which requests belong to a route; all given conditions must hold."""
+
+    path: Annotated[Path | None, Meta(description="path prefix; the longest wins")] = None
+    exact: Annotated[Path | None, Meta(description="whole path; beats any prefix")] = None
+    hosts: Annotated[
+        tuple[Host, ...], Meta(description="host names without port, `*.example.org` for any sub-domain; empty is any")
+    ] = ()
+    methods: Annotated[tuple[Method, ...], Meta(description="methods; empty is any")] = ()
+    headers: Annotated[dict[HeaderName, str], Meta(description="header fields and the exact values they must have")] = (
+        field(default_factory=dict)
+    )
+    json: Annotated[
+        dict[Pointer, Scalar], Meta(description="JSON pointers into the body and the values they must have")
+    ] = field(default_factory=dict)
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """What part of the traffic, and who serves it by default."""
+
+    name: Annotated[Name, Meta(description="unique name")]
+    target: Annotated[Name, Meta(description="target that serves when no experiment says otherwise")]
+    match: Annotated[Match, Meta(description="which requests; default all")] = field(default_factory=Match)
+    inspect_bytes: Annotated[Size, Meta(description="how much body may be read to decide; 0 never reads")] = 1024 * 1024
+    unit: Annotated[
+        tuple[Source, ...],
+        Meta(
+            description="where the unit comes from, first present wins: `header:NAME`, `cookie:NAME`, "
+            "`query:NAME`, `json:/POINTER`, `client_ip`, `request`"
+        ),
+    ] = ()
+    attributes: Annotated[
+        dict[Name, Source], Meta(description="named facts about the request, from the same sources")
+    ] = field(default_factory=dict)

@@ -1,0 +1,72 @@
+"""The part of the schema about targets.
+
+Responsible for: their keys, as frozen data; the rules are those of ``schema``, where readers import them from.
+Does not know: the other parts.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from router.config.terms import Duration, File, Name, ServerName, Timeout, Url
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One base URL of a target."""
+
+    url: Annotated[Url, Meta(description="`http://HOST[:PORT]` or `https://…`, without a path")]
+    weight: Annotated[int, Meta(ge=1, le=1000, description="relative share of the target's requests")] = 1
+
+
+class TargetTls(Struct, frozen=True, kw_only=True):
+    """How https endpoints are verified."""
+
+    ca: Annotated[File | None, Meta(description="PEM file of trusted authorities; default the system's")] = None
+    server_name: Annotated[
+        ServerName | None, Meta(description="name to verify and send as SNI; default the URL's host")
+    ] = None
+
+
+class TargetTimeouts(Struct, frozen=True, kw_only=True):
+    """How long a target may take."""
+
+    connect: Annotated[Timeout, Meta(description="TCP and TLS set-up; 504 beyond")] = 1.0
+    first_byte: Annotated[
+        Timeout, Meta(description="from the end of the request to the first byte of the response; 504 beyond")
+    ] = 30.0
+    idle: Annotated[Timeout, Meta(description="silence within a response; the response is cut beyond")] = 60.0
+    total: Annotated[Timeout, Meta(description="whole exchange; 504 before the first byte, cut after it")] = 300.0
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """Connections to one endpoint, in each worker."""
+
+    max: Annotated[
+        int, Meta(ge=1, le=100_000, description="connections; a request waits for one up to `timeouts.connect`")
+    ] = 256
+    idle: Annotated[
+        Duration, Meta(description="how long an unused connection is kept; shorter than the model server's own limit")
+    ] = 4.0
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One deployable version of a model."""
+
+    name: Annotated[Name, Meta(description="unique name")]
+    endpoints: Annotated[
+        tuple[Annotated[Endpoint, Meta(extra={"shorthand": "url"})], ...],
+        Meta(min_length=1, description="base URLs, or maps of `url` and `weight`"),
+    ]
+    version: Annotated[str | None, Meta(description="what is deployed there; a change is a new version")] = None
+    dns: Annotated[
+        Duration, Meta(ge=1, description="how often host names are resolved again; the last good answer is kept")
+    ] = 30.0
+    tls: Annotated[TargetTls, Meta(description="verification of https endpoints")] = field(default_factory=TargetTls)
+    balance: Annotated[
+        Literal["least_request", "round_robin", "hash", "peak_ewma"],
+        Meta(description="how an endpoint is chosen; `hash` keeps a unit on one endpoint, with bounded load"),
+    ] = "least_request"
+    timeouts: Annotated[TargetTimeouts, Meta(description="how long the target may take")] = field(
+        default_factory=TargetTimeouts
+    )
+    pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
