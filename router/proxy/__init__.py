@@ -10,7 +10,8 @@ receive       its last phases: the response
 phase         what it can wait for
 record        what it leaves behind: counters and an event
 upstream      one connection to an endpoint
-pool          endpoints of a target: connections, names, balancing
+endpoint      one endpoint of a target: connections kept, names resolved
+pool          the endpoints of a target, and the choice among them
 heads         request heads: the ordinary ones in one pass
 careful       request heads: all others, rule by rule
 request_head  what a request head is once it is read

@@ -29,7 +29,8 @@ from router.proxy.request_head import IDEMPOTENT, Refusal, RequestHead
 
 if TYPE_CHECKING:
     from router.proxy.downstream import Downstream
-    from router.proxy.pool import Endpoint, TargetPool
+    from router.proxy.endpoint import Endpoint
+    from router.proxy.pool import TargetPool
     from router.proxy.server import Server
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from router import counters
 from router.config import schema
@@ -25,10 +25,13 @@ from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestReader
-from router.proxy.pool import Endpoint, TargetPool
+from router.proxy.pool import TargetPool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
 from router.routing.table import Table, compile_table
+
+if TYPE_CHECKING:
+    from router.proxy.endpoint import Endpoint
 
 VIA = b"via: 1.1 router\r\n"
 VIA_1_0 = b"via: 1.0 router\r\n"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.config import schema
-from router.proxy.pool import WAITERS_PER_CONNECTION, Endpoint, connect_fault, place_of
+from router.proxy.endpoint import WAITERS_PER_CONNECTION, Endpoint, connect_fault, place_of
 from router.proxy.upstream import Upstream
 from tests.proxy.memory import OK, YAML, Loop, Plane
 
