@@ -1,0 +1,129 @@
+"""Which rules in JSONLogic are well formed.
+
+Responsible for: the operators with the number of arguments that each takes, the limits on a rule, and finding every
+mistake in one.
+Does not know: what an operator means (``router.routing.logic``), where the rule is used.
+
+Rules: an operator is added here and in ``router.routing.logic``, and a test compares the two. A map of one key is an
+operation; any other map is refused, because a misspelt operation would otherwise be a value that is always true.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from router.config.mistake import child, show
+
+MAX_DEPTH: Final = 32  # operations and lists within each other
+MAX_NODES: Final = 1000  # operations, lists and values of one rule
+_MANY: Final = 1_000_000  # any number
+_SUGGESTED_LENGTH: Final = 32  # difflib takes quadratic time
+
+
+class Arity(NamedTuple):
+    """How many arguments an operator takes."""
+
+    least: int
+    most: int
+
+
+OPERATORS: Final[Mapping[str, Arity]] = MappingProxyType(
+    {
+        "var": Arity(0, 2),
+        "missing": Arity(0, _MANY),
+        "missing_some": Arity(2, 2),
+        "if": Arity(1, _MANY),
+        "?:": Arity(3, 3),
+        "==": Arity(2, 2),
+        "===": Arity(2, 2),
+        "!=": Arity(2, 2),
+        "!==": Arity(2, 2),
+        "!": Arity(1, 1),
+        "!!": Arity(1, 1),
+        "and": Arity(1, _MANY),
+        "or": Arity(1, _MANY),
+        "<": Arity(2, 3),
+        "<=": Arity(2, 3),
+        ">": Arity(2, 3),
+        ">=": Arity(2, 3),
+        "min": Arity(1, _MANY),
+        "max": Arity(1, _MANY),
+        "+": Arity(1, _MANY),
+        "-": Arity(1, 2),
+        "*": Arity(1, _MANY),
+        "/": Arity(2, 2),
+        "%": Arity(2, 2),
+        "cat": Arity(0, _MANY),
+        "substr": Arity(2, 3),
+        "in": Arity(2, 2),
+        "merge": Arity(0, _MANY),
+        "map": Arity(2, 2),
+        "filter": Arity(2, 2),
+        "reduce": Arity(2, 3),
+        "all": Arity(2, 2),
+        "none": Arity(2, 2),
+        "some": Arity(2, 2),
+        "starts_with": Arity(2, 2),
+        "ends_with": Arity(2, 2),
+    }
+)
+
+
+def arguments(value: Any) -> list[Any]:
+    """Return the arguments of an operation; one that is not in a list is the only one."""
+    return value if isinstance(value, list) else [value]
+
+
+def check(rule: Any, path: str, report: Callable[[str, str], None]) -> None:
+    """Report every mistake in a rule.
+
+    Args:
+        rule: The rule as plain data: maps, lists and scalars.
+        path: Where it stands.
+        report: Takes the path and the message of each mistake.
+    """
+    nodes = _check(rule, path, 1, report)
+    if nodes > MAX_NODES:
+        report(path, f"the rule has {nodes} operations and values; the most is {MAX_NODES}")
+
+
+def _check(rule: Any, path: str, depth: int, report: Callable[[str, str], None]) -> int:
+    """Report mistakes, and return the number of nodes."""
+    if depth > MAX_DEPTH:
+        report(path, f"the rule is nested more than {MAX_DEPTH} deep")
+        return 1
+    if isinstance(rule, list):
+        return 1 + sum(_check(item, child(path, index), depth + 1, report) for index, item in enumerate(rule))
+    if not isinstance(rule, dict):
+        return 1
+    if len(rule) != 1:
+        shown = ", ".join(show(key) for key in list(rule)[:5]) or "none"
+        report(path, f"an operation is a map of one key, its operator; here are {shown}")
+        return 1
+    ((operator, value),) = rule.items()
+    at = child(path, operator)
+    given = arguments(value)
+    _check_operation(operator, given, at, report)
+    items = ((child(at, index), item) for index, item in enumerate(given))
+    if not isinstance(value, list):
+        items = ((at, item) for item in given)
+    return 1 + sum(_check(item, where, depth + 1, report) for where, item in items)
+
+
+def _check_operation(operator: str, given: list[Any], at: str, report: Callable[[str, str], None]) -> None:
+    arity = OPERATORS.get(operator)
+    if arity is None:
+        near = difflib.get_close_matches(operator, OPERATORS, 1) if len(operator) <= _SUGGESTED_LENGTH else []
+        hint = f"did you mean {show(near[0])}?" if near else f"there are: {' '.join(OPERATORS)}"
+        report(at, f"there is no operator {show(operator)}; {hint}")
+    elif not arity.least <= len(given) <= arity.most:
+        report(at, f"{show(operator)} takes {_number(arity)}, not {len(given)}")
+
+
+def _number(arity: Arity) -> str:
+    if arity.most == _MANY:
+        return f"at least {arity.least} argument{'s'[: arity.least != 1]}"
+    if arity.least == arity.most:
+        return f"{arity.least} argument{'s'[: arity.least != 1]}"
+    return f"{arity.least} to {arity.most} arguments"
