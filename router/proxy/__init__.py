@@ -9,6 +9,8 @@ gather        its first phases: the request body, and the decision
 receive       its last phases: the response
 phase         what it can wait for
 record        what it leaves behind: counters and an event
+question      the key of what a request asks, and which answers may be given again
+last_good     those answers, each worker's share of them
 upstream      one connection to an endpoint
 endpoint      one endpoint of a target: connections kept, names resolved
 pool          the endpoints of a target, and the choice among them
