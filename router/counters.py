@@ -55,6 +55,7 @@ PID: Final = 3
 EVENTS_DROPPED: Final = 4
 CONNECTIONS_TOTAL: Final = 5  # caller connections ever accepted
 NOT_ROUTED: Final = 6  # requests that no route matches
+ACCEPT_PAUSES: Final = 7  # times that no connections were accepted because descriptors ran short
 REFUSED: Final = 8  # one word for each of REFUSALS
 GATHER: Final = 40  # one word for each of GATHER_CAUSES: bodies that were not read to decide
 OVERHEAD: Final = 64  # histogram: time of an exchange spent in the router itself

@@ -41,6 +41,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     )
     headers: Annotated[int, Meta(ge=1, le=10_000, description="number of header fields; 431 beyond")] = 100
     body_bytes: Annotated[Size, Meta(description="request body; 413 beyond")] = 64 * 1024 * 1024
+    body_rate: Annotated[
+        Size,
+        Meta(
+            le=1024**3,
+            description="bytes a second at which a request body comes on average, `timeouts.body_read` aside; "
+            "408 below, 0 is no bound",
+        ),
+    ] = 240
 
 
 class ServerTimeouts(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 ============= ==================================================================
 worker        the process: listener, tick, signals, revisions in, heartbeat out
+acceptor      takes connections from the listener, while descriptors last
 server        what all connections of a worker share; accepts, swaps tables, drains
 downstream    one caller connection: heads in, pipelining, deadlines, answers out
 exchange      one request and its response: its state, pick, send, and its ends

@@ -41,8 +41,8 @@ class Downstream(asyncio.Protocol):
     """A caller connection; a ``deadlines.Item``."""
 
     __slots__ = (
-        "_blanks", "_forwarded", "client", "deadline", "due", "exchange", "held", "peer_trusted", "reading", "secure",
-        "server", "state", "transport", "writable",
+        "_blanks", "_forwarded", "_unread_since", "client", "deadline", "due", "exchange", "held", "paused",
+        "peer_trusted", "reading", "secure", "server", "state", "transport", "writable",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -59,6 +59,8 @@ class Downstream(asyncio.Protocol):
         self._forwarded = b""
         self.state = IDLE
         self.reading = True
+        self.paused = 0.0  # seconds in which it was not read, since the body under way began
+        self._unread_since = 0.0
         self.writable = True
         # Per request
         self.exchange: Exchange | None = None
@@ -195,8 +197,10 @@ class Downstream(asyncio.Protocol):
         if on != self.reading and self.state != CLOSED:
             self.reading = on
             if on:
+                self.paused += monotonic() - self._unread_since
                 self.transport.resume_reading()
             else:
+                self._unread_since = monotonic()
                 self.transport.pause_reading()
 
     # --- what an exchange needs -------------------------------------------------------------------------------
@@ -284,8 +288,10 @@ class Downstream(asyncio.Protocol):
             self.exchange.expire(now)
         elif self.state == READING or self.held:
             self._refuse(Refusal(408, "header_timeout", "the request head did not come in time"))
+        elif self.state == LINGER or not self.writable:  # it had its time to take what was sent
+            self.transport.abort()
         elif self.state != CLOSED:
-            self.transport.abort() if self.state == LINGER else self._close()
+            self._close()
 
     # --- ends -------------------------------------------------------------------------------------------------
 
@@ -311,7 +317,7 @@ class Downstream(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.read(on=True)
             self.transport.write_eof()
-            self.watch(monotonic() + LINGER_S)
+            self.watch(monotonic() + self._patience())
         else:
             self._close()
 
@@ -320,8 +326,13 @@ class Downstream(asyncio.Protocol):
         self.server.uncork()
         self.state = LINGER
         self.held = b""
+        patience = self._patience()
         self.transport.close()
-        self.watch(monotonic() + LINGER_S)
+        self.watch(monotonic() + patience)
+
+    def _patience(self) -> float:
+        """Return the seconds that the caller has to take what was sent: whole answers may be still on their way."""
+        return self.server.timeouts.keepalive if self.transport.get_write_buffer_size() else LINGER_S
 
 
 def _too_large(data: bytes) -> Refusal:

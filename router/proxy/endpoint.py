@@ -155,9 +155,14 @@ class Endpoint:
     def close(self) -> None:
         """Take no new exchanges: free connections close now, the others when nobody needs them any more."""
         self.closed = True
-        for upstream in self._free:
+        self.close_idle()
+
+    def close_idle(self) -> int:
+        """Close the free connections; return how many there were."""
+        free, self._free = self._free, []
+        for upstream in free:
             upstream.close()
-        self._free.clear()
+        return len(free)
 
     def refresh(self, now: float, every: float) -> None:
         """Resolve the name again when the last answer is older than ``every`` seconds; the old one serves meanwhile."""

@@ -171,8 +171,17 @@ class Exchange(Struct, gc=False, eq=False):
             self.watch_body(now)
 
     def watch_body(self, now: float) -> None:
-        """Set the deadline of further bytes of the request body."""
-        self.caller.watch(min(now + self.server.timeouts.body_read, self.total_at))
+        """Set the deadline of further bytes of the request body: for silence, and for all that came so far.
+
+        A caller that drips is always heard of, so silence alone would let it hold a request for ever. The time in which
+        it was not read is not its own.
+        """
+        patience = self.server.timeouts.body_read
+        deadline = min(now + patience, self.total_at)
+        rate = self.server.limits.body_rate
+        if rate and self.caller.reading:
+            deadline = min(deadline, self.started + self.caller.paused + patience + self.request_bytes / rate)
+        self.caller.watch(deadline)
 
     # --- receive ----------------------------------------------------------------------------------------------
 
@@ -194,6 +203,8 @@ class Exchange(Struct, gc=False, eq=False):
     def upstream_writable(self, *, writable: bool) -> None:
         """Let a target that takes the request slowly slow the caller down."""
         self.caller.read(on=writable)
+        if not self.request_done and self.phase == HEAD:
+            self.watch_body(monotonic())
 
     def upstream_lost(self, error: Exception | None) -> None:
         """The connection ended before the response was complete, or is what completes it."""
@@ -241,15 +252,15 @@ class Exchange(Struct, gc=False, eq=False):
 
     def expire(self, now: float) -> None:
         """The deadline of the phase has passed."""
-        if now >= self.total_at:
+        if self.phase == BODY and not self.caller.writable:
+            self.outcome_fault = "client_stalled"
+            self.cut()
+        elif now >= self.total_at:
             self.fail("timeout_total")
         elif self.phase == GATHER or (self.phase == HEAD and not self.request_done and self.caller.reading):
             if self.phase == GATHER:
                 self.server.words[GATHER_WORD["incomplete"]] += 1
             self.refuse(408, "body_timeout", "the request body did not come in time")
-        elif self.phase == BODY and not self.caller.writable:
-            self.outcome_fault = "client_stalled"
-            self.cut()
         else:
             self.fail({CONNECT: "pool_timeout", BODY: "timeout_idle"}.get(self.phase, "timeout_first_byte"))
 

@@ -81,6 +81,7 @@ def start(exchange: "Exchange", data: bytes) -> None:
         exchange.outbox += data[:length]
         exchange.caller.held = data[length:]
     else:
+        exchange.caller.paused = 0.0
         exchange.upload = Upload(length, exchange.server.limits.body_bytes)
         body = _take(exchange, data)
         if body is None:

@@ -223,6 +223,10 @@ class Server:
                 endpoint.expire_idle(now)
                 endpoint.refresh(now, pool.target.dns)
 
+    def close_idle(self) -> int:
+        """Close the connections to targets that nobody uses, to have their descriptors; return how many."""
+        return sum(endpoint.close_idle() for pool in self.pools.values() for endpoint in pool.endpoints)
+
     def drain(self) -> None:
         """Let exchanges under way end, and take no further requests on their connections."""
         self.draining = True

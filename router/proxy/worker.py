@@ -9,7 +9,6 @@ is the worker.
 """
 
 import asyncio
-import contextlib
 import functools
 import gc
 import logging
@@ -27,11 +26,11 @@ import uvloop
 from router import counters
 from router.events.log import EventLog
 from router.events.model import Revision
+from router.proxy.acceptor import Acceptor, descriptors
 from router.proxy.deadlines import TICK_S
 from router.proxy.server import Server
 from router.segment import Segment
 
-BACKLOG: Final = 4096
 POLL_S: Final = 0.02
 LAST_WRITES_S: Final = 2.0
 REVISION_FILE: Final = "revision.msgpack"
@@ -104,41 +103,20 @@ class Worker:
         counters.reset_gauges(self._words, revision.slots)
         self._log = EventLog(Path(revision.config.events.dir), self._index, revision.config.events, self._count_dropped)
         self._server = server = Server(revision, self._blocks, self._index, self._log)
-        # A TLS hello is a head like any other: who is slow with it holds a descriptor.
-        handshake_s = server.timeouts.header_read if server.tls is not None else None
-        if listener.family == socket.AF_UNIX:
-            acceptor = await loop.create_unix_server(
-                server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
-            )
-        else:
-            acceptor = await loop.create_server(
-                server.accept, sock=listener, ssl=server.tls, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
-            )
+        acceptor = Acceptor(server, listener, descriptors())
+        acceptor.start()
         self._words[counters.ACKNOWLEDGED] = revision.number
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process; no collection needs to look at it again
         gc.set_threshold(50_000, 20, 50)
         self._tick()
         await self._stop.wait()
-        await self._accept_queued(listener, acceptor, server)
+        await acceptor.stop()
         await self._drain(server)
         if self._tick_handle is not None:
             self._tick_handle.cancel()
         self._log.close(LAST_WRITES_S)
         return 0
-
-    async def _accept_queued(self, listener: socket.socket, acceptor: asyncio.Server, server: Server) -> None:
-        """Stop accepting, but take the connections that wait in the listener's queue: closing it would reset them."""
-        loop = asyncio.get_running_loop()
-        queued: list[socket.socket] = []
-        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
-            while len(queued) < BACKLOG:
-                connection, _ = listener.accept()
-                connection.setblocking(False)
-                queued.append(connection)
-        acceptor.close()
-        for connection in queued:
-            await loop.connect_accepted_socket(server.accept, connection, ssl=server.tls)
 
     async def _drain(self, server: Server) -> None:
         """Wait for exchanges under way, up to ``server.drain``."""

@@ -1,5 +1,8 @@
 """Every wait has an end: with tiny durations each time-out is met, and its result is what the reference says."""
 
+import contextlib
+import itertools
+
 import pytest
 
 from tests.harness import Proxy, Target, simple_yaml, wait_until
@@ -301,3 +304,64 @@ def test_a_caller_that_ignores_the_end_is_let_go(target: Target) -> None:
             return False
 
         wait_until(shut, "the end of the connection")
+
+
+def test_a_body_that_drips_is_too_slow(target: Target) -> None:
+    """A caller that sends a byte now and then is never silent, and is 408 all the same (schema: limits.body_rate)."""
+    yaml = simple_yaml(target.url, server="limits: {body_rate: 1KiB}, timeouts: {body_read: 300ms}") + LOG_ALL
+    with Proxy(yaml) as proxy, proxy.caller() as caller:
+        caller.send(head(b"Content-Length: 100000", start=b"POST / HTTP/1.1"))
+        connection = target.accept()
+
+        def dripped() -> bool:
+            with contextlib.suppress(OSError):
+                caller.send(b"x")
+            return bool(proxy.refusals())
+
+        wait_until(dripped, "the refusal")
+        assert_problem(caller.rest(), 408, "body_timeout")
+        assert_aborted(connection)
+        assert proxy.all_faults() == {}
+        assert proxy.event().outcome_fault == "body_timeout"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_drips_is_too_slow_in_the_gather_phase(target: Target, framing: bytes) -> None:
+    """A drip holds no request before it has a target either, byte by byte of its chunks too (schema: body_rate)."""
+    server = "limits: {body_rate: 1KiB}, timeouts: {body_read: 300ms}"
+    routes = ("{name: all, target: t, unit: ['json:/user']}",)
+    with Proxy(simple_yaml(target.url, server=server, routes=routes)) as proxy, proxy.caller() as caller:
+        caller.send(head(framing, start=b"POST / HTTP/1.1"))
+        drip = itertools.cycle(b"1\r\nx\r\n")
+
+        def dripped() -> bool:
+            with contextlib.suppress(OSError):
+                caller.send(bytes([next(drip)]))
+            return bool(proxy.refusals())
+
+        wait_until(dripped, "the refusal")
+        assert_refused(proxy, target, caller.rest(), 408, "body_timeout")
+
+
+def test_a_caller_that_takes_the_answer_byte_by_byte_is_cut_at_the_total(target: Target) -> None:
+    """A trickle of reads keeps no buffers for ever: ``total`` ends it, and the target is not to blame (DESIGN 9.6)."""
+    with short(target, "idle: 60s, total: 400ms") as proxy, proxy.caller() as caller:
+        caller.send(head())
+        connection = target.accept()
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n")
+        connection.socket.setblocking(False)
+
+        def trickled() -> bool:
+            with contextlib.suppress(OSError):
+                connection.socket.send(b"x" * 65536)
+            with contextlib.suppress(OSError):
+                caller.socket.recv(1)
+            return bool(proxy.log.events)
+
+        wait_until(trickled, "the cut")
+        event = proxy.event()
+        assert (event.outcome_fault, event.failed) == ("client_stalled", False)
+        assert event.response_bytes < 24 * 1024 * 1024
+        assert proxy.all_faults() == {}
+        wait_until(lambda: not proxy.server.connections, "the end of the connection")

@@ -1,9 +1,11 @@
 """Exchanges on scripted transports: what sockets cannot time, turn by turn."""
 
+from time import monotonic
+
 import pytest
 
 from router import counters, histogram
-from router.proxy.downstream import HELD_BYTES, IDLE
+from router.proxy.downstream import HELD_BYTES, IDLE, LINGER_S
 from tests.proxy.memory import GET, OK, YAML, Plane
 
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\npay"
@@ -459,3 +461,58 @@ def test_flow_control_after_the_last_answer(plane: Plane) -> None:
     plane.settle()
     assert wire.sent.count(b"HTTP/1.1 ") == 1
     assert plane.targets == []
+
+
+def test_the_time_in_which_a_caller_is_not_read_is_not_its_own() -> None:
+    """A target that takes an upload slowly does not make its caller too slow (schema: limits.body_rate)."""
+    size = 300_000
+    with Plane(YAML + "server: {limits: {body_rate: 1GiB}}\n") as plane:
+        protocol, wire = plane.caller()
+        target = plane.ask(wire, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nx" % size)
+        target.stuck = True
+        wire.feed(b"x" * (size // 2))
+        plane.settle()
+        assert not protocol.reading
+        exchange = protocol.exchange
+        assert exchange is not None
+        exchange.started -= 100.0
+        protocol._unread_since -= 100.0
+        target.unstick()
+        plane.settle()
+        assert protocol.reading
+        assert protocol.deadline > monotonic() + 20
+        exchange.started -= 100.0  # and now it was read all the time
+        wire.feed(b"x")
+        assert protocol.deadline < monotonic()
+        wire.end()
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_a_caller_has_time_to_take_the_end_of_its_answer(plane: Plane, more: bytes) -> None:
+    """What a slow caller has not taken when its exchange is over is not cut after the moment of a last answer."""
+    _, wire = plane.caller()
+    target = plane.ask(wire, GET[:-2] + more + b"\r\n")
+    wire.stuck = True
+    target.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50000)
+    plane.settle()
+    plane.wait(LINGER_S + 1)
+    assert not wire.aborted
+    plane.wait(80)
+    plane.wait(80)
+    assert wire.lost
+
+
+def test_at_shutdown_a_caller_has_time_to_take_the_end_of_its_answer(plane: Plane) -> None:
+    """A kept connection with unsent bytes is not cut while the drain lasts (DESIGN 9.1)."""
+    _, wire = plane.caller()
+    target = plane.ask(wire)
+    wire.stuck = True
+    target.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + b"x" * 50000)
+    plane.settle()
+    plane.server.drain()
+    plane.wait(LINGER_S + 1)
+    assert not wire.aborted
+    wire.unstick()
+    plane.settle()
+    assert wire.lost
+    assert not wire.aborted
