@@ -86,6 +86,11 @@ def _shown(kind: inspect.Type, value: Any) -> str:
 
 
 def _item(item: object) -> str:
+    if isinstance(item, Struct) and not isinstance(item, Endpoint):
+        set_keys = ((field.encode_name, field, getattr(item, field.name)) for field in _schema(type(item)))
+        return ", ".join(
+            f"{key} {_shown(field.type, value)}" for key, field, value in set_keys if value not in (None, ())
+        )
     if isinstance(item, Endpoint):
         return item.url if item.weight == 1 else f"{item.url} (weight {item.weight})"
     return str(item)

@@ -84,6 +84,8 @@ def _schema(kind: inspect.Type, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(kind: inspect.Type) -> dict[str, Any]:
+    if isinstance(kind, inspect.AnyType):
+        return {}
     if isinstance(kind, inspect.StrType):
         limits = {"pattern": kind.pattern, "minLength": kind.min_length, "maxLength": kind.max_length}
         return {"type": "string", **{key: value for key, value in limits.items() if value is not None}}

@@ -36,6 +36,7 @@ _WORDS = {
     "path": "path",
     "file": "file",
     "name": "name",
+    "json": "any JSON",
 }
 
 

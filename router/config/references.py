@@ -11,23 +11,21 @@ path; the caller knows the lines. Each check is one function.
 import os
 import ssl
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from router.config import scalars
-from router.config.mistake import ROOT, child, show
+from router.config.mistake import show
+from router.config.parts import Report, given, items, must_exist, named, part
 from router.config.resolve import BROKEN
+from router.config.route_references import check_matches, check_routes
 from router.config.schema import Admin, Server
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
 MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
 _ANY_HOST = ("0.0.0.0", "::")
-_REQUIRED = ("target", "route")
 _TOKEN_BYTES = 4096
 _TOKEN_MIN = 16
-
-Report = Callable[[str, str], None]
-"""Takes the path and the message of a mistake."""
 
 
 def check(config: Mapping[str, Any], report: Report) -> None:
@@ -40,30 +38,12 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     _listeners(config, report)
     _tls_files(config, report)
     for key in ("targets", "routes", "experiments"):
-        _unique_names(list(_items(config, key)), report)
+        _unique_names(list(items(config, key)), report)
     _targets(config, report)
-    _routes(config, report)
-    _same_matches(config, report)
+    check_routes(config, report)
+    check_matches(config, report)
     _experiments(config, report)
     _overrides(config, report)
-
-
-def _items(parent: Mapping[str, Any], key: str, path: str = ROOT) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give path and value of each map in a list, without the broken ones."""
-    values = parent.get(key, ())
-    if isinstance(values, list):
-        for index, value in enumerate(values):
-            if isinstance(value, dict):
-                yield child(child(path, key), index), value
-
-
-def _part(parent: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _given(parent: Mapping[str, Any], key: str) -> bool:
-    return parent.get(key, BROKEN) is not BROKEN
 
 
 def _unique_names(items: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:
@@ -74,20 +54,6 @@ def _unique_names(items: Sequence[tuple[str, dict[str, Any]]], report: Report) -
             report(f"{path}.name", f"{show(name)} is already the name of {seen[name]}")
 
 
-def _named(config: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
-    return {item["name"]: item for _, item in _items(config, key) if _given(item, "name")}
-
-
-def _must_exist(path: str, name: Any, known: Mapping[str, object], what: str, report: Report) -> bool:
-    if name is BROKEN or (what in _REQUIRED and not known):
-        return False  # what is missing or broken there was said once
-    if name not in known:
-        shown = ", ".join(sorted(known)[:10]) + (", …" if len(known) > 10 else "")
-        report(path, f"there is no {what} {show(name)}" + (f"; there are: {shown}" if known else ""))
-        return False
-    return True
-
-
 def _listeners(config: Mapping[str, Any], report: Report) -> None:
     callers = _listen(config, "server", Server().listen)
     operators = _listen(config, "admin", Admin().listen)
@@ -96,10 +62,10 @@ def _listeners(config: Mapping[str, Any], report: Report) -> None:
     shown = show(scalars.format_listen(operators))
     if operators.path:
         report("$.admin.listen", f"{shown} is a unix socket; the admin API needs HOST:PORT")
-    elif not scalars.is_loopback(operators) and "token_file" not in _part(config, "admin"):
+    elif not scalars.is_loopback(operators) and "token_file" not in part(config, "admin"):
         report("$.admin.listen", f"{shown} can be reached from other machines; set token_file as well")
     if callers is not None and callers.port == operators.port != 0 and _share_host(callers.host, operators.host):
-        place = "admin" if "listen" in _part(config, "admin") else "server"
+        place = "admin" if "listen" in part(config, "admin") else "server"
         report(
             f"$.{place}.listen",
             f"server.listen {show(scalars.format_listen(callers))} and admin.listen {shown} are the same port",
@@ -110,7 +76,7 @@ def _listen(config: Mapping[str, Any], section: str, default: str) -> scalars.Li
     """Give the address of a section; None when it is broken."""
     if config.get(section) is BROKEN:
         return None
-    text = _part(config, section).get("listen", default)
+    text = part(config, section).get("listen", default)
     return None if text is BROKEN else scalars.parse_listen(text)
 
 
@@ -132,11 +98,11 @@ def _unreadable(path: str) -> str | None:
 
 
 def _tls_files(config: Mapping[str, Any], report: Report) -> None:
-    server, admin = _part(config, "server"), _part(config, "admin")
-    tls = _part(server, "tls")
+    server, admin = part(config, "server"), part(config, "admin")
+    tls = part(server, "tls")
     usable = True
     for key in ("cert", "key"):
-        if not _given(tls, key):
+        if not given(tls, key):
             usable = False
         elif why := _unreadable(tls[key]):
             report(f"$.server.tls.{key}", why)
@@ -147,7 +113,7 @@ def _tls_files(config: Mapping[str, Any], report: Report) -> None:
             context.load_cert_chain(tls["cert"], tls["key"], password=lambda: b"")  # never ask on a terminal
         except (ssl.SSLError, OSError, ValueError) as error:
             report("$.server.tls", f"certificate and key cannot be used: {_reason(error)}")
-    if _given(admin, "token_file"):
+    if given(admin, "token_file"):
         _token(admin["token_file"], report)
 
 
@@ -169,17 +135,17 @@ def _token(path: str, report: Report) -> None:
 
 
 def _targets(config: Mapping[str, Any], report: Report) -> None:
-    for path, target in _items(config, "targets"):
-        endpoints = list(_items(target, "endpoints", path))
+    for path, target in items(config, "targets"):
+        endpoints = list(items(target, "endpoints", path))
         seen: dict[str, str] = {}
         for at, endpoint in endpoints:
             url = endpoint.get("url", BROKEN)
             if url is not BROKEN and seen.setdefault(url, at) != at:
                 report(f"{at}.url", f"{show(url)} is already {seen[url]}; use weight to send it more")
         urls = [endpoint.get("url", BROKEN) for _, endpoint in endpoints]
-        if _part(target, "tls") and BROKEN not in urls and not any(url.startswith("https:") for url in urls):
+        if part(target, "tls") and BROKEN not in urls and not any(url.startswith("https:") for url in urls):
             report(f"{path}.tls", "has no effect, because no endpoint is https")
-        authorities = _part(target, "tls").get("ca", BROKEN)
+        authorities = part(target, "tls").get("ca", BROKEN)
         if authorities is not BROKEN:
             _authorities(f"{path}.tls.ca", authorities, report)
 
@@ -194,73 +160,20 @@ def _authorities(path: str, file: str, report: Report) -> None:
         report(path, f"file {show(file)} holds no usable certificates: {_reason(error)}")
 
 
-def _routes(config: Mapping[str, Any], report: Report) -> None:
-    targets = _named(config, "targets")
-    for path, route in _items(config, "routes"):
-        _must_exist(f"{path}.target", route.get("target", BROKEN), targets, "target", report)
-        match = _part(route, "match")
-        if "path" in match and "exact" in match:
-            report(f"{path}.match", "has both path and exact; a request can only be matched by one of them")
-        lower: dict[str, str] = {}
-        for name in _part(match, "headers"):
-            if lower.setdefault(name.lower(), name) != name:
-                report(child(f"{path}.match.headers", name), f"is the same header as {show(lower[name.lower()])}")
-        units = route.get("unit", [])
-        if isinstance(units, list) and "request" in units[:-1]:
-            report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
-        if route.get("inspect_bytes") == 0:
-            for at in _json_sources(path, route):
-                report(at, "reads the body, but inspect_bytes is 0")
-
-
-def _json_sources(path: str, route: Mapping[str, Any]) -> Iterator[str]:
-    if _part(_part(route, "match"), "json"):
-        yield f"{path}.match.json"
-    units = route.get("unit")
-    for index, source in enumerate(units if isinstance(units, list) else ()):
-        if isinstance(source, str) and source.startswith("json:"):
-            yield f"{path}.unit[{index}]"
-    for name, source in _part(route, "attributes").items():
-        if isinstance(source, str) and source.startswith("json:"):
-            yield child(f"{path}.attributes", name)
-
-
-def _same_matches(config: Mapping[str, Any], report: Report) -> None:
-    seen: dict[object, str] = {}
-    for path, route in _items(config, "routes"):
-        if route.get("match") is BROKEN:
-            continue
-        match = _part(route, "match")
-        parts = (match.get("path", "/" if "exact" not in match else None), match.get("exact"))
-        many = tuple(match.get(key, ()) for key in ("hosts", "methods"))
-        maps = tuple(match.get(key, {}) for key in ("headers", "json"))
-        if BROKEN in parts or BROKEN in many or BROKEN in maps or any(BROKEN in part for part in many):
-            continue
-        key = (
-            *parts,
-            *(frozenset(part) for part in many),
-            frozenset((name.lower(), value) for name, value in maps[0].items()),
-            frozenset((pointer, type(value), value) for pointer, value in maps[1].items()),
-        )
-        if seen.setdefault(key, path) != path:
-            place = f"{path}.match" if "match" in route else path
-            report(place, f"matches exactly the requests of {seen[key]}; one of them would never be used")
-
-
 def _experiments(config: Mapping[str, Any], report: Report) -> None:
-    targets, routes = _named(config, "targets"), _named(config, "routes")
+    targets, routes = named(config, "targets"), named(config, "routes")
     taken: dict[str, str] = {}
-    for path, experiment in _items(config, "experiments"):
-        arms = list(_items(experiment, "arms", path))
+    for path, experiment in items(config, "experiments"):
+        arms = list(items(experiment, "arms", path))
         _unique_names(arms, report)
         for at, arm in arms:
-            _must_exist(f"{at}.target", arm.get("target", BROKEN), targets, "target", report)
-        names = {arm["name"]: arm for _, arm in arms if _given(arm, "name")}
+            must_exist(f"{at}.target", arm.get("target", BROKEN), targets, "target", report)
+        names = {arm["name"]: arm for _, arm in arms if given(arm, "name")}
         if "control" in experiment:
-            _must_exist(f"{path}.control", experiment["control"], names, "arm", report)
+            must_exist(f"{path}.control", experiment["control"], names, "arm", report)
         _weights(path, arms, report)
         route = experiment.get("route", BROKEN)
-        if not _must_exist(f"{path}.route", route, routes, "route", report):
+        if not must_exist(f"{path}.route", route, routes, "route", report):
             continue
         if taken.setdefault(route, path) != path:
             report(f"{path}.route", f"route {show(route)} already has the experiment {taken[route]}")
@@ -278,14 +191,14 @@ def _weights(path: str, arms: Sequence[tuple[str, dict[str, Any]]], report: Repo
 
 
 def _overrides(config: Mapping[str, Any], report: Report) -> None:
-    experiments = _named(config, "experiments")
+    experiments = named(config, "experiments")
     seen: dict[object, str] = {}
-    for path, override in _items(config, "overrides"):
+    for path, override in items(config, "overrides"):
         name, unit, arm = (override.get(key, BROKEN) for key in ("experiment", "unit", "arm"))
-        if not _must_exist(f"{path}.experiment", name, experiments, "experiment", report):
+        if not must_exist(f"{path}.experiment", name, experiments, "experiment", report):
             continue
-        arms = {item["name"]: item for _, item in _items(experiments[name], "arms") if _given(item, "name")}
-        _must_exist(f"{path}.arm", arm, arms, f"arm of experiment {show(name)} named", report)
+        arms = {item["name"]: item for _, item in items(experiments[name], "arms") if given(item, "name")}
+        must_exist(f"{path}.arm", arm, arms, f"arm of experiment {show(name)} named", report)
         if unit is not BROKEN and len(unit.encode()) > MAX_UNIT_BYTES:
             report(f"{path}.unit", f"has more than {MAX_UNIT_BYTES} bytes, which no unit has")
         if unit is not BROKEN and seen.setdefault((name, unit), path) != path:

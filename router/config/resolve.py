@@ -128,6 +128,8 @@ class Resolver:
                 *others, last = [_expected(member) for member, _ in members]
                 return self._mismatch(node, place, f"{', '.join(others)} or {last}")
             kind, extra = fitting[0][0], fitting[0][1] or extra
+        if isinstance(kind, inspect.AnyType):
+            return BROKEN if _is_broken(node) else node.plain()
         if isinstance(kind, inspect.StructType):
             return self._struct(node, kind, place, extra.get("shorthand"))
         if isinstance(kind, inspect.VarTupleType):
@@ -256,6 +258,11 @@ class Resolver:
         if kind.max_length is not None and len(value) > kind.max_length:
             return self._wrong(node, place, f"has {len(value)} characters; the most is {kind.max_length}")
         return str(self._folder / value) if scalar == "file" else value
+
+
+def _is_broken(node: Node) -> bool:
+    below = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
+    return node.broken or any(_is_broken(item) for item in below)
 
 
 def describe(kind: inspect.Type) -> str:

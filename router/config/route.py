@@ -4,11 +4,11 @@ Responsible for: their keys, as frozen data; the rules are those of ``schema``, 
 Does not know: the other parts.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from router.config.terms import HeaderName, Host, Method, Name, Path, Pointer, Scalar, Size, Source
+from router.config.terms import HeaderName, Host, Json, Method, Name, Path, Pointer, Scalar, Size, Source
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -28,6 +28,26 @@ class Match(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+Cause = Literal["unavailable", "timeout", "5xx", "breaker_open", "shed"]
+
+
+class Respond(Struct, frozen=True, kw_only=True):
+    """An answer that somebody wrote."""
+
+    status: Annotated[int, Meta(ge=200, le=599, description="status code")] = 200
+    json: Annotated[Json, Meta(description="content, sent as application/json; none when absent")] = None
+
+
+class Fallback(Struct, frozen=True, kw_only=True):
+    """What answers when the chosen target cannot; one of `target` and `respond`."""
+
+    target: Annotated[Name | None, Meta(description="a target, such as the version before or a simpler model")] = None
+    respond: Annotated[Respond | None, Meta(description="a fixed answer")] = None
+    causes: Annotated[
+        tuple[Cause, ...], Meta(description="the causes that it is for; default all of `fallback_on`")
+    ] = ()
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """What part of the traffic, and who serves it by default."""
 
@@ -45,3 +65,18 @@ class Route(Struct, frozen=True, kw_only=True):
     attributes: Annotated[
         dict[Name, Source], Meta(description="named facts about the request, from the same sources")
     ] = field(default_factory=dict)
+    fallback_on: Annotated[
+        tuple[Cause, ...],
+        Meta(
+            description="what starts the fallback, before the first byte of a response: no connection, or none in time "
+            "(`unavailable`), a time-out (`timeout`), a status of 500 or more (`5xx`), an open breaker, a shed request"
+        ),
+    ] = ("unavailable", "timeout", "5xx", "breaker_open", "shed")
+    fallback: Annotated[tuple[Fallback, ...], Meta(description="what answers when the target cannot, in order")] = ()
+    replay_bytes: Annotated[
+        Size,
+        Meta(
+            le=16 * 1024 * 1024,
+            description="request body kept to be sent again; a longer one is sent once",
+        ),
+    ] = 64 * 1024

@@ -13,10 +13,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.route import Cause as Cause
+from router.config.route import Fallback as Fallback
 from router.config.route import Match as Match
+from router.config.route import Respond as Respond
 from router.config.route import Route as Route
 from router.config.target import Endpoint as Endpoint
 from router.config.target import Pool as Pool
+from router.config.target import Retry as Retry
 from router.config.target import Target as Target
 from router.config.target import TargetTimeouts as TargetTimeouts
 from router.config.target import TargetTls as TargetTls

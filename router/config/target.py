@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from router.config.terms import Duration, File, Name, ServerName, Timeout, Url
+from router.config.terms import Duration, File, Method, Name, ServerName, Share, Timeout, Url
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -49,6 +49,24 @@ class Pool(Struct, frozen=True, kw_only=True):
     ] = 4.0
 
 
+class Retry(Struct, frozen=True, kw_only=True):
+    """Further attempts at the same target, when one fails before the first byte of its response."""
+
+    attempts: Annotated[int, Meta(ge=1, le=10, description="further attempts after the first")] = 1
+    budget: Annotated[
+        Share,
+        Meta(description="share of a worker's live requests to the target that may be further attempts; 3 may"),
+    ] = 0.2
+    backoff: Annotated[
+        Duration,
+        Meta(le=10, description="longest wait, at random, before the second attempt; doubled for each later one"),
+    ] = 0.025
+    methods: Annotated[
+        tuple[Method, ...],
+        Meta(description="methods that may be repeated after the target got the request, beside the idempotent ones"),
+    ] = ()
+
+
 class Target(Struct, frozen=True, kw_only=True):
     """One deployable version of a model."""
 
@@ -70,3 +88,4 @@ class Target(Struct, frozen=True, kw_only=True):
         default_factory=TargetTimeouts
     )
     pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
+    retry: Annotated[Retry | None, Meta(description="further attempts when one fails; off unless present")] = None

@@ -4,7 +4,7 @@ Responsible for: bounds and patterns of single values, and which parser reads th
 Does not know: keys.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -27,3 +27,4 @@ File = Annotated[str, Meta(min_length=1, max_length=4096, extra={"scalar": "file
 Salt = Annotated[str, Meta(min_length=1, max_length=256)]
 Workers = Annotated[int, Meta(ge=1, le=1024)]
 Scalar = str | int | float | bool
+Json = Annotated[Any, Meta(extra={"scalar": "json"})]

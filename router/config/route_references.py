@@ -1,0 +1,90 @@
+"""What routes say about targets, and about each other.
+
+Responsible for: targets that must exist, matches that collide, fallbacks that can answer.
+Does not know: what one value says alone; that was resolved before.
+
+Rules: those of ``references``.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from router.config.mistake import child, show
+from router.config.parts import Report, items, must_exist, named, part
+from router.config.resolve import BROKEN
+from router.config.schema import Cause
+
+
+def check_routes(config: Mapping[str, Any], report: Report) -> None:
+    """Report what each route says that cannot be."""
+    targets = named(config, "targets")
+    for path, route in items(config, "routes"):
+        must_exist(f"{path}.target", route.get("target", BROKEN), targets, "target", report)
+        match = part(route, "match")
+        if "path" in match and "exact" in match:
+            report(f"{path}.match", "has both path and exact; a request can only be matched by one of them")
+        lower: dict[str, str] = {}
+        for name in part(match, "headers"):
+            if lower.setdefault(name.lower(), name) != name:
+                report(child(f"{path}.match.headers", name), f"is the same header as {show(lower[name.lower()])}")
+        units = route.get("unit", [])
+        if isinstance(units, list) and "request" in units[:-1]:
+            report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
+        _fallback(path, route, targets, report)
+        if route.get("inspect_bytes") == 0:
+            for at in _json_sources(path, route):
+                report(at, "reads the body, but inspect_bytes is 0")
+
+
+def _fallback(path: str, route: Mapping[str, Any], targets: Mapping[str, object], report: Report) -> None:
+    steps = list(items(route, "fallback", path))
+    if "fallback_on" in route and "fallback" not in route:
+        report(f"{path}.fallback_on", "has no effect without fallback")
+    started = route.get("fallback_on", get_args(Cause))
+    for at, step in steps:
+        if "target" in step:
+            must_exist(f"{at}.target", step["target"], targets, "target", report)
+        if ("target" in step) + ("respond" in step) != 1:
+            report(at, "needs exactly one of target and respond")
+        if isinstance(started, list | tuple) and isinstance(step.get("causes", ()), list):
+            for index, cause in enumerate(step.get("causes", ())):
+                if cause is not BROKEN and BROKEN not in started and cause not in started:
+                    report(
+                        f"{at}.causes[{index}]",
+                        f"{show(cause)} is not in fallback_on",
+                    )
+
+
+def _json_sources(path: str, route: Mapping[str, Any]) -> Iterator[str]:
+    if part(part(route, "match"), "json"):
+        yield f"{path}.match.json"
+    units = route.get("unit")
+    for index, source in enumerate(units if isinstance(units, list) else ()):
+        if isinstance(source, str) and source.startswith("json:"):
+            yield f"{path}.unit[{index}]"
+    for name, source in part(route, "attributes").items():
+        if isinstance(source, str) and source.startswith("json:"):
+            yield child(f"{path}.attributes", name)
+
+
+def check_matches(config: Mapping[str, Any], report: Report) -> None:
+    """Report routes that match the same requests."""
+    seen: dict[object, str] = {}
+    for path, route in items(config, "routes"):
+        if route.get("match") is BROKEN:
+            continue
+        match = part(route, "match")
+        parts = (match.get("path", "/" if "exact" not in match else None), match.get("exact"))
+        many = tuple(match.get(key, ()) for key in ("hosts", "methods"))
+        maps = tuple(match.get(key, {}) for key in ("headers", "json"))
+        if BROKEN in parts or BROKEN in many or BROKEN in maps or any(BROKEN in part for part in many):
+            continue
+        key = (
+            *parts,
+            *(frozenset(part) for part in many),
+            frozenset((name.lower(), value) for name, value in maps[0].items()),
+            frozenset((pointer, type(value), value) for pointer, value in maps[1].items()),
+        )
+        if seen.setdefault(key, path) != path:
+            place = f"{path}.match" if "match" in route else path
+            report(place, f"matches exactly the requests of {seen[key]}; one of them would never be used")
