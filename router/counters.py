@@ -44,8 +44,9 @@ REFUSALS: Final = (
 GATHER_CAUSES: Final = ("too_large", "encoded", "invalid", "incomplete")
 FAULTS: Final = (
     "refused", "connect_timeout", "reset", "timeout_first_byte", "timeout_idle", "timeout_total", "malformed",
-    "truncated", "tls", "dns", "pool_timeout", "local",
+    "truncated", "tls", "dns", "pool_timeout", "local", "unavailable", "breaker_open", "shed", "status",
 )  # fmt: skip
+CAUSES: Final = ("unavailable", "timeout", "5xx", "breaker_open", "shed")  # of fallbacks
 
 # --- Status of a worker: the first words of its block -------------------------------------------------------------
 HEARTBEAT: Final = 0  # time.monotonic_ns() of the worker's last tick
@@ -89,25 +90,45 @@ ROUTE_WORDS: Final = 2
 TARGET_INFLIGHT: Final = 0  # gauge: exchanges that the target is working on
 TARGET_FAULTS: Final = 1  # one word for each of FAULTS
 TARGET_CONNECTS: Final = TARGET_FAULTS + len(FAULTS)  # connections opened
-TARGET_WORDS: Final = TARGET_CONNECTS + 1
+TARGET_RETRIES: Final = TARGET_CONNECTS + 1  # further attempts at the same target
+TARGET_RETRIES_DENIED: Final = TARGET_RETRIES + 1  # those that the budget had no room for
+TARGET_WORDS: Final = TARGET_RETRIES_DENIED + 1
+# fallback\0ROUTE\0TO
+FALLBACK_WORDS: Final = len(CAUSES)  # one word for each: answers by the cause that made them necessary
 # arm\0EXPERIMENT\0RUN\0PHASE\0ARM
 UNIT_BUCKETS: Final = 256
 ARM_EXCHANGES: Final = 0  # one word for each bucket of the unit's hash
 ARM_FAILURES: Final = UNIT_BUCKETS  # likewise; counted in ARM_EXCHANGES too
 ARM_WORDS: Final = 2 * UNIT_BUCKETS
 
-_SIZES: Final = {"pair": PAIR_WORDS, "route": ROUTE_WORDS, "target": TARGET_WORDS, "arm": ARM_WORDS}
+_SIZES: Final = {
+    "pair": PAIR_WORDS,
+    "route": ROUTE_WORDS,
+    "target": TARGET_WORDS,
+    "arm": ARM_WORDS,
+    "fallback": FALLBACK_WORDS,
+}
 
 
 class CountersFull(Exception):  # noqa: N818 - says what is the case
     """No room is left for the rows that a configuration needs; only a restart frees those of the past."""
 
 
-class _Route(Protocol):
+class _Fallback(Protocol):
+    @property
+    def target(self) -> str | None: ...
+
+
+class _Arm(Protocol):
     @property
     def name(self) -> str: ...
     @property
     def target(self) -> str: ...
+
+
+class _Route(_Arm, Protocol):
+    @property
+    def fallback(self) -> Sequence[_Fallback]: ...
 
 
 class _Named(Protocol):
@@ -121,7 +142,7 @@ class _Experiment(Protocol):
     @property
     def route(self) -> str: ...
     @property
-    def arms(self) -> Sequence[_Route]: ...
+    def arms(self) -> Sequence[_Arm]: ...
 
 
 class _Config(Protocol):
@@ -150,6 +171,11 @@ def route_key(route: str) -> str:
     return f"route\0{route}"
 
 
+def fallback_key(route: str, to: str) -> str:
+    """Return the key of the row of one fallback of a route: a target, or a kind of answer."""
+    return f"fallback\0{route}\0{to}"
+
+
 def target_key(target: str) -> str:
     """Return the key of a target's row."""
     return f"target\0{target}"
@@ -176,15 +202,18 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
         config: A ``router.config.schema.Config``.
         runs: Run and phase of each of its experiments.
     """
-    pairs = {route.name: [route.target] for route in config.routes}
+    pairs = {route.name: [route.target, *(step.target or "" for step in route.fallback)] for route in config.routes}
     for experiment in config.experiments:
         pairs[experiment.route].extend(arm.target for arm in experiment.arms)
     for target in config.targets:
         yield target_key(target.name), TARGET_WORDS
-    for route, targets in pairs.items():
-        yield route_key(route), ROUTE_WORDS
-        for name in dict.fromkeys(targets):
-            yield pair_key(route, name), PAIR_WORDS
+    for name, targets in pairs.items():
+        yield route_key(name), ROUTE_WORDS
+        for target_name in dict.fromkeys(targets):
+            yield pair_key(name, target_name), PAIR_WORDS
+    for route in config.routes:
+        for to in dict.fromkeys(step.target or "respond" for step in route.fallback):
+            yield fallback_key(route.name, to), FALLBACK_WORDS
     for experiment in config.experiments:
         run = runs[experiment.name]
         for arm in experiment.arms:

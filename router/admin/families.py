@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from router.counters import FAULTS, GATHER_CAUSES, REFUSALS
+from router.counters import CAUSES, FAULTS, GATHER_CAUSES, REFUSALS
 
 # Upper bounds in microseconds, themselves not included. Model answers: 128 µs to 67 s; overhead: 8 µs to 1 s.
 LATENCY_BOUNDS_US: Final = tuple(2**power for power in range(7, 27))
@@ -49,6 +49,8 @@ FAMILIES: Final = {
         Family("router_inflight", "gauge", ("target",), "Exchanges that a target is working on."),
         Family("router_upstream_connects_total", "counter", ("target",), "Connections opened to a target."),
         Family("router_upstream_faults_total", "counter", ("target", "fault"), "Failed attempts at a target, by how."),
+        Family("router_retries_total", "counter", ("target", "result"), "Further attempts at the same target."),
+        Family("router_fallback_total", "counter", ("route", "to", "cause"), "Answers by a fallback, by its cause."),
         Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),
         Family("router_client_gone_total", "counter", ("route",), "Exchanges whose caller went away before the end."),
         Family("router_refused_total", "counter", ("cause",), "Requests refused before any target saw them."),
@@ -84,7 +86,11 @@ removed, and begin at 0 when the router starts.
   that is not in the IANA registry. Codes that never occurred are left out.
 - `cause` of `router_refused_total` is one of {refusals}.
 - `cause` of `router_gather_skipped_total` is one of {gather}.
-- `fault` of `router_upstream_faults_total` is one of {faults}.
+- `fault` of `router_upstream_faults_total` is one of {faults}; `status` is an answer of 500 or more.
+- `target` is empty where an answer came from none, but from a fallback of another kind.
+- `result` of `router_retries_total` is `sent`, or `denied` when the retry budget had no room.
+- `to` of `router_fallback_total` is the fallback target, or the kind of answer; `cause` is one of {causes}: that of the
+  first failure of the exchange that a fallback is for.
 
 ## Histograms
 
@@ -108,6 +114,7 @@ def reference() -> str:
         refusals=_listed(REFUSALS),
         gather=_listed(GATHER_CAUSES),
         faults=_listed(FAULTS),
+        causes=_listed(CAUSES),
         latency=(LATENCY_BOUNDS_US[0] / 1e6, LATENCY_BOUNDS_US[-1] / 1e6),
         overhead=(OVERHEAD_BOUNDS_US[0] / 1e6, OVERHEAD_BOUNDS_US[-1] / 1e6),
     )

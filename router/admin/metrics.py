@@ -9,6 +9,7 @@ are left out.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
@@ -57,7 +58,7 @@ class Metrics(Collector):
         """Yield all families."""
         revision = self._revision()
         slots: Mapping[str, int] = revision.slots if revision else {}
-        rows: dict[str, list[tuple[list[str], int]]] = {"pair": [], "route": [], "target": [], "arm": []}
+        rows: defaultdict[str, list[tuple[list[str], int]]] = defaultdict(list)
         for key, base in slots.items():
             kind, *names = key.split("\0")
             rows[kind].append((names, base))
@@ -67,6 +68,7 @@ class Metrics(Collector):
             rows["target"], {target.name for target in revision.config.targets} if revision else set()
         )
         yield self._arms(rows["arm"])
+        yield self._fallbacks(rows["fallback"])
         yield from self._workers()
         yield from self._router(revision)
 
@@ -96,7 +98,9 @@ class Metrics(Collector):
 
     def _targets(self, rows: Sequence[tuple[list[str], int]], present: set[str]) -> Iterator[Metric]:
         inflight = _gauge("router_inflight")
-        faults, connects = map(_counter, ("router_upstream_faults_total", "router_upstream_connects_total"))
+        faults, connects, retries = map(
+            _counter, ("router_upstream_faults_total", "router_upstream_connects_total", "router_retries_total")
+        )
         for names, base in rows:
             row = fold(self._segment, base, counters.TARGET_WORDS)
             if row[counters.TARGET_INFLIGHT] or names[0] in present:
@@ -104,7 +108,16 @@ class Metrics(Collector):
             for fault, count in zip(counters.FAULTS, row[counters.TARGET_FAULTS :], strict=False):
                 faults.add_metric([*names, fault], count)
             connects.add_metric(names, row[counters.TARGET_CONNECTS])
-        yield from (inflight, faults, connects)
+            retries.add_metric([*names, "sent"], row[counters.TARGET_RETRIES])
+            retries.add_metric([*names, "denied"], row[counters.TARGET_RETRIES_DENIED])
+        yield from (inflight, faults, connects, retries)
+
+    def _fallbacks(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
+        family = _counter("router_fallback_total")
+        for names, base in rows:
+            for cause, count in zip(counters.CAUSES, fold(self._segment, base, counters.FALLBACK_WORDS), strict=True):
+                family.add_metric([*names, cause], count)
+        return family
 
     def _arms(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
         """Sum arms over runs and phases."""

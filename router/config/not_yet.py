@@ -68,7 +68,7 @@ KEYS: frozenset[str] = frozenset(
 )
 
 VALUES: dict[str, frozenset[str]] = {
-    "$.server.expose[]": frozenset({"assignment", "fallback"}),
+    "$.server.expose[]": frozenset({"assignment"}),
     "$.experiments[].allocate.use": frozenset(
         {
             "rollout",

@@ -86,9 +86,12 @@ class Server(Struct, frozen=True, kw_only=True):
     shutdown_delay: Annotated[Duration, Meta(description="how long accepting goes on after readiness went false")] = 5.0
     drain: Annotated[Duration, Meta(description="how long exchanges in flight may take to end at shutdown")] = 30.0
     expose: Annotated[
-        tuple[Literal["request-id", "arm", "target"], ...],
-        Meta(description="which headers callers get: `x-request-id`, `x-router-arm`, `x-router-target`"),
-    ] = ("request-id",)
+        tuple[Literal["request-id", "arm", "target", "fallback"], ...],
+        Meta(
+            description="which headers callers get: `x-request-id`, `x-router-arm`, `x-router-target`, "
+            "`x-router-fallback` (who answered in the target's place)"
+        ),
+    ] = ("request-id", "fallback")
 
 
 class Admin(Struct, frozen=True, kw_only=True):

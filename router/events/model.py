@@ -96,6 +96,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
         fault: Fault of the first attempt.
         outcome_fault: Fault of the whole: ``client_gone``, ``truncated``, ``timeout_first_byte``, …
         fallback: Cause of the fallback that answered.
+        fallback_to: The fallback that answered: a target, or a kind of answer.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     fault: str | None = None
     outcome_fault: str | None = None
     fallback: str | None = None
+    fallback_to: str | None = None
 
 
 class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"):

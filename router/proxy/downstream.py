@@ -306,7 +306,7 @@ class Downstream(asyncio.Protocol):
         server = self.server
         server.words[REFUSAL_WORD[refusal.cause]] += 1
         self.held = b""
-        self.write(problem.answer(refusal, None, b"connection: close\r\n", head=head_only))
+        self.write(problem.answer(refusal, b"connection: close\r\n", head=head_only))
         self._linger()
 
     def _linger(self) -> None:

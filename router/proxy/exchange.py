@@ -8,8 +8,8 @@ Does not know: how heads are read, where an assignment comes from, how connectio
 Rules: the table is read once, at the start, and used to the end. ``_finish`` always runs, once. Bytes go through as
 they come, in both directions, and a side that cannot take them stops the other. A caller that goes away cancels the
 attempt in whatever phase it is. Before the first byte of the response a fault becomes a problem document; after it, an
-end that no one can take for a clean one. A request is repeated at most once, on a new connection, when a kept one
-turned out to be dead, and only where it cannot run twice.
+end that no one can take for a clean one; unless ``rescue`` finds another way to an answer. A request whose kept
+connection turned out to be dead is sent once more on a new one, where it cannot run twice; that is no failed attempt.
 """
 
 from random import random
@@ -25,18 +25,23 @@ from router.proxy.bodies import Download, Upload
 from router.proxy.deadlines import NEVER
 from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
-from router.proxy.request_head import IDEMPOTENT, Refusal, RequestHead
+from router.proxy.request_head import Refusal, RequestHead
+from router.proxy.rescue import CAUSE_OFFSET, rescue
+from router.routing.recover import may_run_again
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
     from router.proxy.downstream import Downstream
     from router.proxy.endpoint import Endpoint
     from router.proxy.pool import TargetPool
+    from router.proxy.response_head import ResponseHead
     from router.proxy.server import Server
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision
+    from router.routing.recover import Step
     from router.routing.table import Table
 
-REPEATABLE_BYTES: Final = 64 * 1024  # largest request body kept to be sent again
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_TIMEOUTS: Final = schema.TargetTimeouts()
 
@@ -58,22 +63,32 @@ class Exchange(Struct, gc=False, eq=False):
     arrived: float  # when the bytes came that are being worked on
     phase: int = GATHER
     decision: "Decision | None" = None
+    target: str = ""  # of the present attempt
     overhead: float = 0.0  # seconds spent in the router itself
     # The request
     request_done: bool = False
     request_bytes: int = 0
     # The attempt
-    attempts: int = 0
+    attempts: int = 0  # at all targets
+    tries: int = 0  # at the present one
     row: int = 0  # first word of the target's counters
     endpoint: "Endpoint | None" = None
     upstream: "Upstream | None" = None
     timeouts: schema.TargetTimeouts = _NO_TIMEOUTS
     total_at: float = NEVER
-    repeatable: bytes | None = None  # what was sent of the body, while the request can be sent again
+    kept: bytes | bytearray | None = None  # what was sent of the body, while the request can be sent again
+    sent: bool = False  # whether a target may have got any of it
     turn: int = -1  # of the server, while what was sent may still be held back
     fault: str | None = None
     target_failed: bool = False
     chosen: "Endpoint | None" = None  # picked before it was known that no connection is free
+    # After a failed one
+    cause: str | None = None  # why the first one that fallbacks are for failed
+    step: "Step | None" = None  # the fallback that is to answer
+    next_step: int = 0
+    passed: tuple[str, ...] = ()  # targets tried before
+    retrying: "TargetPool | None" = None  # in whose budget the present attempt is
+    timer: "TimerHandle | None" = None
     upload: Upload | None = None
     outbox: bytearray = bytearray()  # what is to be sent of the body
     # The response
@@ -98,20 +113,26 @@ class Exchange(Struct, gc=False, eq=False):
 
     # --- pick and send ----------------------------------------------------------------------------------------
 
-    def pick(self, *, fresh: bool) -> None:
-        """Choose an endpoint, and get a connection to it."""
+    def pick(self, *, fresh: bool = False) -> None:
+        """Choose an endpoint of the present target, and get a connection to it."""
         decision = self.decision
         if decision is None:
             raise RuntimeError("an endpoint is picked before the target is decided")
         server = self.server
-        pool = self.pools[decision.target]
+        pool = self.pools[self.target]
+        self.timer = None
+        self.phase = CONNECT
+        self.row = pool.row
+        self.timeouts = pool.target.timeouts
+        if self.tries == 0:
+            self.total_at = (self.started if self.step is None else monotonic()) + self.timeouts.total
         endpoint = self.endpoint = self.chosen or pool.pick(decision.key, random)
         self.chosen = None
-        self.timeouts = endpoint.timeouts
-        self.total_at = self.started + self.timeouts.total
-        self.row = pool.row
+        if endpoint is None:
+            self.fail("unavailable")
+            return
         self.attempts += 1
-        self.phase = CONNECT
+        self.tries += 1
         endpoint.active += 1
         server.words[pool.row + counters.TARGET_INFLIGHT] += 1
         upstream = None if fresh else endpoint.reuse()
@@ -134,7 +155,8 @@ class Exchange(Struct, gc=False, eq=False):
         self.phase = HEAD
         body = bytes(self.outbox)
         self.outbox.clear()
-        self.repeatable = body if self.request_done and len(body) <= REPEATABLE_BYTES else None
+        self.kept = body if len(body) <= self.replay_bytes() else None
+        self.sent = True
         upstream.write(self.request_lines(body))
         if not self.request_done:
             self.say_continue()
@@ -142,6 +164,24 @@ class Exchange(Struct, gc=False, eq=False):
         now = monotonic()
         self.overhead += now - self.arrived
         self.await_response(now)
+
+    def replay_bytes(self) -> int:
+        """Return how much of the body to keep: of one that is still coming, only where it may be of use."""
+        decision = self.decision
+        if decision is None:
+            return 0
+        useful = self.request_done or decision.route.fallback or self.pools[self.target].target.retry is not None
+        return decision.route.replay_bytes if useful else 0
+
+    def keep_sent(self, body: bytes) -> None:
+        """Keep more of the body, or none of it when that is too much."""
+        if self.kept is not None:
+            if len(self.kept) + len(body) <= self.replay_bytes():
+                if not isinstance(self.kept, bytearray):
+                    self.kept = bytearray(self.kept)
+                self.kept += body
+            else:
+                self.kept = None
 
     def request_lines(self, body: bytes) -> bytes:
         """Return the head to send, with the router's own fields, and the body behind it."""
@@ -226,27 +266,38 @@ class Exchange(Struct, gc=False, eq=False):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
-        if self.repeatable is None:
+        if self.kept is None:
             self.fail("malformed")
         else:
             self._repeat()
 
     def _repeat(self) -> None:
-        if self.repeatable is not None:
-            self.outbox += self.repeatable
-        self.turn = -1
-        self._leave_endpoint()
+        """Send the request on a new connection; the attempt before counts for nothing."""
+        self.leave_attempt()
+        self.tries -= 1
         self.pick(fresh=True)
+
+    def leave_attempt(self) -> None:
+        """Cancel the present attempt, and be ready for another."""
+        if self.phase == CONNECT and self.endpoint is not None:
+            self.endpoint.withdraw(self)
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.close()
+        self._leave_endpoint()
+        if self.kept is not None:
+            self.outbox = bytearray(self.kept) + self.outbox
+            self.kept = None
+        self.held = b""
+        self.turn = -1
 
     def _may_repeat(self) -> bool:
         """Return whether the request can be sent again without any risk that it runs twice (RFC 9110 9.2.2)."""
-        if self.repeatable is None:
+        if self.kept is None or not self.request_done:
             return False
         if self.turn == self.server.turn:  # nothing was sent yet
             return True
-        if self.held or self.interim or self.attempts > 1:
-            return False
-        return self.head.method in IDEMPOTENT or b"idempotency-key" in self.head.fields
+        return not self.held and not self.interim and may_run_again(self.head.method, self.head.fields, None)
 
     # --- ends -------------------------------------------------------------------------------------------------
 
@@ -276,24 +327,62 @@ class Exchange(Struct, gc=False, eq=False):
         self._end(Refusal(status, cause, detail), keep=keep)
 
     def fail(self, fault: str) -> None:
-        """End with an answer of the router's own that blames the target; or cut the answer that has begun."""
+        """The attempt failed: go on another way, or end with an answer of the router's own that blames the target.
+
+        An answer that has begun is cut.
+        """
+        self._blame(fault)
+        if self.replied or not rescue(self, fault):
+            self.outcome_fault = fault
+            self._end(problem.FAULTS[fault], keep=self.request_done)
+
+    def refused_by_status(self, head: "ResponseHead", rest: bytes) -> bool:
+        """The target answered with an error: go on another way; False when its answer is the only one."""
+        self._blame("status")
+        upstream, endpoint = self.upstream, self.endpoint
+        whole = head.keep_alive and self.request_done and head.length == len(rest)
+        self.upstream = None
+        if not rescue(self, "status", head.status):
+            self.upstream = upstream
+            return False
+        if upstream is not None:
+            if whole and endpoint is not None:
+                endpoint.give_back(upstream, monotonic())
+            else:
+                upstream.close()
+        return True
+
+    def _blame(self, fault: str) -> None:
+        """Count a failed attempt; the first is the one that says how the arm does (intention to treat)."""
         self.server.words[self.row + FAULT_OFFSET[fault]] += 1
-        self.fault = self.outcome_fault = fault
-        self.target_failed = self.target_failed or fault != "local"
-        self._end(problem.FAULTS[fault], keep=self.request_done)
+        if self.fault is None:
+            self.fault = fault
+            self.target_failed = fault != "local"
 
     def _end(self, refusal: Refusal, *, keep: bool) -> None:
         if self.replied:
             self.cut()
             return
+        self.step = None
+        head, content = problem.parts(refusal, self.request_id)
+        self.answer(refusal.status, head, b"" if self.head.method == b"HEAD" else content, keep=keep)
+
+    def answer(self, status: int, lines: bytes, content: bytes, *, keep: bool) -> None:
+        """End with an answer that no target gave.
+
+        Args:
+            status: Its status code.
+            lines: Status line and fields, each with its CRLF.
+            content: What follows them.
+            keep: Whether the request was read to its end, so that the connection can carry another.
+        """
         self.keep = keep and self.head.keep_alive and not self.server.draining
-        lines = self.server.exposed(self) + receive.connection_line(self)
-        answer = problem.answer(refusal, self.request_id, lines, head=self.head.method == b"HEAD")
-        self.status = refusal.status
+        self.status = status
         self.replied = True
         self.first_byte_at = monotonic()
-        self.response_bytes = len(answer) - answer.find(b"\r\n\r\n") - 4
-        self.caller.write(answer)
+        self.response_bytes = len(content)
+        own = (self.server.exposed(self), receive.connection_line(self), b"\r\n")
+        self.caller.write(b"".join((lines, *own, content)))
         self._finish(self.first_byte_at)
         self.caller.exchange_done(keep=self.keep)
 
@@ -318,10 +407,14 @@ class Exchange(Struct, gc=False, eq=False):
         if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
         self.phase = DONE
+        if self.timer is not None:
+            self.timer.cancel()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
         self._leave_endpoint()
+        if self.step is not None and self.replied:
+            self.server.words[self.step.row + CAUSE_OFFSET[self.cause or ""]] += 1
         record(self, now)
 
     def _leave_endpoint(self) -> None:
@@ -329,3 +422,6 @@ class Exchange(Struct, gc=False, eq=False):
         if endpoint is not None:
             endpoint.active -= 1
             self.server.words[self.row + counters.TARGET_INFLIGHT] -= 1
+        retrying, self.retrying = self.retrying, None
+        if retrying is not None:
+            retrying.retrying -= 1

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from router import counters
 from router.proxy.bodies import TooLargeError, Upload, chunked_content
-from router.proxy.exchange import REPEATABLE_BYTES, Exchange
+from router.proxy.exchange import Exchange
 from router.proxy.framing import FramingError
-from router.proxy.phase import CONNECT, GATHER, HEAD
+from router.proxy.phase import CONNECT, GATHER, HEAD, WAIT
 from router.proxy.record import GATHER_WORD
 from router.proxy.request_head import CHUNKED, RequestHead
 from router.routing.decide import RoutePlan
@@ -40,17 +40,17 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
     endpoint = None
     if length == len(rest) and length <= server.limits.body_bytes:
         plan = server.table.find(head)
-        if isinstance(plan, RoutePlan) and not plan.needs_body:
+        if isinstance(plan, RoutePlan) and plan.direct:
             decision = plan.decide(head)
             pool = server.pools[decision.target]
-            endpoint = pool.pick(decision.key, random)
-            upstream = endpoint.reuse()
-            if upstream is not None and upstream.transport is not None:
+            endpoint = pool.pick(decision.key, random) if pool.direct else None
+            upstream = endpoint.reuse() if endpoint is not None else None
+            if endpoint is not None and upstream is not None and upstream.transport is not None:
                 timeouts = endpoint.timeouts
                 exchange = Exchange(
-                    server, caller, server.table, server.pools, head, request_id, now, now, HEAD, decision, 0.0, True,
-                    length, 1, pool.row, endpoint, upstream, timeouts, now + timeouts.total,
-                    rest if length <= REPEATABLE_BYTES else None, server.turn,
+                    server, caller, server.table, server.pools, head, request_id, now, now, HEAD, decision,
+                    decision.target, 0.0, True, length, 1, 1, pool.row, endpoint, upstream, timeouts,
+                    now + timeouts.total, rest if length <= plan.replay_bytes else None, True, server.turn,
                 )  # fmt: skip
                 caller.exchange = exchange
                 upstream.user = exchange
@@ -96,15 +96,15 @@ def more(exchange: "Exchange", data: bytes) -> None:
     if body is None:
         return
     if exchange.upstream is not None:
-        exchange.repeatable = None
         if body:
+            exchange.keep_sent(body)
             exchange.upstream.write(body)
         exchange.await_response(monotonic())
         return
     exchange.outbox += body
     if exchange.phase == GATHER:
         _decide(exchange)
-    elif exchange.phase == CONNECT and len(exchange.outbox) > OUTBOX_BYTES:
+    elif exchange.phase in (CONNECT, WAIT) and len(exchange.outbox) > OUTBOX_BYTES:
         exchange.caller.read(on=False)
 
 
@@ -142,10 +142,11 @@ def _decide(exchange: "Exchange") -> None:
         else:
             exchange.watch_body(monotonic())
         return
-    exchange.decision = plan.decide(request)
+    decision = exchange.decision = plan.decide(request)
+    exchange.target = decision.target
     if request.invalid:
         exchange.server.words[GATHER_WORD["invalid"]] += 1
-    exchange.pick(fresh=False)
+    exchange.pick()
 
 
 def _gathered(exchange: "Exchange", limit: int) -> bool:

@@ -6,4 +6,5 @@ GATHER: Final = 0  # for the request body, to decide
 CONNECT: Final = 1  # for a connection to the endpoint
 HEAD: Final = 2  # for the head of the response
 BODY: Final = 3  # for more of the response
-DONE: Final = 4
+WAIT: Final = 4  # for the time of the next attempt
+DONE: Final = 5

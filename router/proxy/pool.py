@@ -17,13 +17,15 @@ from router.routing.balance import Balancer, make
 class TargetPool:
     """The endpoints of one target, and where its counters are."""
 
-    __slots__ = ("_balancer", "_kind", "_words", "endpoints", "row", "target")
+    __slots__ = ("_balancer", "_kind", "_words", "direct", "endpoints", "retrying", "row", "target")
 
     def __init__(self, target: schema.Target, row: int, words: memoryview) -> None:
         self._words = words
         self._kind = ""
         self._balancer: Balancer
         self.row = row
+        self.direct = True  # whether an endpoint can be picked without a further question
+        self.retrying = 0  # further attempts under way
         self.endpoints: tuple[Endpoint, ...] = ()
         self.target = target
 
@@ -59,8 +61,8 @@ class TargetPool:
         self.target = target
         self.endpoints = tuple(endpoints)
 
-    def pick(self, key: int, random: Callable[[], float]) -> Endpoint:
-        """Choose an endpoint for one exchange."""
+    def pick(self, key: int, random: Callable[[], float]) -> Endpoint | None:
+        """Choose an endpoint for one exchange; None when none can be used."""
         endpoints = self.endpoints
         if len(endpoints) == 1:
             return endpoints[0]

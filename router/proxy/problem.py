@@ -27,18 +27,32 @@ FAULTS = {
     "tls": Refusal(502, "tls", "the target's certificate could not be verified, or TLS failed"),
     "dns": Refusal(502, "dns", "the target's name could not be resolved"),
     "pool_timeout": Refusal(503, "pool_timeout", "all connections to the target are in use"),
+    "unavailable": Refusal(503, "unavailable", "no endpoint of the target is ready"),
+    "breaker_open": Refusal(503, "breaker_open", "the target fails, and is left alone for a moment"),
+    "shed": Refusal(503, "shed", "the target has more to do than it can"),
+    "status": Refusal(502, "status", "the target answered with an error"),
     "local": Refusal(503, "local", "the router could not open a connection"),
 }
 
 
-def answer(refusal: Refusal, request_id: bytes | None, lines: bytes = b"", *, head: bool = False) -> bytes:
-    """Write a whole response.
+def answer(refusal: Refusal, lines: bytes = b"", *, head: bool = False) -> bytes:
+    """Write a whole response about bytes that are no acceptable request.
+
+    Args:
+        refusal: What to say: status, what ``type`` ends in, and a sentence for the caller.
+        lines: Further header lines, each with its CRLF.
+        head: Whether to leave the content out, as the answer to HEAD does.
+    """
+    start, content = parts(refusal, None)
+    return b"".join((start, lines, b"\r\n", b"" if head else content))
+
+
+def parts(refusal: Refusal, request_id: bytes | None) -> tuple[bytes, bytes]:
+    """Return status line and fields, each with its CRLF, and the content.
 
     Args:
         refusal: What to say: status, what ``type`` ends in, and a sentence for the caller.
         request_id: The exchange's id, if it has one by now.
-        lines: Further header lines, each with its CRLF.
-        head: Whether to leave the content out, as the answer to HEAD does.
     """
     status, cause, detail = refusal
     document = {
@@ -51,7 +65,7 @@ def answer(refusal: Refusal, request_id: bytes | None, lines: bytes = b"", *, he
         document["instance"] = "urn:router:request:" + request_id.decode("latin-1")
     body = msgspec.json.encode(document) + b"\n"
     # RFC 9110 6.6.1: who has a clock sends Date.
-    start = b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%b\r\n" % (
-        status, HTTPStatus(status).phrase.encode(), formatdate(usegmt=True).encode(), len(body), lines,
+    start = b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n" % (
+        status, HTTPStatus(status).phrase.encode(), formatdate(usegmt=True).encode(), len(body),
     )  # fmt: skip
-    return start if head else start + body
+    return start, body

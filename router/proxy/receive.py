@@ -73,6 +73,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     if (
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
+        or head.status >= SERVER_ERROR
     ):  # fmt: skip
         return False
     server.cork(caller.transport, b"".join((head.forward, server.exposed(exchange), b"\r\n", data[head.end :])))
@@ -81,8 +82,6 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     exchange.replied = exchange.served = True
     exchange.first_byte_at = now
     exchange.response_bytes = head.length
-    if head.status >= SERVER_ERROR:
-        exchange.target_failed = True
     exchange.upstream = exchange.endpoint = None
     endpoint.active -= 1
     server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
@@ -118,6 +117,8 @@ def _interim(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
 
 def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     """Pass on the final head and what came with it."""
+    if head.status >= SERVER_ERROR and exchange.refused_by_status(head, rest):
+        return
     server = exchange.server
     caller = exchange.caller
     http11 = exchange.head.http11
@@ -125,8 +126,6 @@ def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     exchange.phase = BODY
     exchange.status = head.status
     exchange.reusable = head.keep_alive
-    if head.status >= SERVER_ERROR:
-        exchange.target_failed = True
     framing = b""
     if 0 <= length <= len(rest):
         done = True

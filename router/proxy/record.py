@@ -46,7 +46,7 @@ def record(exchange: "Exchange", ended: float) -> None:
         return
     words = server.words
     duration = ended - exchange.started
-    pair = decision.pair
+    pair = decision.pair if exchange.step is None else exchange.step.pair
     words[pair + _CODE_SLOT[exchange.status]] += 1
     us = int(duration * 1e6)
     words[pair + _SECONDS_SUM] += us
@@ -92,11 +92,13 @@ def _event(exchange: "Exchange", decision: "Decision", duration: float, first_by
         first_byte,
         exchange.request_bytes,
         exchange.response_bytes,
-        decision.target if exchange.served else None,
+        exchange.target if exchange.served else None,
         decision.unit,
         decision.unit_source,
         decision.enrolments,
         exchange.target_failed,
         exchange.fault,
         exchange.outcome_fault,
+        exchange.cause if exchange.step is not None else None,
+        exchange.step.name if exchange.step is not None else None,
     )

@@ -12,7 +12,6 @@ from router.routing.request import Request
 CHUNKED: Final = -1
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"})  # RFC 9110 9.2.2
 
 # What the proxy itself reads of a request; the table adds the fields its routes need.
 REQUEST_FIELDS: Final = (

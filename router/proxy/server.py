@@ -100,7 +100,7 @@ class Server:
         self.unenrolled = config.events.unenrolled
         self._networks = networks
         self._expose = frozenset(config.server.expose)
-        self._expose_more = bool(self._expose - {"request-id"})
+        self._expose_more = bool(self._expose - {"request-id", "fallback"})
         self.requests = RequestReader(table.fields, config.server.limits.headers)
         self.responses = ResponseReader([b"x-request-id"] if "request-id" in self._expose else [])
         self.table = table
@@ -157,7 +157,9 @@ class Server:
             if "arm" in expose and decision.arm is not None:
                 lines += b"x-router-arm: %b\r\n" % decision.arm.encode()
             if "target" in expose:
-                lines += b"x-router-target: %b\r\n" % decision.target.encode()
+                lines += b"x-router-target: %b\r\n" % exchange.target.encode()
+        if exchange.step is not None and "fallback" in expose:
+            lines += b"x-router-fallback: %b\r\n" % exchange.step.name.encode()
         return lines
 
     # --- addresses --------------------------------------------------------------------------------------------

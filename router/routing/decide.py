@@ -23,6 +23,7 @@ from router.config.schema import Arm, Experiment, Route
 from router.counters import arm_key, pair_key, route_key
 from router.events.model import Enrolment, Revision
 from router.routing.bucket import SCALE, arm_prefix, unit_key
+from router.routing.recover import Step, compile_steps
 from router.routing.request import Request
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 
@@ -139,6 +140,9 @@ class RoutePlan(Struct, frozen=True):
         pair: First word of the counter row of the route and that target.
         head: Header fields to that target, each with its CRLF.
         trial: The route's experiment.
+        direct: Whether nothing stands between the head of a request and its target.
+        fallback: What answers when the target cannot, in order.
+        replay_bytes: How much of a body is kept to be sent again.
         first: Header field that is the first source; None when that is of another kind.
         kept: Decisions of late, of all routes.
     """
@@ -153,6 +157,9 @@ class RoutePlan(Struct, frozen=True):
     pair: int
     head: bytes
     trial: Trial | None
+    direct: bool
+    fallback: tuple[Step, ...]
+    replay_bytes: int
     first: bytes | None
     kept: ref[Kept]
 
@@ -225,10 +232,11 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         ValueError: If a source is of no known kind.
     """
     sources = tuple(compile_source(label, route.inspect_bytes) for label in route.unit)
+    needs_body = route.inspect_bytes > 0 and any(source.json for source in sources)
     return RoutePlan(
         name=route.name,
         inspect_bytes=route.inspect_bytes,
-        needs_body=route.inspect_bytes > 0 and any(source.json for source in sources),
+        needs_body=needs_body,
         sources=sources,
         attributes={name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()},
         row=slots[route_key(route.name)],
@@ -236,6 +244,9 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         pair=slots[pair_key(route.name, route.target)],
         head=_head(route.name, None),
         trial=trial,
+        direct=not needs_body,
+        fallback=compile_steps(route, slots),
+        replay_bytes=route.replay_bytes,
         first=sources[0].field if route.unit and route.unit[0].startswith("header:") else None,
         kept=ref(kept),
     )

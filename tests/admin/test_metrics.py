@@ -14,7 +14,7 @@ from router import counters, histogram
 from router.admin import families as families_module
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
-from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Target
+from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Route, Target
 from router.counters import allocate, arm_key, pair_key, route_key, row_keys, target_key
 from router.events.model import Revision, Run
 from router.histogram import bucket
@@ -32,7 +32,7 @@ def revision(
     names = ("v1", "v2") if experiment else ("v1",)
     config = Config(
         targets=tuple(Target(name=name, endpoints=(Endpoint(url="http://h"),)) for name in names),
-        routes=(Route(name="ranker", target="v1"),),
+        routes=(Route(name="ranker", target="v1", fallback=(Fallback(target="v1"),)),),
         experiments=(Experiment(name="e", route="ranker", arms=arms),) if experiment else (),
     )
     runs = {"e": Run(number=1, phase=phase, epoch=1)}

@@ -85,7 +85,7 @@ def test_removed_things_are_named() -> None:
     assert found[0] == "target c is removed"
     assert "experiment e: arm third is removed (had 50% of units)" in found
     exposed = config(f"{SMALL}server: {{expose: [arm, target]}}\n")
-    assert differences(config(), exposed) == ("server: expose changes from [request-id] to [arm, target]",)
+    assert differences(config(), exposed) == ("server: expose changes from [request-id, fallback] to [arm, target]",)
 
 
 def test_a_certificate_that_is_set_is_named() -> None:

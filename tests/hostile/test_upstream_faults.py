@@ -315,14 +315,14 @@ def test_unsolicited_bytes_that_come_with_the_request_reach_nobody(proxy: Proxy,
 
 
 def test_server_errors_pass_and_count_as_failures(proxy: Proxy, target: Target) -> None:
-    """A 5xx of the target is its answer: passed on, counted as failed, no fault of the connection (DESIGN 5)."""
+    """A 5xx of the target is its answer where there is no other: passed on, counted as failed (DESIGN 5)."""
     with proxy.caller() as caller:
         ask(caller, target).send(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
         response = caller.response()
         assert (response.status, response.body) == (503, b"busy")
     event = proxy.event()
-    assert (event.failed, event.fault, event.outcome_fault, event.target) == (True, None, None, "t")
-    assert proxy.all_faults() == {}
+    assert (event.failed, event.fault, event.outcome_fault, event.target) == (True, "status", None, "t")
+    assert proxy.all_faults() == {"status": 1}
 
 
 def test_client_errors_are_no_failures(proxy: Proxy, target: Target) -> None:

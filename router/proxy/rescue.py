@@ -1,0 +1,109 @@
+"""After a failed attempt: the same target again, a fallback, or nothing.
+
+Responsible for: carrying out what ``routing.recover`` says about an exchange, before the first byte of its response.
+Does not know: how an attempt is made or fails.
+
+Rules: the failed attempt is cancelled before another begins. A request whose body was not kept goes to no other target,
+but an answer that needs none can still be given.
+"""
+
+from email.utils import formatdate
+from random import random
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from router import counters
+from router.proxy.phase import CONNECT, WAIT
+from router.routing.recover import (
+    CAUSE,
+    RETRIED,
+    RETRIED_STATUS,
+    RespondStep,
+    TargetStep,
+    affordable,
+    backoff_s,
+    may_run_again,
+    next_step,
+)
+
+if TYPE_CHECKING:
+    from router.proxy.exchange import Exchange
+
+CAUSE_OFFSET: Final = {cause: index for index, cause in enumerate(counters.CAUSES)}
+
+
+def rescue(exchange: "Exchange", fault: str, status: int = 0) -> bool:
+    """Go on after a failed attempt, where there is a way; False when there is none, and nothing has changed then.
+
+    Args:
+        exchange: The exchange; nothing of a response went to its caller.
+        fault: Why the attempt failed, one of ``counters.FAULTS``.
+        status: The target's status, when that is the fault.
+    """
+    return _again(exchange, fault, status) or _fall_back(exchange, CAUSE[fault])
+
+
+def _again(exchange: "Exchange", fault: str, status: int) -> bool:
+    """Try the same target again, after a moment, where it says so."""
+    retry = exchange.pools[exchange.target].target.retry
+    if (
+        retry is None or exchange.tries > retry.attempts or fault not in RETRIED
+        or (status and status not in RETRIED_STATUS) or not _repeatable(exchange)
+        or (exchange.sent and not may_run_again(exchange.head.method, exchange.head.fields, retry))
+    ):  # fmt: skip
+        return False
+    pool = exchange.pools[exchange.target]
+    words = exchange.server.words
+    if not affordable(retry, words[pool.row + counters.TARGET_INFLIGHT], pool.retrying):
+        words[pool.row + counters.TARGET_RETRIES_DENIED] += 1
+        return False
+    wait = backoff_s(retry, exchange.tries, random())  # noqa: S311  # jitter, not secrecy
+    if monotonic() + wait >= exchange.total_at:
+        return False
+    exchange.leave_attempt()
+    pool.retrying += 1
+    exchange.retrying = pool
+    words[pool.row + counters.TARGET_RETRIES] += 1
+    exchange.phase = WAIT
+    exchange.caller.watch(exchange.total_at)
+    exchange.timer = exchange.server.loop.call_later(wait, exchange.pick)
+    return True
+
+
+def _fall_back(exchange: "Exchange", cause: str) -> bool:
+    """Let the next fallback that is for the cause answer."""
+    decision = exchange.decision
+    if decision is None or not decision.route.fallback:
+        return False
+    steps = decision.route.fallback
+    first = exchange.cause or cause
+    # A body that was not kept cannot go to any target: as if all had been tried.
+    passed = exchange.passed if _repeatable(exchange) else [step.name for step in steps]
+    index = next_step(steps, exchange.next_step, (first, cause), (*passed, exchange.target))
+    if index is None:
+        return False
+    exchange.leave_attempt()
+    exchange.passed = (*exchange.passed, exchange.target)
+    exchange.cause = first
+    exchange.next_step = index + 1
+    step = exchange.step = steps[index]
+    if isinstance(step, TargetStep):
+        exchange.target = step.name
+        exchange.tries = 0
+        exchange.sent = False
+        exchange.pick()
+    else:
+        _respond(exchange, step)
+    return True
+
+
+def _respond(exchange: "Exchange", step: RespondStep) -> None:
+    """Give the answer that somebody wrote."""
+    date = b"date: %b\r\n" % formatdate(usegmt=True).encode()  # RFC 9110 6.6.1: who has a clock sends it
+    content = b"" if exchange.head.method == b"HEAD" else step.content
+    exchange.answer(step.status, step.head + date, content, keep=exchange.request_done)
+
+
+def _repeatable(exchange: "Exchange") -> bool:
+    """Return whether all that was sent of the request is still at hand, so that it can be sent from its beginning."""
+    return exchange.phase == CONNECT or exchange.kept is not None
