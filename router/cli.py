@@ -210,7 +210,7 @@ def bench(  # noqa: PLR0913 - one parameter for each option
 
 @app.command(epilog="Example: [bold]router status --admin http://127.0.0.1:9090[/]")
 def status(*, admin: AdminUrl = ADMIN, token_file: TokenFile = None, as_json: Json = False) -> None:
-    """Show what revision a running router serves, and its targets."""
+    """Show what revision a running router serves, its experiments and its targets."""
     from router.command import remote
 
     try:
@@ -235,6 +235,54 @@ def restore(
         code = remote.restore(remote.connect(admin, token_file), number, as_json=as_json)
     except remote.AdminError as error:
         _fail(f"router restore: {error}")
+    raise typer.Exit(code)
+
+
+Experiment = Annotated[str, typer.Argument(metavar="NAME", help="Name of the experiment.")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the journal.")]
+Author = Annotated[str | None, typer.Option(metavar="WHO", envvar="ROUTER_AUTHOR", help="Who asks; kept likewise.")]
+
+
+@app.command(epilog='Example: [bold]router kill ranker-v2 --reason "p99 doubled"[/]')
+def kill(  # noqa: PLR0913 - one parameter for each option
+    name: Experiment,
+    *,
+    reason: Reason = None,
+    author: Author = None,
+    admin: AdminUrl = ADMIN,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Put all units of an experiment on its control arm, and wait until every worker does so.
+
+    It holds, whatever happens to the file or the router, until [bold]router resume[/].
+    """
+    from router.command import remote, switch
+
+    try:
+        code = switch.kill(remote.connect(admin, token_file), name, switch.Why(author, reason), as_json=as_json)
+    except remote.AdminError as error:
+        _fail(f"router kill: {error}")
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: [bold]router resume ranker-v2[/]")
+def resume(  # noqa: PLR0913 - one parameter for each option
+    name: Experiment,
+    *,
+    reason: Reason = None,
+    author: Author = None,
+    admin: AdminUrl = ADMIN,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """End the kill of an experiment: its arms have their weights again."""
+    from router.command import remote, switch
+
+    try:
+        code = switch.resume(remote.connect(admin, token_file), name, switch.Why(author, reason), as_json=as_json)
+    except remote.AdminError as error:
+        _fail(f"router resume: {error}")
     raise typer.Exit(code)
 
 

@@ -9,7 +9,7 @@ document at ``/openapi.json`` lists exactly these routes.
 """
 
 import re
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -20,19 +20,32 @@ from router.admin.guard import Guard, middleware, problem
 from router.admin.metrics import Metrics
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.config.scalars import Listen, is_loopback, parse_listen
-from router.control.loop import Control, Stale
+from router.control.kill import tag
+from router.control.loop import Asked, Control, Stale
 from router.control.state import Refusal
 from router.counters import ACKNOWLEDGED, DRAINING
+from router.events.model import Revision
 
 _BODY_MAX = 64 * 1024
 _AUTHOR_MAX = 128
+_REASON_MAX = 1024
 _ETAG = re.compile(r'"([0-9]{1,18})"')
+_TAG = re.compile(r'"([0-9a-f]{1,64})"')
 
 
 class Requester(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a change; all of it may be left out."""
 
     author: str | None = None
+
+
+class Reasoned(Requester, frozen=True, forbid_unknown_fields=True):
+    """The body of a change that has a reason."""
+
+    reason: str | None = None
+
+
+Body = TypeVar("Body", bound=Requester)
 
 
 def application(control: Control) -> web.Application:
@@ -54,6 +67,8 @@ def application(control: Control) -> web.Application:
     app.router.add_get("/v1/targets", api.targets)
     app.router.add_get("/v1/experiments", api.experiments)
     app.router.add_get("/v1/experiments/{name}", api.experiment)
+    app.router.add_post("/v1/experiments/{name}/kill", api.kill)
+    app.router.add_post("/v1/experiments/{name}/resume", api.resume)
     return app
 
 
@@ -95,7 +110,7 @@ class _Api:
         number = int(request.match_info["number"])
         try:
             present = _if_match(request)
-            author = await _author(request)
+            author = (await _asked(request, Requester))[0]
         except ValueError as error:
             return problem(400, str(error))
         try:
@@ -126,10 +141,37 @@ class _Api:
         return _json({"experiments": views.experiments_view(self._control.revision, self._control.seat.segment)})
 
     async def experiment(self, request: web.Request) -> web.Response:
+        return self._one(request.match_info["name"], {})
+
+    async def kill(self, request: web.Request) -> web.Response:
+        return await self._switch(request, self._control.kill)
+
+    async def resume(self, request: web.Request) -> web.Response:
+        return await self._switch(request, self._control.resume)
+
+    async def _switch(self, request: web.Request, how: "_Switch") -> web.Response:
         name = request.match_info["name"]
-        for view in views.experiments_view(self._control.revision, self._control.seat.segment):
+        try:
+            seen = _tag_of(request)
+            author, body = await _asked(request, Reasoned)
+        except ValueError as error:
+            return problem(400, str(error))
+        reason = _line(body.reason, _REASON_MAX) if body.reason else None
+        try:
+            outcome = await how(name, Asked(author, reason, seen))
+        except LookupError as error:
+            return problem(404, str(error.args[0]))
+        if isinstance(outcome, Stale):
+            return problem(412, f"experiment {name!r} is not what it was; look again")
+        if isinstance(outcome, Refusal):
+            return problem(503, "it cannot be done now", mistakes=views.mistake_views(outcome.mistakes))
+        return self._one(name, {"revision": views.progress_view(self._control)})
+
+    def _one(self, name: str, more: dict[str, Any]) -> web.Response:
+        control = self._control
+        for view in views.experiments_view(control.revision, control.seat.segment):
             if view["name"] == name:
-                return _json(view)
+                return _json(view | more, etag=tag(control.revision, name))
         return problem(404, f"there is no experiment {name!r}")
 
     async def index(self, _request: web.Request) -> web.Response:
@@ -151,7 +193,11 @@ _PAGE = (
 )
 
 
-def _json(value: Any, etag: int | None = None) -> web.Response:
+class _Switch(Protocol):
+    async def __call__(self, name: str, asked: Asked, /) -> Revision | Refusal | Stale: ...
+
+
+def _json(value: Any, etag: int | str | None = None) -> web.Response:
     response = web.Response(body=msgspec.json.encode(value), content_type="application/json")
     if etag is not None:
         response.headers["ETag"] = f'"{etag}"'
@@ -169,16 +215,33 @@ def _if_match(request: web.Request) -> int | None:
     return int(found[1])
 
 
-async def _author(request: web.Request) -> str:
-    """Give who asks: by name if the body says so, and always from where."""
-    body = await request.read()
-    named = None
-    if body:
+def _tag_of(request: web.Request) -> str | None:
+    """Give the tag of the experiment that a change is asked for on; None when any will do."""
+    value = request.headers.get("If-Match", "*").strip()
+    if value == "*":
+        return None
+    found = _TAG.fullmatch(value)
+    if found is None:
+        raise ValueError("If-Match is not the ETag of an experiment")
+    return found[1]
+
+
+async def _asked(request: web.Request, kind: type[Body]) -> tuple[str, Body]:
+    """Give who asks, by name if the body says so and always from where, and the body."""
+    data = await request.read()
+    body = kind()
+    if data:
         if request.content_type != "application/json":
             raise ValueError("the body is not application/json")
         try:
-            named = msgspec.json.decode(body, type=Requester).author
+            body = msgspec.json.decode(data, type=kind)
         except msgspec.MsgspecError as error:
             raise ValueError(f"the body is not right: {error}") from error
     place = f"admin API from {request.remote}"
-    return f"{named[:_AUTHOR_MAX]} ({place})" if named else place
+    return f"{_line(body.author, _AUTHOR_MAX)} ({place})" if body.author else place, body
+
+
+def _line(text: str, longest: int) -> str:
+    """Bring what a person wrote to one line without anything that a terminal or a log reader would obey."""
+    joined = " ".join(text[: 4 * longest].split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in joined)[:longest]

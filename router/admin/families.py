@@ -60,6 +60,7 @@ FAMILIES: Final = {
         Family("router_accept_pauses_total", "counter", (), "Times that no connections were accepted, for 0.2 s each."),
         Family("router_events_dropped_total", "counter", (), "Events that were not written to the event log."),
         Family("router_arm_weight", "gauge", ("experiment", "arm"), "Weight of an arm, relative to the other arms."),
+        Family("router_experiment_killed", "gauge", ("experiment",), "1 while an experiment is killed, else 0."),
         Family("router_revision", "gauge", (), "Number of the revision that was published last."),
         Family("router_workers", "gauge", (), "Workers with a heartbeat in the last 5 seconds."),
         Family("router_workers_acknowledged", "gauge", (), "Workers that serve the last revision."),

@@ -167,6 +167,11 @@ class Metrics(Collector):
             for arm, weight in arms.items():
                 weights.add_metric([experiment, arm], weight)
         yield weights
+        killed = _gauge("router_experiment_killed")
+        if revision is not None:
+            for each in revision.config.experiments:
+                killed.add_metric([each.name], each.name in revision.killed)
+        yield killed
 
 
 def _counter(name: str) -> CounterMetricFamily:

@@ -20,6 +20,8 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("get", "/v1/targets"): "targets with their endpoints and counts",
     ("get", "/v1/experiments"): "experiments with their arms, weights and counts",
     ("get", "/v1/experiments/{name}"): "one experiment",
+    ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
+    ("post", "/v1/experiments/{name}/resume"): "end its kill",
     ("get", "/openapi.json"): "this API as an OpenAPI document",
 }
 
@@ -34,6 +36,8 @@ def _parameter(name: str, place: str, description: str, **schema: object) -> dic
     }
 
 
+_EXPERIMENT: Final = _parameter("name", "path", "name of the experiment")
+_SEEN: Final = _parameter("If-Match", "header", "ETag of the experiment that you saw; 412 if it is another one now")
 _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
     "/v1/revisions/{number}/restore": [
         _parameter("number", "path", "the revision to bring back", type="integer"),
@@ -49,9 +53,18 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
         _parameter("body", "query", "JSON body"),
         _parameter("header.NAME", "query", "a header field; likewise cookie.NAME and query.NAME"),
     ],
-    "/v1/experiments/{name}": [_parameter("name", "path", "name of the experiment")],
+    "/v1/experiments/{name}": [_EXPERIMENT],
+    "/v1/experiments/{name}/kill": [_EXPERIMENT, _SEEN],
+    "/v1/experiments/{name}/resume": [_EXPERIMENT, _SEEN],
 }
 _TYPES: Final = {"/": "text/html", "/metrics": "text/plain"}
+_SWITCHED: Final = {
+    "400": "the body or If-Match is not right",
+    "403": "asked by a page of another origin",
+    "404": "there is no such experiment",
+    "412": "the experiment is not what it was",
+    "503": "the workers cannot be told, or the counters have no room for another phase",
+}
 _FAILURES: Final[dict[str, dict[str, str]]] = {
     "/readyz": {"503": "not ready; `detail` says why"},
     "/v1/revisions/{number}/restore": {
@@ -63,19 +76,16 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
     },
     "/v1/assign": {"400": "an unknown parameter", "404": "there is no such route"},
     "/v1/experiments/{name}": {"404": "there is no such experiment"},
+    "/v1/experiments/{name}/kill": _SWITCHED,
+    "/v1/experiments/{name}/resume": _SWITCHED,
 }
-_REQUESTER: Final = {
-    "required": False,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {"author": {"type": "string", "description": "who asks"}},
-                "additionalProperties": False,
-            }
-        }
-    },
-}
+_AUTHOR: Final = {"author": {"type": "string", "description": "who asks"}}
+_REASON: Final = {"reason": {"type": "string", "description": "why; kept with the author in the journal"}}
+
+
+def _body(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"required": False, "content": {"application/json": {"schema": schema}}}
 
 
 def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
@@ -90,7 +100,7 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
     if path in _PARAMETERS:
         operation["parameters"] = _PARAMETERS[path]
     if method == "post":
-        operation["requestBody"] = _REQUESTER
+        operation["requestBody"] = _body(_AUTHOR | _REASON if path.startswith("/v1/experiments/") else _AUTHOR)
     if path in ("/healthz", "/readyz"):
         operation["security"] = []
     return operation

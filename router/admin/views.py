@@ -33,10 +33,19 @@ def revision_view(control: Control) -> dict[str, Any]:
         "author": revision.author,
         "digest": revision.digest,
         "held": control.state.held,
-        "workers": control.seat.publisher.workers,
-        "acknowledged": control.seat.publisher.acknowledged(),
+        **_reached(control),
         "rejected": _rejected_view(control.rejected),
     }
+
+
+def progress_view(control: Control) -> dict[str, Any]:
+    """Return the number of the present revision, how many workers serve it, and whether the journal has everything."""
+    failed = control.seat.segment.words[counters.JOURNAL_FAILED]
+    return {"number": control.revision.number, **_reached(control), "journal": "failed" if failed else "written"}
+
+
+def _reached(control: Control) -> dict[str, int]:
+    return {"workers": control.seat.publisher.workers, "acknowledged": control.seat.publisher.acknowledged()}
 
 
 def _rejected_view(rejected: Rejected | None) -> dict[str, Any] | None:
@@ -143,6 +152,7 @@ def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any
     for experiment in revision.config.experiments:
         run, weights = revision.runs[experiment.name], revision.weights[experiment.name]
         whole = sum(weights.values())
+        kill = revision.killed.get(experiment.name)
         arms = []
         for arm in experiment.arms:
             key = counters.arm_key(experiment.name, run.number, run.phase, arm.name)
@@ -168,6 +178,7 @@ def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any
                 "run": run.number,
                 "phase": run.phase,
                 "epoch": run.epoch,
+                "killed": {"by": kill.by, "reason": kill.reason, "time": kill.time} if kill is not None else None,
                 "arms": arms,
             }
         )

@@ -1,4 +1,4 @@
-"""What ``router status`` and ``router restore`` do: talk to the admin API of a running router.
+"""What ``router status`` and ``router restore`` do, and how all commands talk to the admin API of a running router.
 
 Responsible for: the request, the token, one clear sentence when something is in the way, and writing the answer.
 Does not know: how the answers come about.
@@ -36,13 +36,16 @@ class Admin:
     url: Url
     token: str | None
 
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[Any, str | None]:
+    def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: dict[str, Any] | None = None
+    ) -> tuple[Any, str | None]:
         """Send a request.
 
         Args:
             method: request method.
             path: path of the admin API.
             headers: further header fields.
+            body: a JSON document to send.
 
         Returns:
             The JSON document of the answer, and its ETag.
@@ -54,18 +57,22 @@ class Admin:
         fields = {"accept": "application/json", **(headers or {})}
         if self.token is not None:
             fields["authorization"] = f"Bearer {self.token}"
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            fields["content-type"] = "application/json"
         connection = self._connection()
         try:
-            connection.request(method, path, headers=fields)
+            connection.request(method, path, body=data, headers=fields)
             response = connection.getresponse()
-            body = response.read(_ANSWER_BYTES)
+            answer = response.read(_ANSWER_BYTES)
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise AdminError(f"no answer from the admin API at {where}: {reason}") from error
         finally:
             connection.close()
         try:
-            document = json.loads(body) if body else None
+            document = json.loads(answer) if answer else None
         except ValueError as error:
             raise AdminError(f"{where} does not answer as an admin API does (status {response.status})") from error
         if response.status >= http.client.MULTIPLE_CHOICES:
@@ -97,19 +104,23 @@ def connect(url: str, token_file: Path | None) -> Admin:
 
 
 def status(admin: Admin, *, as_json: bool) -> int:
-    """Show what revision a router serves, what it refused, and its targets.
+    """Show what revision a router serves, what it refused, its experiments and its targets.
 
     Raises:
         AdminError: when the router could not be asked.
     """
     revision, _ = admin.ask("GET", "/v1/revision")
     targets, _ = admin.ask("GET", "/v1/targets")
+    experiments, _ = admin.ask("GET", "/v1/experiments")
     if as_json:
-        sys.stdout.write(json.dumps({"revision": revision, "targets": targets}, indent=2) + "\n")
+        document = {"revision": revision, "experiments": experiments, "targets": targets}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0
     output = console()
     for line in _revision(revision):
         output.print(line, soft_wrap=True)
+    for experiment in experiments["experiments"]:
+        output.print(_experiment(experiment), soft_wrap=True)
     output.print(_targets(targets["targets"]))
     return 0
 
@@ -146,6 +157,17 @@ def _revision(found: dict[str, Any]) -> Iterator[str]:
     if found["rejected"]:
         yield f"the file is refused since {_moment(found['rejected']['time'])}:"
         yield from (f"  {mistake['text']}" for mistake in found["rejected"]["mistakes"])
+
+
+def _experiment(found: dict[str, Any]) -> str:
+    """Say where an experiment is, in a line; a kill in one more."""
+    arms = ", ".join(f"{arm['name']} {arm['share']:.4g}" for arm in found["arms"])
+    line = f"experiment {found['name']} run {found['run']} phase {found['phase']}: {arms}"
+    killed = found["killed"]
+    if killed is None:
+        return line
+    reason = f": {killed['reason']}" if killed["reason"] else ""
+    return f"{line}\n  killed since {_moment(killed['time'])} by {killed['by']}{reason}"
 
 
 def _moment(time_s: float) -> str:

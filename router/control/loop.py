@@ -5,8 +5,8 @@ what was refused for people to see.
 Does not know: the admin API, the supervisor, how a change is decided.
 
 Rules: everything runs on one loop; reading, compiling and writing happen in threads, so that the heartbeat goes on. A
-refused change alters nothing but ``rejected``. A decision that the journal cannot take is published all the same, with
-an alarm: workers must not wait for a disk.
+refused change alters nothing but ``rejected``. A decision that the journal cannot take in time is published all the
+same, with an alarm: workers must not wait for a disk. A kill does not even try first: it is published, then written.
 """
 
 import asyncio
@@ -15,18 +15,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import Protocol
 
 from router.config.load import Loaded, load
 from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config
 from router.control import state as decide
+from router.control import switch
+from router.control.kill import tag
+from router.control.ledger import Decisions, Ledger
 from router.control.publish import Publisher
 from router.control.state import Refusal, State
 from router.control.watch import Watch
-from router.counters import CONTROL_HEARTBEAT, DRAINING, JOURNAL_FAILED, PID, RELOAD_OK
+from router.counters import CONTROL_HEARTBEAT, DRAINING, PID, RELOAD_OK
 from router.events import keep
-from router.events.model import Revised, Revision
+from router.events.model import Revision
 from router.routing.table import Table, compile_table
 from router.segment import Segment
 
@@ -36,17 +38,8 @@ _TICK_S = 0.1
 _RETENTION_S = 60.0
 # Of what a change does, as many sentences go into its line of the log.
 _SAID = 10
-
-
-class Decisions(Protocol):
-    """Where decisions are written down."""
-
-    def append(self, entry: Revised) -> None:
-        """Write one down; it is on the disk when this returns.
-
-        Raises:
-            OSError: If it is not.
-        """
+# A disk that takes longer is one that cannot take the decision now; a working one takes milliseconds.
+_PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +58,21 @@ class Rejected:
 @dataclass(frozen=True, slots=True)
 class Stale:
     """A change that was asked for on the ground of a revision that is no longer the present one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks to kill or resume an experiment.
+
+    Attributes:
+        by: Who.
+        reason: Why.
+        tag: What ``kill.tag`` gave of the experiment when they looked; None if that does not matter.
+    """
+
+    by: str
+    reason: str | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +107,10 @@ class Control:
         self.loaded: Loaded | None = None
         self.rejected: Rejected | None = None
         self.seat = seat
-        self._journal = journal
+        self.ledger = Ledger(journal, seat.segment)
         self._watch = Watch()
-        self._change = asyncio.Lock()
+        self._reading = asyncio.Lock()  # one reading of the files at a time
+        self._change = asyncio.Lock()  # never held while files are read: a kill must not wait for them
         self._table: Table | None = None
         self._announced = 0
         self._asked = asyncio.Event()
@@ -129,8 +138,11 @@ class Control:
         self.seat.segment.words[CONTROL_HEARTBEAT] = time.monotonic_ns()
         if loaded is None:
             published = self.seat.publisher.read()
+            known = self.state.history
             if published is not None:
                 self.state = decide.resume(self.state, published)
+            if self.state.history != known:  # the predecessor published it, but could not write it down
+                await self.ledger.write(self.state.history[-1], _PATIENCE_S)
             self._table = await asyncio.to_thread(compile_table, self.revision)
             if self.seat.publisher.number != self.revision.number:
                 self.seat.publisher.prepare(self.revision)
@@ -150,17 +162,20 @@ class Control:
             places: Where the router can be reached, for the line that says it is ready.
         """
         self._watch.follow(self._followed())
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._tick(places))
-            group.create_task(self._retain())
-            group.create_task(self._watch.run(self._changed))
-            group.create_task(self._obey())
-            # The file may have changed between the first reading and the first look.
-            self.ask_reload()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tick(places))
+                group.create_task(self._retain())
+                group.create_task(self._watch.run(self._changed))
+                group.create_task(self._obey())
+                # The file may have changed between the first reading and the first look.
+                self.ask_reload()
+        finally:
+            await self.ledger.close()
 
     async def reload(self) -> None:
         """Read the configuration and apply it; a mistake changes nothing and is kept in ``rejected``."""
-        async with self._change:
+        async with self._reading:
             while True:
                 await self._reload_once()
                 if not self._watch.follow(self._followed()):
@@ -190,6 +205,26 @@ class Control:
             refused = await self._commit(*decided)
             return self.revision if refused is None else refused
 
+    async def kill(self, name: str, asked: Asked) -> Revision | Refusal | Stale:
+        """Put all units of an experiment on its control arm; workers have that before the journal does.
+
+        Raises:
+            LookupError: If there is no such experiment.
+        """
+        async with self._change:
+            decided = switch.kill(self.state, name, time.time(), asked.by, asked.reason)
+            return await self._switch(decided, name, asked)
+
+    async def resume(self, name: str, asked: Asked) -> Revision | Refusal | Stale:
+        """End the kill of an experiment.
+
+        Raises:
+            LookupError: If there is no such experiment.
+        """
+        async with self._change:
+            decided = switch.resume(self.state, name, time.time(), asked.by, asked.reason)
+            return await self._switch(decided, name, asked)
+
     def table(self) -> Table:
         """Return the compiled form of the present revision.
 
@@ -212,23 +247,44 @@ class Control:
             log.exception("the configuration cannot be read")
             self._reject((Mistake(str(self.path), 0, "", f"cannot be read: {error!r}"),))
             return
-        decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), "file")
-        if isinstance(decided, Refusal):
-            self._reject(decided.mistakes)
+        async with self._change:
+            decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), "file")
+            if isinstance(decided, Refusal):
+                refused: Refusal | None = decided
+            else:
+                refused = await self._commit(*decided) if decided[1] is not self.revision else None
+        if refused is not None:
+            self._reject(refused.mistakes)
             return
-        if decided[1] is not self.revision:
-            refused = await self._commit(*decided)
-            if refused is not None:
-                self._reject(refused.mistakes)
-                return
         self.loaded = loaded
         if self.rejected is not None:
             log.info("the configuration on disk is fine again")
         self.rejected = None
         self.seat.segment.words[RELOAD_OK] = 1
 
-    async def _commit(self, following: State, revision: Revision, *, known: bool = False) -> Refusal | None:
-        """Compile, write down, publish; ``known`` says that the journal has it already."""
+    async def _switch(
+        self, decided: tuple[State, Revision] | Refusal, name: str, asked: Asked
+    ) -> Revision | Refusal | Stale:
+        if isinstance(decided, Refusal):
+            return decided
+        if decided[1] is self.revision:  # RFC 9110 13.1.1: what is so already may be confirmed, whatever If-Match says
+            return self.revision
+        if asked.tag is not None and asked.tag != tag(self.revision, name):
+            return Stale()
+        refused = await self._commit(*decided, urgent=decided[1].cause == "kill")
+        return self.revision if refused is None else refused
+
+    async def _commit(
+        self, following: State, revision: Revision, *, known: bool = False, urgent: bool = False
+    ) -> Refusal | None:
+        """Compile, write down, publish.
+
+        Args:
+            following: The state that follows.
+            revision: Its revision.
+            known: Whether the journal has it already.
+            urgent: Whether to publish before it is written down.
+        """
         try:
             table = await asyncio.to_thread(compile_table, revision)
             await asyncio.to_thread(self.seat.publisher.prepare, revision)
@@ -237,10 +293,12 @@ class Control:
         except Exception as error:  # a revision that workers could not compile must not reach them
             log.exception("revision %d cannot be compiled", revision.number)
             return Refusal((Mistake(str(self.path), 0, "", f"cannot be compiled: {error}"),))
-        if not known:
-            await self._write_down(following.history[-1])
+        if not known and not urgent:
+            await self.ledger.write(following.history[-1], _PATIENCE_S)
         self.seat.publisher.publish(revision)
         self.state, self._table = following, table
+        if urgent:
+            await self.ledger.write(following.history[-1], _PATIENCE_S)
         self.seat.tell(revision)
         log.info(
             "revision %d published cause=%s author=%s changes=%s",
@@ -250,15 +308,6 @@ class Control:
             "continues" if known else _few(following.history[-1].changes),
         )
         return None
-
-    async def _write_down(self, entry: Revised) -> None:
-        try:
-            await asyncio.to_thread(self._journal.append, entry)
-        except OSError as error:
-            log.error("revision %d could not be written to the journal: %s", entry.number, error)  # noqa: TRY400 - the reason is in the text
-            self.seat.segment.words[JOURNAL_FAILED] = 1
-        else:
-            self.seat.segment.words[JOURNAL_FAILED] = 0
 
     def _reject(self, mistakes: Iterable[Mistake]) -> None:
         self.rejected = Rejected(time.time(), tuple(mistakes))

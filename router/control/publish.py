@@ -43,7 +43,12 @@ class Publisher:
         Raises:
             OSError: If the file cannot be written; the workers keep what they have.
         """
-        self._next.write_bytes(msgspec.msgpack.encode(revision))
+        data = msgspec.msgpack.encode(revision)
+        try:
+            self._next.write_bytes(data)
+        except FileNotFoundError:  # what cleans temporary folders was quicker than `refresh`
+            self._file.parent.mkdir(mode=0o700, exist_ok=True)
+            self._next.write_bytes(data)
 
     def publish(self, revision: Revision) -> None:
         """Hand the prepared revision to the workers."""
@@ -60,7 +65,6 @@ class Publisher:
             os.utime(self._file)
             os.utime(self._file.parent)
         except FileNotFoundError:
-            self._file.parent.mkdir(mode=0o700, exist_ok=True)
             self.prepare(revision)
             self.publish(revision)
             return True

@@ -1,7 +1,6 @@
 """What a new configuration, a restore or a new certificate makes of the present revision, or why not.
 
-Responsible for: revision numbers, runs and phases of experiments, what a running router refuses to change, which
-earlier revisions can be restored, and where counter rows lie.
+Responsible for: revision numbers, which earlier revisions can be restored, and where counter rows lie.
 Does not know: files, clocks, processes; it is pure and is told the time.
 
 Rules:
@@ -10,29 +9,31 @@ Rules:
   of the file at the time, not of the configuration it brought back.
 - A running experiment keeps salt, arms, targets of arms, their versions, route and hash version. A reload that changes
   one is refused with the way out; a restart of the router and a restore, which a person asks for, begin a new run.
-- Other shares, or other requests or units on the route, begin a new phase of the run.
-- Runs of removed experiments stay in ``Revision.runs``, so that a name that returns never continues old numbers.
+- Kills are taken over by every revision; a restore never ends one (``router.control.kill``).
 - Keys that only a restart can apply refuse the whole change: half a configuration would be neither the old nor the new.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from router.config.diff import differences
 from router.config.mistake import ConfigError, Mistake
-from router.config.schema import Config, Experiment, Route
-from router.control.refuse import file_of, identity, in_place, restart_differences, restart_only
+from router.config.schema import Config
+from router.control import kill as kills
+from router.control.phases import runs
+from router.control.refuse import file_of, in_place, restart_differences, restart_only
 from router.counters import CountersFull, allocate, row_keys
-from router.events.model import Revised, Revision, Run
+from router.events.model import Kill, Revised, Revision
 
 if TYPE_CHECKING:
     from router.config.load import Loaded
 
 HISTORY = 100
+# Causes after which a restored configuration still holds.
+_HOLDING = ("certificate", "kill", "resume")
 _CHANGES = 100
 
 
@@ -67,7 +68,7 @@ def replay(entries: Iterable[Revised]) -> State:
     history: list[Revised] = []
     held = False
     for entry in entries:
-        held = entry.cause == "restore" or (entry.cause == "certificate" and held)
+        held = entry.cause == "restore" or (entry.cause in _HOLDING and held)
         history = [*history[1 - HISTORY :], entry]
     if not history:
         return State()
@@ -96,7 +97,7 @@ def start(state: State, loaded: "Loaded", now: float) -> tuple[State, Revision]:
             return replace(state, revision=placed), placed
         if last is not None:
             state = replace(state, revision=msgspec.structs.replace(last, slots={}))
-        return _follow(state, _from_file(state, loaded, ("start", "file", now)))
+        return follow(state, _from_file(state, loaded, ("start", "file", now)))
     except CountersFull as error:
         raise ConfigError([Mistake(file_of(loaded), 0, "", str(error))]) from error
 
@@ -120,11 +121,13 @@ def resume(state: State, published: Revision) -> State:
         config=published.config,
         weights=published.weights,
         runs=published.runs,
+        killed=published.killed,
     )
     if state.revision is not None and state.revision.number > published.number:
         slots = allocate(published.slots, row_keys(state.revision.config, state.revision.runs))
         return replace(state, revision=msgspec.structs.replace(state.revision, slots=slots))
-    return State(published, (*state.history[1 - HISTORY :], entry), published.cause == "restore")
+    held = published.cause == "restore" or (published.cause in _HOLDING and state.held)
+    return State(published, (*state.history[1 - HISTORY :], entry), held)
 
 
 def apply(state: State, loaded: "Loaded", now: float, author: str) -> tuple[State, Revision] | Refusal:
@@ -139,14 +142,14 @@ def apply(state: State, loaded: "Loaded", now: float, author: str) -> tuple[Stat
     Returns:
         The present state and revision when the bytes are the same; a new revision; or why there is none.
     """
-    current = _current(state)
-    if loaded.digest == current.digest:
-        return state, current
-    mistakes = [*restart_only(current.config, loaded), *in_place(current.config, loaded)]
+    present = current(state)
+    if loaded.digest == present.digest:
+        return state, present
+    mistakes = [*restart_only(present.config, loaded), *in_place(present.config, loaded)]
     if mistakes:
         return Refusal(tuple(mistakes))
     try:
-        return _follow(state, _from_file(state, loaded, ("reload", author, now)))
+        return follow(state, _from_file(state, loaded, ("reload", author, now)))
     except CountersFull as error:
         return Refusal((Mistake(file_of(loaded), 0, "", str(error)),))
 
@@ -163,21 +166,23 @@ def restore(state: State, number: int, now: float, author: str) -> tuple[State, 
     Raises:
         LookupError: If there is no such revision (any more).
     """
-    current = _current(state)
+    present = current(state)
     entry = next((entry for entry in state.history if entry.number == number), None)
     if entry is None:
         raise LookupError(f"there is no revision {number}; the last {HISTORY} are kept")
     name = f"revision {number}"
     mistakes = tuple(
         Mistake(name, 0, f"$.{key}", f"was {was!r} and is {now_!r}; only a restart of the router can change it")
-        for key, now_, was in restart_differences(current.config, entry.config)
+        for key, now_, was in restart_differences(present.config, entry.config)
     )
     if mistakes:
         return Refusal(mistakes)
-    runs = _runs(state, entry.config, entry.weights)
-    coming = _unnumbered(("restore", author, now), current.digest, entry.config, entry.weights, runs)
+    free = {experiment: weights for experiment, weights in entry.weights.items() if experiment not in entry.killed}
+    killed = kills.kept(present.killed, present.config, entry.config)
+    weights = kills.weigh(entry.config, free, killed)
+    coming = unnumbered(state, ("restore", author, now), present.digest, (entry.config, weights, killed))
     try:
-        following, revision = _follow(state, coming)
+        following, revision = follow(state, coming)
     except CountersFull as error:
         return Refusal((Mistake(name, 0, "", str(error)),))
     return replace(following, held=True), revision
@@ -185,55 +190,86 @@ def restore(state: State, number: int, now: float, author: str) -> tuple[State, 
 
 def certificate(state: State, now: float) -> tuple[State, Revision]:
     """Make the workers read certificate files again whose content has changed; nothing else differs."""
-    current = _current(state)
+    present = current(state)
     why = ("certificate", "file", now)
-    coming = _unnumbered(why, current.digest, current.config, current.weights, current.runs)
-    following, revision = _follow(state, coming)
+    coming = unnumbered(state, why, present.digest, (present.config, present.weights, present.killed))
+    following, revision = follow(state, coming)
     return replace(following, held=state.held), revision
 
 
 # --- Making a revision ----------------------------------------------------------------------------------------------
 
 
-def _current(state: State) -> Revision:
+def current(state: State) -> Revision:
+    """Return the present revision.
+
+    Raises:
+        ValueError: If there is none yet.
+    """
     if state.revision is None:
         raise ValueError("there is no revision yet")
     return state.revision
 
 
 def _from_file(state: State, loaded: "Loaded", why: tuple[str, str, float]) -> Revised:
-    config = loaded.config
-    weights = {experiment.name: {arm.name: arm.weight for arm in experiment.arms} for experiment in config.experiments}
-    return _unnumbered(why, loaded.digest, config, weights, _runs(state, config, weights))
+    before = state.revision
+    killed = kills.kept(before.killed, before.config, loaded.config) if before is not None else {}
+    return unnumbered(state, why, loaded.digest, (loaded.config, kills.weigh(loaded.config, {}, killed), killed))
 
 
-def _unnumbered(
+def unnumbered(
+    state: State,
     why: tuple[str, str, float],
     digest: str,
-    config: Config,
-    weights: dict[str, dict[str, float]],
-    runs: dict[str, Run],
+    what: tuple[Config, kills.Weights, dict[str, Kill]],
 ) -> Revised:
-    """Make an entry that has no place in the history yet; ``why`` is cause, author and time."""
+    """Make an entry that has no place in the history yet.
+
+    Args:
+        state: The present state.
+        why: Cause, author and time.
+        digest: Digest of the configuration's files.
+        what: Configuration, weights and kills.
+    """
     cause, author, now = why
+    config, weights, killed = what
     return Revised(
-        number=0, time=now, cause=cause, author=author, digest=digest, config=config, weights=weights, runs=runs
+        number=0,
+        time=now,
+        cause=cause,
+        author=author,
+        digest=digest,
+        config=config,
+        weights=weights,
+        runs=runs(state.revision, config, weights),
+        killed=killed,
     )
 
 
-def _follow(state: State, coming: Revised) -> tuple[State, Revision]:
-    """Put an entry after the present revision."""
+def follow(state: State, coming: Revised) -> tuple[State, Revision]:
+    """Put an entry after the present revision.
+
+    Raises:
+        CountersFull: If there is no room for its rows.
+    """
     before = state.revision
     number = before.number + 1 if before else 1
-    entry = msgspec.structs.replace(coming, number=number, changes=_changes(before, coming.config))
+    entry = msgspec.structs.replace(coming, number=number, changes=_changes(before, coming))
     slots = allocate(before.slots if before else {}, row_keys(coming.config, coming.runs))
     revision = _revision(entry, slots)
     return State(revision, (*state.history[1 - HISTORY :], entry)), revision
 
 
-def _changes(before: Revision | None, coming: Config) -> tuple[str, ...]:
+def _changes(before: Revision | None, coming: Revised) -> tuple[str, ...]:
     """Say what differs, in so few sentences that a rewritten configuration does not fill the journal."""
-    found = differences(before.config, coming) if before else ()
+    if before is None:
+        return ()
+    ended = () if coming.cause == "resume" else sorted(before.killed.keys() - coming.killed.keys())
+    found = (
+        *coming.changes,
+        *(f"the kill of {name!r} ends: it is another experiment now" for name in ended),
+        *differences(before.config, coming.config),
+    )
     return (*found[:_CHANGES], f"and {len(found) - _CHANGES} more") if len(found) > _CHANGES else found
 
 
@@ -248,38 +284,5 @@ def _revision(entry: Revised, slots: dict[str, int]) -> Revision:
         weights=entry.weights,
         runs=entry.runs,
         slots=slots,
+        killed=entry.killed,
     )
-
-
-# --- Runs and phases ------------------------------------------------------------------------------------------------
-
-
-def _runs(state: State, config: Config, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Run]:
-    before = state.revision
-    if before is None:
-        return {experiment.name: Run(number=1, phase=1, epoch=0) for experiment in config.experiments}
-    runs = dict(before.runs)
-    running = {experiment.name: experiment for experiment in before.config.experiments}
-    for experiment in config.experiments:
-        name = experiment.name
-        last, old = runs.get(name), running.get(name)
-        if last is None:
-            runs[name] = Run(number=1, phase=1, epoch=0)
-        elif old is None or identity(before.config, old) != identity(config, experiment):
-            runs[name] = Run(number=last.number + 1, phase=1, epoch=0)
-        elif _shares(before.weights[name]) != _shares(weights[name]) or _eligible(before.config, old) != _eligible(
-            config, experiment
-        ):
-            runs[name] = Run(number=last.number, phase=last.phase + 1, epoch=0)
-    return runs
-
-
-def _shares(weights: Mapping[str, float]) -> dict[str, Fraction]:
-    """Give each arm's exact share, so that 95 and 5 equal 19 and 1."""
-    whole = sum(Fraction(weight) for weight in weights.values())
-    return {arm: Fraction(weight) / whole if whole else Fraction(0) for arm, weight in weights.items()}
-
-
-def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:
-    route: Route | None = next((route for route in config.routes if route.name == experiment.route), None)
-    return () if route is None else (route.match, route.unit)

@@ -21,19 +21,38 @@ class Run(Struct, frozen=True, kw_only=True):
     epoch: int
 
 
+class Kill(Struct, frozen=True, kw_only=True):
+    """That an experiment was killed: all its units get the control arm until somebody resumes it.
+
+    Attributes:
+        by: Who killed it.
+        reason: Why, in their words; None when they did not say.
+        time: When, in unix seconds.
+        arm: The control arm at that time, which has all units since.
+        identity: Digest of what was killed: arms, targets, versions, salt (``router.control.kill``).
+    """
+
+    by: str
+    reason: str | None
+    time: float
+    arm: str
+    identity: str
+
+
 class Revision(Struct, frozen=True, kw_only=True):
     """One numbered state of everything, as workers get it.
 
     Attributes:
         number: Counts up from 1, also over restarts.
         time: When it was made, in unix seconds.
-        cause: What made it: ``start``, ``reload``, ``restore``, …
+        cause: What made it: ``start``, ``reload``, ``restore``, ``kill``, …
         author: Who made it.
         digest: Digest of the bytes of the configuration files.
         config: The configuration.
         weights: Experiment to arm to weight; what workers use, whatever the configuration says.
         runs: Experiment to where it is.
         slots: Key of a counter row to its first word (``router.counters``).
+        killed: Experiment to its kill; also of experiments that the configuration no longer has.
     """
 
     number: int
@@ -45,6 +64,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     weights: dict[str, dict[str, float]]
     runs: dict[str, Run]
     slots: dict[str, int]
+    killed: dict[str, Kill] = {}
 
 
 class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -129,13 +149,14 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
     Attributes:
         number: Number of the revision.
         time: When, in unix seconds.
-        cause: What made it: ``start``, ``reload``, ``restore``, …
+        cause: What made it: ``start``, ``reload``, ``restore``, ``kill``, …
         author: Who made it.
         digest: Digest of the bytes of the configuration files.
         config: The configuration.
         weights: Experiment to arm to weight.
         runs: Experiment to where it is.
         changes: What differs from the revision before, one sentence each.
+        killed: Experiment to its kill.
     """
 
     number: int
@@ -147,3 +168,4 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
     weights: dict[str, dict[str, float]]
     runs: dict[str, Run]
     changes: tuple[str, ...] = ()
+    killed: dict[str, Kill] = {}

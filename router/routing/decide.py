@@ -271,10 +271,11 @@ def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
         experiment=experiment.name,
         salt=salt,
         arms=tuple((arm_prefix(salt, name), weights[name], plans[name]) for name in sorted(plans) if weights[name] > 0),
+        # A killed experiment has no overrides: what was killed gets no request at all.
         overrides={
             override.unit: forced[override.arm]
             for override in revision.config.overrides
-            if override.experiment == experiment.name
+            if override.experiment == experiment.name and experiment.name not in revision.killed
         },
         weights={name: weights[name] for name in plans},
     )

@@ -386,3 +386,94 @@ def test_the_index_links_what_can_be_looked_at(tmp_path: Path) -> None:
                 assert response.status == 200, link
 
     _run(desk, use)
+
+
+async def _post(client: Client, path: str, status: int, **options: Any) -> tuple[Any, str]:
+    async with client.post(path, **options) as response:
+        assert response.status == status, await response.text()
+        return await response.json(content_type=None), response.headers.get("ETag", "")
+
+
+def test_a_kill_shows_who_and_why_until_it_is_resumed(tmp_path: Path) -> None:
+    """The answer is the experiment with its ETag, and how far the change has come."""
+    desk = Desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        desk.acknowledge(2, workers=1)
+        killed, etag = await _post(
+            client, "/v1/experiments/ramp/kill", 200, json={"author": "ann", "reason": "p99\r\ndoubled \x1b[2J"}
+        )
+        assert killed["killed"]["by"] == "ann (admin API from 127.0.0.1)"
+        assert killed["killed"]["reason"] == "p99 doubled \ufffd[2J"
+        assert [(arm["name"], arm["share"]) for arm in killed["arms"]] == [("old", 1.0), ("new", 0.0)]
+        assert (killed["run"], killed["phase"]) == (1, 2)
+        assert killed["revision"] == {"number": 2, "workers": 2, "acknowledged": 1, "journal": "written"}
+        async with client.get("/v1/experiments/ramp") as response:
+            assert (response.headers["ETag"], (await response.json())["killed"]) == (etag, killed["killed"])
+        resumed, _ = await _post(client, "/v1/experiments/ramp/resume", 200, headers={"If-Match": etag})
+        assert (resumed["killed"], resumed["phase"]) == (None, 3)
+        causes = [entry["cause"] for entry in (await _get(client, "/v1/revisions"))["revisions"]]
+        assert causes == ["resume", "kill", "start"]
+
+    _run(desk, use)
+
+
+def test_killing_and_resuming_twice_is_as_once(tmp_path: Path) -> None:
+    """A repeated request makes no further revision and keeps the first author."""
+    desk = Desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        for what, number in (("kill", 2), ("resume", 3)):
+            for _ in range(2):
+                answer, _ = await _post(client, f"/v1/experiments/ramp/{what}", 200)
+                assert answer["revision"]["number"] == number
+
+    _run(desk, use)
+
+
+@pytest.mark.parametrize("what", ["kill", "resume"])
+@pytest.mark.parametrize(
+    ("name", "options", "status"),
+    [
+        ("nobody", {}, 404),
+        ("ramp", {"json": {"because": "x"}}, 400),
+        ("ramp", {"json": {"reason": 1}}, 400),
+        ("ramp", {"data": b"reason=x"}, 400),
+        ("ramp", {"headers": {"If-Match": "12"}}, 400),
+    ],
+)
+def test_a_switch_that_is_not_right_changes_nothing(
+    tmp_path: Path, what: str, name: str, options: dict[str, Any], status: int
+) -> None:
+    """An unknown experiment, another body, or another kind of tag."""
+    desk = Desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        await _post(client, f"/v1/experiments/{name}/{what}", status, **options)
+        assert desk.control.revision.number == 1
+
+    _run(desk, use)
+
+
+def test_a_switch_of_what_somebody_else_changed_is_refused(tmp_path: Path) -> None:
+    """412, with what to do."""
+    desk = Desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        answer, _ = await _post(client, "/v1/experiments/ramp/kill", 412, headers={"If-Match": '"0badc0de"'})
+        assert "look again" in answer["detail"]
+
+    _run(desk, use)
+
+
+def test_a_kill_that_workers_cannot_be_told_is_said(tmp_path: Path) -> None:
+    """503 with the reason: nothing is worse than a kill that only seems to be one."""
+    desk = Desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        (desk.run_dir / "revision.next").mkdir()
+        answer, _ = await _post(client, "/v1/experiments/ramp/kill", 503)
+        assert "cannot be handed to the workers" in answer["mistakes"][0]["message"]
+        assert desk.control.revision.number == 1
+
+    _run(desk, use)

@@ -157,7 +157,7 @@ def test_counters_of_removed_things_stay_and_their_gauges_go(segment: Segment) -
     segment.block(0)[before.slots[arm_key("e", 1, 1, "treatment")]] = 5
     old, new = scrape(segment, before), scrape(segment, after)
     gone = old.keys() - new.keys()
-    assert {name for name, _ in gone} == {"router_inflight", "router_arm_weight"}
+    assert {name for name, _ in gone} == {"router_inflight", "router_arm_weight", "router_experiment_killed"}
     assert all(new[key] >= old[key] for key in new)
 
 

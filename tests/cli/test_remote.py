@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from router.cli import app
+from router.command import switch
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - the token of this test's own server
 
@@ -33,12 +34,20 @@ TARGET = {
     "faults": {"refused": 2, "tls": 0},
     "endpoints": [{"url": "http://h:1", "weight": 1}, {"url": "http://h:2", "weight": 1}],
 }
+EXPERIMENT = {
+    "name": "ranker-v2",
+    "run": 2,
+    "phase": 3,
+    "arms": [{"name": "control", "share": 1.0}, {"name": "treatment", "share": 0.0}],
+    "killed": {"by": "ann", "reason": "p99 doubled", "time": 1795354870.6},
+}
 
 
 class _Api(http.server.BaseHTTPRequestHandler):
     """Answers as the admin API does, and remembers what it was asked."""
 
     asked: list[tuple[str, str, dict[str, str]]]
+    reached = 7
 
     def do_GET(self) -> None:
         """Answer a question."""
@@ -53,15 +62,23 @@ class _Api(http.server.BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         fields = {name.lower(): value for name, value in self.headers.items()}
+        fields["body"] = self.rfile.read(int(fields.get("content-length", 0))).decode()
         self.asked.append((self.command, self.path, fields))
         status = 200
         document: dict[str, object] = {"number": 13}
         if fields.get("authorization") != f"Bearer {TOKEN}":
             status, document = 401, {"title": "Unauthorized"}
         elif self.path == "/v1/revision":
-            document = REVISION
+            document = REVISION | {"acknowledged": self.reached}
         elif self.path == "/v1/targets":
             document = {"targets": [TARGET]}
+        elif self.path == "/v1/experiments":
+            document = {"experiments": [EXPERIMENT]}
+        elif self.path.startswith("/v1/experiments/ranker-v2/"):
+            document = EXPERIMENT | {"revision": {"number": 13, "workers": 8, "acknowledged": 7, "journal": "written"}}
+            type(self).reached = 8
+        elif self.path == "/v1/experiments/lossy/kill":
+            document = EXPERIMENT | {"revision": {"number": 13, "workers": 8, "acknowledged": 8, "journal": "failed"}}
         elif self.path == "/v1/revisions/99/restore":
             status, document = 404, {"title": "Not found", "detail": "there is no revision 99"}
         elif self.path == "/v1/revisions/7/restore":
@@ -117,6 +134,8 @@ def test_status_shows_revision_and_targets(api: tuple[str, list[object]], token_
         "it was restored, and holds until the file changes",
         "the file is refused since 2026-11-22 13:42:10 UTC:",
         MISTAKE,
+        "experiment ranker-v2 run 2 phase 3: control 1, treatment 0",
+        "killed since 2026-11-22 13:41:10 UTC by ann: p99 doubled",
         "target version in flight requests codes faults endpoints",
         "a 3 20 200: 19, 404: 1 refused: 2 http://h:1 http://h:2",
     ]
@@ -167,3 +186,43 @@ def test_what_is_in_the_way_is_one_sentence(arguments: tuple[str, ...], message:
     assert result.exit_code == 1
     assert result.stderr.startswith(message)
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_kill_waits_until_every_worker_has_it(
+    api: tuple[str, list[tuple[str, str, dict[str, str]]]], token_file: Path
+) -> None:
+    """Who and why are passed on; the command ends when all workers serve the change."""
+    options = ("--admin", api[0], "--token-file", token_file)
+    result = router("kill", "ranker-v2", "--reason", "p99 doubled", "--author", "ann", *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "experiment ranker-v2: control 1, treatment 0; served by 8 of 8\n"
+    assert [(method, path) for method, path, _ in api[1]] == [
+        ("POST", "/v1/experiments/ranker-v2/kill"),
+        ("GET", "/v1/revision"),
+    ]
+    assert json.loads(api[1][0][2]["body"]) == {"author": "ann", "reason": "p99 doubled"}
+
+
+def test_resume_answers_in_json(api: tuple[str, list[object]], token_file: Path) -> None:
+    """Programs get the experiment, and how far the change has come."""
+    result = router("resume", "ranker-v2", "--admin", api[0], "--token-file", token_file, "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["name"], found["revision"]["acknowledged"]) == ("ranker-v2", 8)
+
+
+def test_a_kill_that_workers_do_not_take_is_a_failure(
+    api: tuple[str, list[object]], token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exit status of 0 means that nobody is treated any more."""
+    monkeypatch.setattr(switch, "_WAIT_S", 0.0)
+    result = router("kill", "ranker-v2", "--admin", api[0], "--token-file", token_file)
+    assert result.exit_code == 1
+    assert "7 of 8 workers serve it" in result.stderr
+
+
+def test_a_kill_that_is_not_on_the_disk_is_said(api: tuple[str, list[object]], token_file: Path) -> None:
+    """It holds, so the status is 0; that a restart may not know of it is on standard error."""
+    result = router("kill", "lossy", "--admin", api[0], "--token-file", token_file)
+    assert result.exit_code == 0
+    assert "the journal could not be written" in result.stderr

@@ -1,5 +1,6 @@
 """A control process in this process: real files and counters, without a supervisor and without workers."""
 
+import threading
 from pathlib import Path
 
 from router.config.load import load
@@ -12,6 +13,7 @@ from router.segment import Segment
 from tests.control.build import yaml
 
 WORKERS = 2
+DEADLINE_S = 10.0
 
 
 class Notes:
@@ -20,9 +22,12 @@ class Notes:
     def __init__(self) -> None:
         self.entries: list[Revised] = []
         self.full = False
+        self.slow = threading.Event()  # while it is cleared, the disk does not answer
+        self.slow.set()
 
     def append(self, entry: Revised) -> None:
         """Keep an entry."""
+        self.slow.wait(DEADLINE_S)
         if self.full:
             raise OSError("no space left on device")
         self.entries.append(entry)

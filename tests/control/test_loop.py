@@ -3,17 +3,23 @@
 import asyncio
 import errno
 import os
+import shutil
+import stat
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from router.config.load import Loaded, load
 from router.config.mistake import ConfigError
+from router.control import ledger
 from router.control import loop as control_loop
-from router.control.loop import Control, Stale
+from router.control.kill import tag
+from router.control.loop import Asked, Control, Stale
 from router.control.state import Refusal, replay
 from router.counters import ACKNOWLEDGED, CONTROL_HEARTBEAT, JOURNAL_FAILED, PUBLISHED, RELOAD_OK
 from router.events.model import Revision
@@ -298,3 +304,123 @@ def test_control_is_not_usable_before_it_began(tmp_path: Path) -> None:
         _ = control.revision
     with pytest.raises(RuntimeError, match="no revision yet"):
         control.table()
+
+
+ON_CONTROL = {"ramp": {"old": 1.0, "new": 0.0}}
+
+
+def test_a_kill_is_published_although_the_journal_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers have it, the alarm is on, and it is written as soon as the disk takes it."""
+    monkeypatch.setattr(ledger, "_AGAIN_S", 0.01)
+    desk = Desk(tmp_path)
+
+    async def use() -> None:
+        desk.notes.full = True
+        await desk.control.kill("ramp", Asked("ann", "p99 doubled"))
+        assert (desk.segment.words[PUBLISHED], desk.segment.words[JOURNAL_FAILED]) == (2, 1)
+        published = desk.control.seat.publisher.read()
+        assert published is not None
+        assert published.weights == ON_CONTROL
+        desk.notes.full = False
+        await _until(lambda: not desk.segment.words[JOURNAL_FAILED])
+        assert [entry.cause for entry in desk.notes.entries] == ["start", "kill"]
+
+    _at_work(desk, use)
+
+
+def test_a_kill_waits_neither_for_a_disk_nor_for_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file is read for long and the disk does not answer, it is published all the same."""
+    desk = Desk(tmp_path)
+    reading, done = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Loaded:
+        reading.set()
+        done.wait(DEADLINE_S)
+        return load(path)
+
+    async def use() -> None:
+        monkeypatch.setattr(control_loop, "load", slow)
+        desk.notes.slow.clear()
+        reload = asyncio.create_task(desk.control.reload())
+        await asyncio.to_thread(reading.wait, DEADLINE_S)
+        killing = asyncio.create_task(desk.control.kill("ramp", Asked("ann")))
+        await _until(lambda: desk.segment.words[PUBLISHED] == 2)
+        await _until(lambda: desk.segment.words[JOURNAL_FAILED])
+        await killing
+        done.set()
+        desk.notes.slow.set()
+        await reload
+        await _until(lambda: not desk.segment.words[JOURNAL_FAILED])
+        assert desk.control.revision.weights == ON_CONTROL
+
+    _at_work(desk, use)
+
+
+def test_a_kill_that_only_the_workers_know_is_written_down_by_the_replacement(tmp_path: Path) -> None:
+    """The predecessor died after it was published; a restart of the whole router must know of it too."""
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        await desk.begin()
+        await desk.control.kill("ramp", Asked("ann"))
+        del desk.notes.entries[1:]
+        desk.control = desk.another()
+        desk.control.state = replay(desk.notes.entries)
+        await desk.control.begin(None)
+        assert [entry.cause for entry in desk.notes.entries] == ["start", "kill"]
+        assert desk.control.revision.weights == ON_CONTROL
+
+    asyncio.run(run())
+
+
+def test_what_waits_for_a_disk_is_bounded(tmp_path: Path) -> None:
+    """The newest stay: each entry holds a whole state."""
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        await desk.begin()
+        desk.notes.slow.clear()
+        entry = desk.notes.entries[0]
+        writes = [desk.control.ledger.write(msgspec.structs.replace(entry, number=n), 0.0) for n in range(2, 205)]
+        assert not any(await asyncio.gather(*writes))
+        desk.notes.slow.set()
+        await _until(lambda: not desk.segment.words[JOURNAL_FAILED])
+        numbers = [entry.number for entry in desk.notes.entries]
+        assert numbers[-1] == 204
+        assert len(numbers) <= 102
+
+    asyncio.run(run())
+
+
+def test_a_run_directory_that_went_is_made_again_for_a_kill(tmp_path: Path) -> None:
+    """What cleans temporary folders does not keep anybody from killing."""
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        await desk.begin()
+        shutil.rmtree(desk.run_dir)
+        await desk.control.kill("ramp", Asked("ann"))
+        assert desk.segment.words[PUBLISHED] == 2
+        assert stat.S_IMODE(desk.run_dir.stat().st_mode) == 0o700
+
+    asyncio.run(run())
+
+
+def test_a_kill_on_the_ground_of_an_old_view_is_stale(tmp_path: Path) -> None:
+    """Whoever looked before somebody else changed it looks again, but what is killed already is confirmed."""
+    desk = Desk(tmp_path)
+
+    async def run() -> None:
+        await desk.begin()
+        seen = tag(desk.control.revision, "ramp")
+        desk.config.write_text(yaml("50, 50"))
+        await desk.control.reload()
+        assert isinstance(await desk.control.kill("ramp", Asked("ann", tag=seen)), Stale)
+        seen = tag(desk.control.revision, "ramp")
+        for _ in range(2):
+            assert await desk.control.kill("ramp", Asked("ann", tag=seen)) == desk.control.revision
+        assert desk.control.revision.number == 3
+
+    asyncio.run(run())

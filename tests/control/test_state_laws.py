@@ -6,6 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.control import switch
+from router.control.refuse import identity
 from router.control.state import Refusal, State, apply, certificate, replay, restore, start
 from router.events.model import Revision
 from tests.control.build import NOW, loaded, plain, yaml
@@ -25,7 +27,7 @@ _steps = st.lists(
     st.one_of(
         st.tuples(st.just("apply"), st.integers(0, len(_TEXTS) - 1)),
         st.tuples(st.just("restore"), st.integers(1, 12)),
-        st.tuples(st.just("certificate"), st.just(0)),
+        st.tuples(st.sampled_from(["certificate", "kill", "resume"]), st.just(0)),
         st.tuples(st.just("restart"), st.integers(0, len(_TEXTS) - 1)),
     ),
     max_size=12,
@@ -41,6 +43,10 @@ def _step(state: State, step: tuple[str, int], now: float) -> tuple[State, Revis
     if kind == "restart":
         return start(replay(state.history), _LOADED[number], now)
     try:
+        if kind == "kill":
+            return switch.kill(state, "ramp", now, "ann", None)
+        if kind == "resume":
+            return switch.resume(state, "ramp", now, "ann", None)
         return restore(state, number, now, "somebody")
     except LookupError:
         return None
@@ -92,6 +98,7 @@ def test_a_journal_rebuilds_the_state(steps: list[tuple[str, int]]) -> None:
     assert again.revision is not None
     assert state.revision is not None
     assert (again.revision.number, again.revision.runs) == (state.revision.number, state.revision.runs)
+    assert (again.revision.weights, again.revision.killed) == (state.revision.weights, state.revision.killed)
 
 
 @given(_steps)
@@ -103,3 +110,27 @@ def test_a_revision_finds_all_its_rows(steps: list[tuple[str, int]]) -> None:
             run = revision.runs[experiment.name]
             for arm in experiment.arms:
                 assert f"arm\0{experiment.name}\0{run.number}\0{run.phase}\0{arm.name}" in revision.slots
+
+
+@given(_steps)
+def test_nothing_but_resume_gives_a_killed_arm_a_unit(steps: list[tuple[str, int]]) -> None:
+    """No edit, restore, renewed certificate or restart ends a kill, in whatever order they come."""
+    state = start(State(), _LOADED[0], NOW)[0]
+    killed: object = None
+    for index, step in enumerate(steps, start=1):
+        outcome = _step(state, step, NOW + index)
+        if not isinstance(outcome, tuple):
+            continue
+        state, revision = outcome
+        present = {experiment.name: identity(revision.config, experiment) for experiment in revision.config.experiments}
+        if step[0] == "kill":
+            killed = killed or present["ramp"]
+        elif step[0] == "resume":
+            killed = None
+        if killed and "ramp" in present:
+            # Only one that was gone and came back as another experiment is free.
+            if "ramp" not in revision.killed:
+                assert killed != present["ramp"]
+                killed = None
+            else:
+                assert revision.weights["ramp"] == {"old": 1.0, "new": 0.0}

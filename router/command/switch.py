@@ -1,0 +1,70 @@
+"""What ``router kill`` and ``router resume`` do.
+
+Responsible for: asking, waiting until every worker has it, and saying what became of it.
+Does not know: the admin API's address and token (``remote``), what a kill is.
+
+Rules: the exit status is 0 only when every worker serves the change. A journal that could not be written is said on
+standard error: the change holds now, but might not survive a restart of the whole router.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from router.command.remote import Admin, AdminError
+
+_WAIT_S: Final = 10.0
+_LOOK_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Who asks, and why."""
+
+    author: str | None
+    reason: str | None
+
+
+def kill(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
+    """Kill an experiment.
+
+    Raises:
+        AdminError: when the router could not be asked, or said no.
+    """
+    return _switch(admin, name, "kill", why, as_json=as_json)
+
+
+def resume(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
+    """End the kill of an experiment; errors as ``kill``."""
+    return _switch(admin, name, "resume", why, as_json=as_json)
+
+
+def _switch(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> int:
+    said = {"author": why.author, "reason": why.reason}
+    body = {key: value for key, value in said.items() if value is not None}
+    answer, _ = admin.ask("POST", f"/v1/experiments/{quote(name, safe='')}/{what}", body=body)
+    reached = _wait(admin, answer["revision"])
+    if as_json:
+        sys.stdout.write(json.dumps(answer | {"revision": answer["revision"] | reached}, indent=2) + "\n")
+    else:
+        arms = ", ".join(f"{arm['name']} {arm['share']:.4g}" for arm in answer["arms"])
+        sys.stdout.write(f"experiment {name}: {arms}; served by {reached['acknowledged']} of {reached['workers']}\n")
+    if answer["revision"]["journal"] != "written":
+        sys.stderr.write("the journal could not be written: a restart of the whole router may not know of this\n")
+    if reached["acknowledged"] < reached["workers"]:
+        raise AdminError(f"{reached['acknowledged']} of {reached['workers']} workers serve it after {_WAIT_S:g} s")
+    return 0
+
+
+def _wait(admin: Admin, reached: dict[str, Any]) -> dict[str, Any]:
+    """Look until all workers serve the revision, or a later one, or the time is up."""
+    number = reached["number"]
+    deadline = time.monotonic() + _WAIT_S
+    while reached["acknowledged"] < reached["workers"] and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+        found, _ = admin.ask("GET", "/v1/revision")
+        reached = {"number": number, "workers": found["workers"], "acknowledged": found["acknowledged"]}
+    return {"workers": reached["workers"], "acknowledged": reached["acknowledged"]}

@@ -1,0 +1,53 @@
+"""Runs and phases of experiments.
+
+Responsible for: which run and phase an experiment is in after a change.
+Does not know: what made the change, or whether it is allowed (``refuse``).
+
+Rules: pure. A run has fixed arms, targets, versions and salt; a phase of it has fixed shares and eligibility. A kill
+and its end change shares, so each begins a phase. Runs of removed experiments stay, so that a name that returns never
+continues old numbers.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from router.config.schema import Config, Experiment, Route
+from router.control.refuse import identity
+from router.events.model import Revision, Run
+
+
+def runs(before: Revision | None, config: Config, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Run]:
+    """Return where each experiment is, those that are gone included.
+
+    Args:
+        before: The present revision.
+        config: The configuration that follows it.
+        weights: The weights that follow.
+    """
+    if before is None:
+        return {experiment.name: Run(number=1, phase=1, epoch=0) for experiment in config.experiments}
+    found = dict(before.runs)
+    running = {experiment.name: experiment for experiment in before.config.experiments}
+    for experiment in config.experiments:
+        name = experiment.name
+        last, old = found.get(name), running.get(name)
+        if last is None:
+            found[name] = Run(number=1, phase=1, epoch=0)
+        elif old is None or identity(before.config, old) != identity(config, experiment):
+            found[name] = Run(number=last.number + 1, phase=1, epoch=0)
+        elif _shares(before.weights[name]) != _shares(weights[name]) or _eligible(before.config, old) != _eligible(
+            config, experiment
+        ):
+            found[name] = Run(number=last.number, phase=last.phase + 1, epoch=0)
+    return found
+
+
+def _shares(weights: Mapping[str, float]) -> dict[str, Fraction]:
+    """Give each arm's exact share, so that 95 and 5 equal 19 and 1."""
+    whole = sum(Fraction(weight) for weight in weights.values())
+    return {arm: Fraction(weight) / whole if whole else Fraction(0) for arm, weight in weights.items()}
+
+
+def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:
+    route: Route | None = next((route for route in config.routes if route.name == experiment.route), None)
+    return () if route is None else (route.match, route.unit)
