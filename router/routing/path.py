@@ -38,6 +38,8 @@ def canonical(path: bytes) -> bytes | None:
     if not (PERCENT in path or BACKSLASH in path or path.find(b"/.") >= 0 or path.find(b"//") >= 0):
         return path
     path = _ESCAPE.sub(_settle, path)
+    if _ESCAPE.sub(_settle, path) != path:  # /%a%41: with what it stands for, an escape completes a stray one
+        return None
     if _DOTS.search(path):
         return None if _DISPUTED.search(path) else _without_dots(path)
     return _SLASHES.sub(b"/", path)

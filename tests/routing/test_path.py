@@ -44,6 +44,8 @@ PATHS = st.lists(PIECES, max_size=12).map(lambda pieces: ("/" + "".join(pieces))
         (b"/a\\b", b"/a\\b"),
         (b"/a%252e%252e/b", b"/a%252e%252e/b"),
         (b"/%zz%4", b"/%zz%4"),
+        (b"/%a%41", None),
+        (b"/%%34%31", None),
     ],
 )
 def test_spelling(path: bytes, spelled: bytes | None) -> None:
