@@ -12,9 +12,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SECONDS_OF_DEMO ?= 30
+SECONDS ?= 60
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test fuzz check format bench lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -38,6 +39,9 @@ demo: $(STAMP)  ## two real classifiers, the router in front, real traffic, a li
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(STAMP)  ## draw many more inputs for SECONDS=60; a failure says its SEED=
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP)  ## style, types, dependency direction, example configurations
 	$(BIN)/ruff check .

@@ -3,10 +3,13 @@
 import re
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.proxy.memory import Plane, Wire
+
+pytestmark = pytest.mark.fuzz
 
 REQUESTS = [
     b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -159,7 +162,7 @@ class Story:
                 self.plane.settle(turns)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, max_size=25))
 def test_any_story_ends_well(script: list[tuple[str, object]]) -> None:
     """Nothing escapes, gauges return to zero, each answer goes out at most once, and every connection ends in time."""
@@ -185,7 +188,7 @@ def test_any_story_ends_well(script: list[tuple[str, object]]) -> None:
             assert event.status == 0 or 200 <= event.status <= 599
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(text, min_size=1, max_size=5), st.lists(st.integers(0, 2000), max_size=12), st.sampled_from(ANSWERS[:2])
 )
