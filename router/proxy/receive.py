@@ -73,7 +73,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     if (
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
-        or head.status >= SERVER_ERROR
+        or head.status >= SERVER_ERROR or exchange.fault is not None
     ):  # fmt: skip
         return False
     server.cork(caller.transport, b"".join((head.forward, server.exposed(exchange), b"\r\n", data[head.end :])))

@@ -290,6 +290,16 @@ class Plane:
         row = self.revision.slots[counters.target_key("t")]
         return self.words[row + counters.TARGET_FAULTS + counters.FAULTS.index(name)]
 
+    def fallbacks(self) -> dict[tuple[str, str], int]:
+        """Return how often fallbacks answered, by who and for which cause."""
+        found = {}
+        for key, base in self.revision.slots.items():
+            if key.startswith("fallback\0"):
+                for index, cause in enumerate(counters.CAUSES):
+                    if self.words[base + index]:
+                        found[key.split("\0")[2], cause] = self.words[base + index]
+        return found
+
     def refusals(self) -> dict[str, int]:
         """Return how many requests were refused, by cause."""
         found = {cause: self.words[counters.REFUSED + index] for index, cause in enumerate(counters.REFUSALS)}
