@@ -95,6 +95,19 @@ TARGET_RETRIES_DENIED: Final = TARGET_RETRIES + 1  # those that the budget had n
 TARGET_WORDS: Final = TARGET_RETRIES_DENIED + 1
 # fallback\0ROUTE\0TO
 FALLBACK_WORDS: Final = len(CAUSES)  # one word for each: answers by the cause that made them necessary
+# endpoint\0TARGET\0URL
+ENDPOINT_STATE: Final = 0  # register of the breaker, see router.routing.breaker; the largest of all blocks holds
+ENDPOINT_OPENINGS: Final = 1  # times that the breaker opened
+ENDPOINT_PROBES: Final = 2  # gauge: probes in flight
+ENDPOINT_PASSED: Final = 3  # the half-open period that was seen last, and the probes that passed in it
+ENDPOINT_MARK: Final = 4  # successes of the router when the last failure came
+ENDPOINT_STREAK: Final = 5  # failures at that mark
+ENDPOINT_SUCCEEDED: Final = 6
+ENDPOINT_FAILED: Final = 7  # failures that the breaker judged
+ENDPOINT_SLOW: Final = 8  # successes that were slow
+ENDPOINT_ACTIVE: Final = 9  # gauge: exchanges that the endpoint is working on
+ENDPOINT_HEALTH: Final = 10  # written by the control process, see router.routing.readiness
+ENDPOINT_WORDS: Final = 11
 # arm\0EXPERIMENT\0RUN\0PHASE\0ARM
 UNIT_BUCKETS: Final = 256
 ARM_EXCHANGES: Final = 0  # one word for each bucket of the unit's hash
@@ -105,8 +118,9 @@ _SIZES: Final = {
     "pair": PAIR_WORDS,
     "route": ROUTE_WORDS,
     "target": TARGET_WORDS,
-    "arm": ARM_WORDS,
     "fallback": FALLBACK_WORDS,
+    "endpoint": ENDPOINT_WORDS,
+    "arm": ARM_WORDS,
 }
 
 
@@ -131,9 +145,16 @@ class _Route(_Arm, Protocol):
     def fallback(self) -> Sequence[_Fallback]: ...
 
 
-class _Named(Protocol):
+class _Endpoint(Protocol):
+    @property
+    def url(self) -> str: ...
+
+
+class _Target(Protocol):
     @property
     def name(self) -> str: ...
+    @property
+    def endpoints(self) -> Sequence[_Endpoint]: ...
 
 
 class _Experiment(Protocol):
@@ -147,7 +168,7 @@ class _Experiment(Protocol):
 
 class _Config(Protocol):
     @property
-    def targets(self) -> Sequence[_Named]: ...
+    def targets(self) -> Sequence[_Target]: ...
     @property
     def routes(self) -> Sequence[_Route]: ...
     @property
@@ -181,6 +202,11 @@ def target_key(target: str) -> str:
     return f"target\0{target}"
 
 
+def endpoint_key(target: str, url: str) -> str:
+    """Return the key of the row of one endpoint of a target."""
+    return f"endpoint\0{target}\0{url}"
+
+
 def arm_key(experiment: str, run: int, phase: int, arm: str) -> str:
     """Return the key of the row of an arm within one phase of one run."""
     return f"arm\0{experiment}\0{run}\0{phase}\0{arm}"
@@ -205,8 +231,7 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
     pairs = {route.name: [route.target, *(step.target or "" for step in route.fallback)] for route in config.routes}
     for experiment in config.experiments:
         pairs[experiment.route].extend(arm.target for arm in experiment.arms)
-    for target in config.targets:
-        yield target_key(target.name), TARGET_WORDS
+    yield from _target_keys(config)
     for name, targets in pairs.items():
         yield route_key(name), ROUTE_WORDS
         for target_name in dict.fromkeys(targets):
@@ -218,6 +243,13 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
         run = runs[experiment.name]
         for arm in experiment.arms:
             yield arm_key(experiment.name, run.number, run.phase, arm.name), ARM_WORDS
+
+
+def _target_keys(config: _Config) -> Iterator[tuple[str, int]]:
+    for target in config.targets:
+        yield target_key(target.name), TARGET_WORDS
+        for endpoint in target.endpoints:
+            yield endpoint_key(target.name, endpoint.url), ENDPOINT_WORDS
 
 
 def allocate(previous: Mapping[str, int], needed: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -248,5 +280,8 @@ def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
     """Zero what a predecessor of the worker left open; counters go on from where they were."""
     block[CONNECTIONS] = 0
     for key, base in slots.items():
-        if key.startswith("target\0"):
+        kind = key.partition("\0")[0]
+        if kind == "target":
             block[base + TARGET_INFLIGHT] = 0
+        elif kind == "endpoint":
+            block[base + ENDPOINT_PROBES] = block[base + ENDPOINT_ACTIVE] = 0

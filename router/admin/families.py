@@ -51,6 +51,9 @@ FAMILIES: Final = {
         Family("router_upstream_faults_total", "counter", ("target", "fault"), "Failed attempts at a target, by how."),
         Family("router_retries_total", "counter", ("target", "result"), "Further attempts at the same target."),
         Family("router_fallback_total", "counter", ("route", "to", "cause"), "Answers by a fallback, by its cause."),
+        Family("router_breaker_state", "gauge", ("target", "endpoint"), "0 closed, 1 on its way back, 2 open."),
+        Family("router_breaker_openings_total", "counter", ("target", "endpoint"), "Times that a breaker opened."),
+        Family("router_endpoint_healthy", "gauge", ("target", "endpoint"), "1 ready, 0 not, by its own answers."),
         Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),
         Family("router_client_gone_total", "counter", ("route",), "Exchanges whose caller went away before the end."),
         Family("router_refused_total", "counter", ("cause",), "Requests refused before any target saw them."),
@@ -92,6 +95,9 @@ removed, and begin at 0 when the router starts.
 - `result` of `router_retries_total` is `sent`, or `denied` when the retry budget had no room.
 - `to` of `router_fallback_total` is the fallback target, or the kind of answer; `cause` is one of {causes}: that of the
   first failure of the exchange that a fallback is for.
+- `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
+- `endpoint` is a base URL of the present configuration; a removed one is no longer shown. `router_endpoint_healthy` is
+  left out where `health` is not configured, and before the first answers tell.
 
 ## Histograms
 

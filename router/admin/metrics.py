@@ -19,8 +19,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from router import counters, histogram
+from router.admin.endpoints import STATE_VALUES, standings
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
 from router.events.model import Revision
+from router.routing.breaker import NAMES
+from router.routing.readiness import UNKNOWN
 from router.segment import Segment, fold
 
 ALIVE_NS: Final = 5_000_000_000  # a worker whose heartbeat is older is about to be replaced
@@ -61,12 +64,13 @@ class Metrics(Collector):
         rows: defaultdict[str, list[tuple[list[str], int]]] = defaultdict(list)
         for key, base in slots.items():
             kind, *names = key.split("\0")
-            rows[kind].append((names, base))
+            rows.setdefault(kind, []).append((names, base))
         yield from self._pairs(rows["pair"])
         yield from self._routes(rows["route"])
         yield from self._targets(
             rows["target"], {target.name for target in revision.config.targets} if revision else set()
         )
+        yield from self._endpoints(revision)
         yield self._arms(rows["arm"])
         yield self._fallbacks(rows["fallback"])
         yield from self._workers()
@@ -118,6 +122,18 @@ class Metrics(Collector):
             for cause, count in zip(counters.CAUSES, fold(self._segment, base, counters.FALLBACK_WORDS), strict=True):
                 family.add_metric([*names, cause], count)
         return family
+
+    def _endpoints(self, revision: Revision | None) -> Iterator[Metric]:
+        state, healthy = map(_gauge, ("router_breaker_state", "router_endpoint_healthy"))
+        openings = _counter("router_breaker_openings_total")
+        now_ms = self._clock_ns() // 1_000_000
+        for standing in standings(revision, self._segment, now_ms) if revision else ():
+            names = [standing.target, standing.endpoint.url]
+            state.add_metric(names, STATE_VALUES[NAMES[standing.register.state]])
+            openings.add_metric(names, standing.openings)
+            if standing.readiness is not None and standing.readiness.state != UNKNOWN:
+                healthy.add_metric(names, int(standing.readiness.ready))
+        yield from (state, openings, healthy)
 
     def _arms(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
         """Sum arms over runs and phases."""

@@ -7,12 +7,14 @@ Rules: reads only; counts are summed over workers at the moment of asking, so tw
 What could be a secret is not shown.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from router import counters
+from router.admin.endpoints import standings, view
 from router.config.mistake import ROOT, Mistake, child
 from router.control.loop import Control, Rejected
 from router.events.model import Revised, Revision
@@ -125,6 +127,10 @@ def targets_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
             for label, count in zip(counters.CODE_LABELS, codes, strict=True):
                 if count:
                     sums[label] = sums.get(label, 0) + count
+    endpoints: dict[str, list[dict[str, Any]]] = {}
+    offset_s = time.time() - time.monotonic()
+    for standing in standings(revision, segment):
+        endpoints.setdefault(standing.target, []).append(view(standing, offset_s))
     views = []
     for target in revision.config.targets:
         row = fold(segment, revision.slots[counters.target_key(target.name)], counters.TARGET_WORDS)
@@ -135,7 +141,7 @@ def targets_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
                 "name": target.name,
                 "version": target.version,
                 "balance": target.balance,
-                "endpoints": [{"url": endpoint.url, "weight": endpoint.weight} for endpoint in target.endpoints],
+                "endpoints": endpoints[target.name],
                 "inflight": row[counters.TARGET_INFLIGHT],
                 "connects": row[counters.TARGET_CONNECTS],
                 "requests": sum(codes_seen.values()),

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.readiness import Breaker as Breaker
+from router.config.readiness import Health as Health
 from router.config.route import Cause as Cause
 from router.config.route import Fallback as Fallback
 from router.config.route import Match as Match

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.readiness import Breaker, Health
 from router.config.terms import Duration, File, Method, Name, ServerName, Share, Timeout, Url
 
 
@@ -89,3 +90,13 @@ class Target(Struct, frozen=True, kw_only=True):
     )
     pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
     retry: Annotated[Retry | None, Meta(description="further attempts when one fails; off unless present")] = None
+    health: Annotated[Health | None, Meta(description="questions whether an endpoint is ready; off unless present")] = (
+        None
+    )
+    breaker: Annotated[Breaker, Meta(description="when an endpoint that fails is left alone")] = field(
+        default_factory=Breaker
+    )
+    slow_start: Annotated[
+        Duration,
+        Meta(ge=0, description="how long an endpoint that became ready, or was added, takes to its full share"),
+    ] = 0.0

@@ -21,8 +21,10 @@ from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config
 from router.control import state as decide
 from router.control import switch
+from router.control.ask import Asker
 from router.control.kill import tag
 from router.control.ledger import Decisions, Ledger
+from router.control.probe import Prober
 from router.control.publish import Publisher
 from router.control.state import Refusal, State
 from router.control.watch import Watch
@@ -168,6 +170,7 @@ class Control:
                 group.create_task(self._retain())
                 group.create_task(self._watch.run(self._changed))
                 group.create_task(self._obey())
+                group.create_task(self._probe())
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
         finally:
@@ -352,6 +355,11 @@ class Control:
                     log.info("ready %s", places)
                 ready = True
             await asyncio.sleep(_TICK_S)
+
+    async def _probe(self) -> None:
+        segment = self.seat.segment
+        async with Asker() as asker:
+            await Prober(segment.block(segment.workers), asker.ask).run(lambda: self.revision)
 
     async def _retain(self) -> None:
         while True:

@@ -16,13 +16,17 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from math import inf
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from mmh3 import mmh3_x64_128_utupledigest
 
+from router import counters
 from router.config import schema
+from router.config.place import Place, client_context
 from router.proxy.upstream import Upstream
+from router.routing.standing import Standing
 
 WAITERS_PER_CONNECTION = 4  # how many claims may wait for each connection that an endpoint may have
 logger = logging.getLogger(__name__)
@@ -40,27 +44,30 @@ class Claim(Protocol):
         """There is none, for a cause in ``counters.FAULTS``."""
 
 
-class Place(NamedTuple):
-    """Where an endpoint is: what makes two endpoints the same across configurations."""
-
-    host: str
-    port: int
-    tls: bool
-    server_name: str | None
-    ca: str | None
-
-
 class Endpoint:
     """One endpoint as this worker sees it. A ``routing.balance.Candidate``."""
 
     __slots__ = (
         "_addresses", "_connections", "_context", "_free", "_loop", "_next_address", "_tasks", "_waiting", "active",
-        "authority", "closed", "key", "latency", "limits", "on_connect", "place", "resolved_at", "timeouts", "url",
-        "weight",
+        "authority", "breaker", "closed", "key", "latency", "limits", "on_connect", "place", "resolved_at", "row",
+        "slow_s", "standing", "succeeded", "timeouts", "url", "weight",
     )  # fmt: skip
 
-    def __init__(self, url: str, place: Place, on_connect: Callable[[], None]) -> None:
+    def __init__(self, url: str, place: Place, on_connect: Callable[[], None], standing: tuple[Standing, int]) -> None:
+        """Begin without connections.
+
+        Args:
+            url: Base URL.
+            place: Where that is.
+            on_connect: Called for each connection that was made.
+            standing: Whether it may be used, and where its row of counters begins.
+        """
         # Per endpoint
+        self.standing, row = standing
+        self.breaker = self.standing.breaker
+        self.row = row
+        self.succeeded = row + counters.ENDPOINT_SUCCEEDED
+        self.slow_s = inf
         self.url = url
         self.place = place
         self.authority = urlsplit(url).netloc.encode("latin-1")
@@ -73,7 +80,7 @@ class Endpoint:
         self.latency = 0.0
         self.closed = False
         self._loop = asyncio.get_running_loop()
-        self._context = _client_context(place) if place.tls else None
+        self._context = client_context(place) if place.tls else None
         self._free: list[Upstream] = []
         self._connections = 0
         self._waiting: deque[Claim] = deque()
@@ -84,6 +91,13 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.url} active={self.active} connections={self._connections} free={len(self._free)}>"
+
+    def configure(self, item: schema.Endpoint, target: schema.Target) -> None:
+        """Follow a change of the configuration."""
+        self.weight = item.weight
+        self.limits = target.pool
+        self.timeouts = target.timeouts
+        self.slow_s = inf if target.breaker.slow is None else target.breaker.slow
 
     def reuse(self) -> Upstream | None:
         """Give a free connection, if there is one that is still open.
@@ -149,7 +163,9 @@ class Endpoint:
         del free[:count]
 
     def observe(self, seconds: float) -> None:
-        """Take note of a time to first byte."""
+        """Take note of a time from the end of a request to the first byte of its answer."""
+        if seconds > self.slow_s:
+            self.breaker.slow(time.monotonic())
         self.latency += _EWMA_WEIGHT * (seconds - self.latency) if self.latency else seconds
 
     def close(self) -> None:
@@ -264,17 +280,3 @@ def _literal(place: Place) -> list[tuple[int, tuple[str, int]]]:
             continue
         return [(family, (place.host, place.port))]
     return []
-
-
-def _client_context(place: Place) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=place.ca)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def place_of(endpoint: schema.Endpoint, tls: schema.TargetTls) -> Place:
-    """Say where an endpoint of the configuration is."""
-    url = urlsplit(endpoint.url)
-    secure = url.scheme == "https"
-    port = url.port or (443 if secure else 80)
-    return Place(url.hostname or "", port, secure, tls.server_name if secure else None, tls.ca if secure else None)

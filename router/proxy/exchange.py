@@ -20,13 +20,13 @@ from msgspec import Struct
 
 from router import counters
 from router.config import schema
-from router.proxy import problem, receive
+from router.proxy import judge, problem, receive
 from router.proxy.bodies import Download, Upload
 from router.proxy.deadlines import NEVER
 from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
 from router.proxy.request_head import Refusal, RequestHead
-from router.proxy.rescue import CAUSE_OFFSET, rescue
+from router.proxy.rescue import CAUSE_OFFSET, rescue, spare
 from router.routing.recover import may_run_again
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class Exchange(Struct, gc=False, eq=False):
     fault: str | None = None
     target_failed: bool = False
     chosen: "Endpoint | None" = None  # picked before it was known that no connection is free
+    ticket: int = 0  # of a probe
+    began: float = 0.0  # when the present attempt did; 0 when it was with the exchange
+    asked_at: float = 0.0  # when the whole request was sent; 0 when it was with the exchange
+    avoid: "Endpoint | None" = None  # where the attempt before failed
     # After a failed one
     cause: str | None = None  # why the first one that fallbacks are for failed
     step: "Step | None" = None  # the fallback that is to answer
@@ -126,13 +130,16 @@ class Exchange(Struct, gc=False, eq=False):
         self.timeouts = pool.target.timeouts
         if self.tries == 0:
             self.total_at = (self.started if self.step is None else monotonic()) + self.timeouts.total
-        endpoint = self.endpoint = self.chosen or pool.pick(decision.key, random)
+        endpoint = self.endpoint = self.chosen or self._choose(pool, decision.key)
         self.chosen = None
         if endpoint is None:
-            self.fail("unavailable")
+            self.fail(pool.closed_by)
             return
         self.attempts += 1
         self.tries += 1
+        self.began = monotonic()
+        if endpoint.standing.probing:
+            self.ticket = endpoint.breaker.enter()
         endpoint.active += 1
         server.words[pool.row + counters.TARGET_INFLIGHT] += 1
         upstream = None if fresh else endpoint.reuse()
@@ -145,6 +152,11 @@ class Exchange(Struct, gc=False, eq=False):
             # The endpoint times the connecting itself; what is timed here is the wait for a place in its pool.
             longest = self.timeouts.connect if waits else 2 * self.timeouts.connect
             self.caller.watch(min(now + longest, self.total_at))
+
+    def _choose(self, pool: "TargetPool", key: int) -> "Endpoint | None":
+        if pool.direct and self.avoid is None:
+            return pool.choose(key, random)
+        return pool.pick(key, random, spare=spare(self, pool.closed_by), avoid=self.avoid)
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""
@@ -206,6 +218,7 @@ class Exchange(Struct, gc=False, eq=False):
         if self.phase == BODY:
             return
         if self.request_done:
+            self.asked_at = now
             self.caller.watch(min(now + self.timeouts.first_byte, self.total_at))
         else:
             self.watch_body(now)
@@ -355,6 +368,7 @@ class Exchange(Struct, gc=False, eq=False):
     def _blame(self, fault: str) -> None:
         """Count a failed attempt; the first is the one that says how the arm does (intention to treat)."""
         self.server.words[self.row + FAULT_OFFSET[fault]] += 1
+        judge.failed(self, fault)
         if self.fault is None:
             self.fault = fault
             self.target_failed = fault != "local"
@@ -395,6 +409,7 @@ class Exchange(Struct, gc=False, eq=False):
         """The response is whole."""
         now = monotonic()
         self.overhead += now - self.arrived
+        judge.succeeded(self, now)
         upstream = self.upstream
         if upstream is not None and self.endpoint is not None and self.reusable and self.request_done:
             self.upstream = None
@@ -421,6 +436,9 @@ class Exchange(Struct, gc=False, eq=False):
         endpoint, self.endpoint = self.endpoint, None
         if endpoint is not None:
             endpoint.active -= 1
+            if self.ticket:
+                endpoint.breaker.leave()
+                self.ticket = 0
             self.server.words[self.row + counters.TARGET_INFLIGHT] -= 1
         retrying, self.retrying = self.retrying, None
         if retrying is not None:

@@ -1,74 +1,211 @@
 """The endpoints of a target, and the choice among them.
 
-Responsible for: choosing an endpoint, and what happens to the endpoints when the configuration changes.
-Does not know: requests, connections.
+Responsible for: choosing an endpoint among those that may be used, and what happens to the endpoints when the
+configuration changes.
+Does not know: requests, connections, why an endpoint may not be used (``routing.standing``).
 
-Rules: an endpoint that stays in the configuration keeps its connections.
+Rules: an endpoint that stays in the configuration keeps its connections, breaker and health. What may be used is worked
+out when something changes, not for each request. The last usable endpoint is never taken away from a request that has
+nowhere else to go: all are used then (*panic*, as Envoy calls it).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from random import random
+from time import monotonic
+from typing import Final, NamedTuple
 
 from router import counters
 from router.config import schema
-from router.proxy.endpoint import Endpoint, place_of
+from router.config.place import place_of
+from router.proxy.endpoint import Endpoint
 from router.routing.balance import Balancer, make
+from router.routing.standing import Standing, Words
+
+FULL_WEIGHT: Final = 100  # of an endpoint of weight 1 at its full share; balancers take whole numbers
+
+
+class Shared(NamedTuple):
+    """The memory that processes share, as a worker uses it.
+
+    Attributes:
+        blocks: Those of all workers.
+        worker: Which of them is this worker's.
+        control: The control process's, if there is one.
+    """
+
+    blocks: Sequence[memoryview]
+    worker: int
+    control: memoryview | None
 
 
 class TargetPool:
-    """The endpoints of one target, and where its counters are."""
+    """The endpoints of one target, and where its counters are.
 
-    __slots__ = ("_balancer", "_kind", "_words", "direct", "endpoints", "retrying", "row", "target")
+    Attributes:
+        target: The target's part of the configuration.
+        row: First word of its counters.
+        endpoints: All of them.
+        usable: Those that may be used.
+        direct: Whether ``choose`` may be called without a further question.
+        retrying: Further attempts under way.
+        closed_by: The fault of a request for which there is none.
+    """
 
-    def __init__(self, target: schema.Target, row: int, words: memoryview) -> None:
-        self._words = words
+    __slots__ = (
+        "_admission", "_balancer", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by", "direct",
+        "endpoints", "retrying", "row", "target", "usable",
+    )  # fmt: skip
+
+    def __init__(self, target: schema.Target, row: int, shared: Shared) -> None:
+        # Per target
+        self.row = row
+        self.retrying = 0  # further attempts under way
+        self._shared = shared
+        # Per revision
+        self.target = target
+        self.endpoints: tuple[Endpoint, ...] = ()
         self._kind = ""
         self._balancer: Balancer
-        self.row = row
-        self.direct = True  # whether an endpoint can be picked without a further question
-        self.retrying = 0  # further attempts under way
-        self.endpoints: tuple[Endpoint, ...] = ()
-        self.target = target
+        self._panic_at = 0  # usable endpoints at or below which all are used
+        # Per change of an endpoint's standing
+        self.usable: list[Endpoint] = []
+        self.direct = False
+        self.closed_by = "unavailable"
+        self._probing = False  # whether some let only probes through
+        self._moving = False  # whether shares grow with time
+        self._admission = 1.0  # share of requests taken where others have another way
 
-    def _count_connection(self) -> None:
-        self._words[self.row + counters.TARGET_CONNECTS] += 1
+    def __repr__(self) -> str:
+        return f"<TargetPool {self.target.name} usable={len(self.usable)} of {len(self.endpoints)}>"
 
-    def plan(self, target: schema.Target, *, trust_anew: bool) -> list[Endpoint]:
+    # --- the configuration ------------------------------------------------------------------------------------
+
+    def plan(self, target: schema.Target, slots: Mapping[str, int], *, trust_anew: bool) -> list[Endpoint]:
         """Return the endpoints of a changed target, without changing anything; those that stay are the same objects.
 
         Args:
             target: The target as it is to be.
+            slots: Where each row of counters begins.
             trust_anew: Whether files of certificates have changed, so that no https endpoint stays.
 
         Raises:
             OSError: A file with certificates cannot be read.
         """
-        known = {endpoint.place: endpoint for endpoint in self.endpoints if not (trust_anew and endpoint.place.tls)}
-        places = [(item.url, place_of(item, target.tls)) for item in target.endpoints]
-        return [known.get(place) or Endpoint(url, place, self._count_connection) for url, place in places]
+        known = {
+            (endpoint.url, endpoint.place): endpoint
+            for endpoint in self.endpoints
+            if not (trust_anew and endpoint.place.tls)
+        }
+        planned = []
+        for item in target.endpoints:
+            place = place_of(item, target.tls)
+            endpoint = known.get((item.url, place))
+            if endpoint is None:
+                row = slots[counters.endpoint_key(target.name, item.url)]
+                standing = Standing(target, Words(*self._shared, row), random, self._arrange_now)
+                endpoint = Endpoint(item.url, place, self._count_connection, (standing, row))
+            planned.append(endpoint)
+        return planned
 
     def update(self, target: schema.Target, endpoints: list[Endpoint]) -> None:
         """Follow a change of the configuration; endpoints that stay keep connections, load and latency."""
+        now = monotonic()
+        before, self.endpoints = self.endpoints, tuple(endpoints)
+        urls = {endpoint.url for endpoint in before}
+        self.target = target
+        self._panic_at = int(target.breaker.panic * len(endpoints))
         for item, endpoint in zip(target.endpoints, endpoints, strict=True):
-            endpoint.weight = item.weight
-            endpoint.limits = target.pool
-            endpoint.timeouts = target.timeouts
-        for endpoint in self.endpoints:
+            endpoint.configure(item, target)
+            endpoint.standing.reconfigure(target, now)
+            if before and endpoint.url not in urls:
+                endpoint.standing.warm_up(now)
+        for endpoint in before:
             if endpoint not in endpoints:
                 endpoint.close()
         if target.balance != self._kind:
             self._kind = target.balance
             self._balancer = make(target.balance)
-        self.target = target
-        self.endpoints = tuple(endpoints)
-
-    def pick(self, key: int, random: Callable[[], float]) -> Endpoint | None:
-        """Choose an endpoint for one exchange; None when none can be used."""
-        endpoints = self.endpoints
-        if len(endpoints) == 1:
-            return endpoints[0]
-        return endpoints[self._balancer.pick(endpoints, key, random)]
+        self._arrange(now)
 
     def close(self) -> None:
         """Use no more."""
         for endpoint in self.endpoints:
             endpoint.close()
+
+    def _count_connection(self) -> None:
+        self._own[self.row + counters.TARGET_CONNECTS] += 1
+
+    @property
+    def _own(self) -> memoryview:
+        return self._shared.blocks[self._shared.worker]
+
+    # --- what may be used -------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Do what is due: follow other workers and the health questions, let ramps rise, close idle connections."""
+        own = self._own
+        for endpoint in self.endpoints:
+            endpoint.standing.look(now)
+            own[endpoint.row + counters.ENDPOINT_ACTIVE] = endpoint.active
+            endpoint.expire_idle(now)
+            endpoint.refresh(now, self.target.dns)
+        if self._moving:
+            self._arrange(now)
+
+    def _arrange_now(self) -> None:
+        self._arrange(monotonic())
+
+    def _arrange(self, now: float) -> None:
+        """Work out which endpoints may be used, and their weights."""
+        usable = []
+        self._moving = self._probing = False
+        admission = 0.0
+        for item, endpoint in zip(self.target.endpoints, self.endpoints, strict=True):
+            standing = endpoint.standing
+            endpoint.weight = max(1, round(FULL_WEIGHT * item.weight * standing.share(now)))
+            self._moving = self._moving or standing.moving
+            if standing.usable:
+                usable.append(endpoint)
+                self._probing = self._probing or standing.probing
+                admission = max(admission, standing.breaker.share(now))
+        self.usable = usable
+        self._admission = admission
+        # A target of which some endpoints fail and some are not ready is one that fails: that passes by itself.
+        failing = any(endpoint.standing.ready for endpoint in self.endpoints)
+        self.closed_by = "breaker_open" if failing else "unavailable"
+        self.direct = len(usable) > self._panic_at and not self._probing and admission >= 1.0
+
+    # --- one exchange -----------------------------------------------------------------------------------------
+
+    def choose(self, key: int, random: Callable[[], float]) -> Endpoint:
+        """Choose an endpoint for one exchange, while the pool is ``direct``."""
+        usable = self.usable
+        if len(usable) == 1:
+            return usable[0]
+        return usable[self._balancer.pick(usable, key, random)]
+
+    def pick(
+        self, key: int, random: Callable[[], float], *, spare: bool, avoid: Endpoint | None = None
+    ) -> Endpoint | None:
+        """Choose an endpoint for one exchange.
+
+        Args:
+            key: Equal for requests that belong together.
+            random: Returns floats uniform in [0, 1).
+            spare: Whether the exchange has another way to an answer.
+            avoid: Where it has just failed; chosen only when there is no other.
+
+        Returns:
+            None when there is none that may be used, for the fault ``closed_by``; never without ``spare``.
+        """
+        candidates: Sequence[Endpoint] = self.usable
+        if self._probing:
+            candidates = [endpoint for endpoint in candidates if endpoint.breaker.admits()]
+        if spare:
+            if not candidates or (self._admission < 1.0 and random() >= self._admission):
+                return None
+        elif len(candidates) <= self._panic_at:
+            candidates = self.endpoints
+        if avoid is not None and len(candidates) > 1:
+            candidates = [endpoint for endpoint in candidates if endpoint is not avoid]
+        return candidates[self._balancer.pick(candidates, key, random)]

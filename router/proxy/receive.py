@@ -73,7 +73,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     if (
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
-        or head.status >= SERVER_ERROR or exchange.fault is not None
+        or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket
     ):  # fmt: skip
         return False
     server.cork(caller.transport, b"".join((head.forward, server.exposed(exchange), b"\r\n", data[head.end :])))
@@ -85,7 +85,8 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     exchange.upstream = exchange.endpoint = None
     endpoint.active -= 1
     server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
-    endpoint.observe(now - exchange.started)
+    server.words[endpoint.succeeded] += 1
+    endpoint.observe(now - (exchange.asked_at or exchange.started))
     ended = monotonic()
     exchange.overhead += ended - now
     endpoint.give_back(upstream, ended)
@@ -156,7 +157,7 @@ def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     lines = (head.forward, server.exposed(exchange), framing, connection_line(exchange), b"\r\n", body)
     caller.write(b"".join(lines))
     if exchange.endpoint is not None:
-        exchange.endpoint.observe(now - exchange.started)
+        exchange.endpoint.observe(now - (exchange.asked_at or exchange.started))
     if done:
         exchange.complete()
     else:

@@ -70,23 +70,33 @@ def _again(exchange: "Exchange", fault: str, status: int) -> bool:
     return True
 
 
+def spare(exchange: "Exchange", fault: str) -> bool:
+    """Return whether a fallback would answer if the present target could not be asked at all."""
+    return _next(exchange, CAUSE[fault]) is not None
+
+
+def _next(exchange: "Exchange", cause: str) -> int | None:
+    """Return the index of the next fallback for a cause."""
+    decision = exchange.decision
+    if decision is None or not decision.route.fallback:
+        return None
+    steps = decision.route.fallback
+    # A body that was not kept cannot go to any target: as if all had been tried.
+    passed = exchange.passed if _repeatable(exchange) else [step.name for step in steps]
+    return next_step(steps, exchange.next_step, (exchange.cause or cause, cause), (*passed, exchange.target))
+
+
 def _fall_back(exchange: "Exchange", cause: str) -> bool:
     """Let the next fallback that is for the cause answer."""
     decision = exchange.decision
-    if decision is None or not decision.route.fallback:
-        return False
-    steps = decision.route.fallback
-    first = exchange.cause or cause
-    # A body that was not kept cannot go to any target: as if all had been tried.
-    passed = exchange.passed if _repeatable(exchange) else [step.name for step in steps]
-    index = next_step(steps, exchange.next_step, (first, cause), (*passed, exchange.target))
-    if index is None:
+    index = _next(exchange, cause)
+    if decision is None or index is None:
         return False
     exchange.leave_attempt()
     exchange.passed = (*exchange.passed, exchange.target)
-    exchange.cause = first
+    exchange.cause = exchange.cause or cause
     exchange.next_step = index + 1
-    step = exchange.step = steps[index]
+    step = exchange.step = decision.route.fallback[index]
     if isinstance(step, TargetStep):
         exchange.target = step.name
         exchange.tries = 0

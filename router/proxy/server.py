@@ -25,7 +25,7 @@ from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestReader
-from router.proxy.pool import TargetPool
+from router.proxy.pool import Shared, TargetPool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
 from router.routing.table import Table, compile_table
@@ -48,18 +48,35 @@ class Server:
     """The state of one worker's data plane."""
 
     __slots__ = (
-        "_blocks", "_corked", "_expose", "_expose_more", "_networks", "connections", "draining", "limits", "log",
-        "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "turn", "unenrolled", "wall_offset",
-        "wheel", "words",
+        "_blocks", "_corked", "_expose", "_expose_more", "_networks", "_shared", "connections", "draining", "limits",
+        "log", "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "turn", "unenrolled",
+        "wall_offset", "wheel", "words",
     )  # fmt: skip
 
     table: Table
 
-    def __init__(self, revision: Revision, blocks: Sequence[memoryview], worker: int, log: Log) -> None:
+    def __init__(
+        self,
+        revision: Revision,
+        blocks: Sequence[memoryview],
+        worker: int,
+        log: Log,
+        control: memoryview | None = None,
+    ) -> None:
+        """Serve a revision.
+
+        Args:
+            revision: The first.
+            blocks: The shared words of all workers.
+            worker: Which of them are this worker's.
+            log: Where events go.
+            control: The control process's words; without them endpoints are not known to be ready or not.
+        """
         # Per process
         self.loop = asyncio.get_running_loop()
         self.words = blocks[worker]
         self._blocks = blocks
+        self._shared = Shared(blocks, worker, control)
         self.log = log
         self.wheel = Wheel(time.monotonic())
         self.wall_offset = time.time() - time.monotonic()
@@ -84,8 +101,8 @@ class Server:
         endpoints: dict[str, list[Endpoint]] = {}
         for target in config.targets:
             row = revision.slots[counters.target_key(target.name)]
-            pool = pools[target.name] = self.pools.get(target.name) or TargetPool(target, row, self.words)
-            endpoints[target.name] = pool.plan(target, trust_anew=revision.cause == "certificate")
+            pool = pools[target.name] = self.pools.get(target.name) or TargetPool(target, row, self._shared)
+            endpoints[target.name] = pool.plan(target, revision.slots, trust_anew=revision.cause == "certificate")
         networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
         if config.server.tls is not None:  # the last step that can fail
             self.tls = _server_context(config.server.tls, self.tls)
@@ -221,9 +238,7 @@ class Server:
         self.wall_offset = time.time() - now
         self.wheel.advance(now)
         for pool in self.pools.values():
-            for endpoint in pool.endpoints:
-                endpoint.expire_idle(now)
-                endpoint.refresh(now, pool.target.dns)
+            pool.tick(now)
 
     def close_idle(self) -> int:
         """Close the connections to targets that nobody uses, to have their descriptors; return how many."""

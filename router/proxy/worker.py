@@ -102,7 +102,9 @@ class Worker:
         revision = self._read()
         counters.reset_gauges(self._words, revision.slots)
         self._log = EventLog(Path(revision.config.events.dir), self._index, revision.config.events, self._count_dropped)
-        self._server = server = Server(revision, self._blocks, self._index, self._log)
+        self._server = server = Server(
+            revision, self._blocks, self._index, self._log, self._segment.block(self._segment.workers)
+        )
         acceptor = Acceptor(server, listener, descriptors())
         acceptor.start()
         self._words[counters.ACKNOWLEDGED] = revision.number

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router import counters
 from router.config import schema
-from router.proxy.endpoint import WAITERS_PER_CONNECTION, Endpoint, connect_fault, place_of
+from router.config.place import place_of
+from router.proxy.endpoint import WAITERS_PER_CONNECTION, Endpoint, connect_fault
 from router.proxy.upstream import Upstream
+from router.routing.standing import Standing, Words
 from tests.proxy.memory import OK, YAML, Loop, Plane
 
 Infos = list[tuple[Any, Any, int, str, tuple[str, int]]]
@@ -69,7 +72,10 @@ def run(scenario: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
 
 def endpoint(url: str = "http://10.0.0.1:80", maximum: int = 2) -> Endpoint:
     """Make an endpoint with a small pool."""
-    made = Endpoint(url, place_of(schema.Endpoint(url=url), schema.TargetTls()), lambda: None)
+    words = Words([memoryview(bytearray(8 * counters.ENDPOINT_WORDS)).cast("q")], 0, None, 0)
+    target = schema.Target(name="t", endpoints=(schema.Endpoint(url=url),))
+    standing = Standing(target, words, lambda: 0.5, lambda: None)
+    made = Endpoint(url, place_of(target.endpoints[0], target.tls), lambda: None, (standing, 0))
     made.limits = schema.Pool(max=maximum)
     return made
 
