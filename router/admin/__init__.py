@@ -3,6 +3,7 @@
 process     the control process: built, joined to the supervisor, ended
 guard       who may talk to the admin API: token, Host, Origin, body cap
 api         the routes and what each answers
+endpoints   breaker, health and load of each endpoint, from the shared counters
 views       revisions, configuration, targets and experiments as JSON (pure)
 openapi     the OpenAPI document of those routes
 metrics     the shared counters as Prometheus families

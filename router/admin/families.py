@@ -96,8 +96,8 @@ removed, and begin at 0 when the router starts.
 - `to` of `router_fallback_total` is the fallback target, or the kind of answer; `cause` is one of {causes}: that of the
   first failure of the exchange that a fallback is for.
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
-- `endpoint` is a base URL of the present configuration; a removed one is no longer shown. `router_endpoint_healthy` is
-  left out where `health` is not configured, and before the first answers tell.
+- `endpoint` is a base URL of the configuration. `router_endpoint_healthy` is left out where `health` is not configured,
+  and before the first answers tell.
 
 ## Histograms
 

@@ -64,13 +64,13 @@ class Metrics(Collector):
         rows: defaultdict[str, list[tuple[list[str], int]]] = defaultdict(list)
         for key, base in slots.items():
             kind, *names = key.split("\0")
-            rows.setdefault(kind, []).append((names, base))
+            rows[kind].append((names, base))
         yield from self._pairs(rows["pair"])
         yield from self._routes(rows["route"])
         yield from self._targets(
             rows["target"], {target.name for target in revision.config.targets} if revision else set()
         )
-        yield from self._endpoints(revision)
+        yield from self._endpoints(rows["endpoint"], revision)
         yield self._arms(rows["arm"])
         yield self._fallbacks(rows["fallback"])
         yield from self._workers()
@@ -123,14 +123,15 @@ class Metrics(Collector):
                 family.add_metric([*names, cause], count)
         return family
 
-    def _endpoints(self, revision: Revision | None) -> Iterator[Metric]:
+    def _endpoints(self, rows: Sequence[tuple[list[str], int]], revision: Revision | None) -> Iterator[Metric]:
         state, healthy = map(_gauge, ("router_breaker_state", "router_endpoint_healthy"))
         openings = _counter("router_breaker_openings_total")
+        for names, base in rows:
+            openings.add_metric(names, fold(self._segment, base, counters.ENDPOINT_WORDS)[counters.ENDPOINT_OPENINGS])
         now_ms = self._clock_ns() // 1_000_000
         for standing in standings(revision, self._segment, now_ms) if revision else ():
             names = [standing.target, standing.endpoint.url]
             state.add_metric(names, STATE_VALUES[NAMES[standing.register.state]])
-            openings.add_metric(names, standing.openings)
             if standing.readiness is not None and standing.readiness.state != UNKNOWN:
                 healthy.add_metric(names, int(standing.readiness.ready))
         yield from (state, openings, healthy)

@@ -4,6 +4,7 @@
 schema         every key as a frozen struct: name, type, default, description; the only part workers import
 not_yet        keys and values of later capabilities, which are refused as such
 scalars        durations, sizes, shares, sources, URLs, addresses: parse and format
+place          where an endpoint is, and how its certificate is verified
 logic          which rules in JSONLogic are well formed
 mistake        ``Mistake`` (file, line, path, message) and ``ConfigError`` (all of them)
 document       bytes → plain tree with a line at each node, bounded in size, depth and expansion

@@ -19,7 +19,7 @@ from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part
 from router.config.resolve import BROKEN
 from router.config.route_references import check_matches, check_routes
-from router.config.schema import Admin, Server
+from router.config.schema import Admin, Breaker, Server
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
 MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
@@ -145,9 +145,22 @@ def _targets(config: Mapping[str, Any], report: Report) -> None:
         urls = [endpoint.get("url", BROKEN) for _, endpoint in endpoints]
         if part(target, "tls") and BROKEN not in urls and not any(url.startswith("https:") for url in urls):
             report(f"{path}.tls", "has no effect, because no endpoint is https")
+        _breaker(f"{path}.breaker", part(target, "breaker"), report)
         authorities = part(target, "tls").get("ca", BROKEN)
         if authorities is not BROKEN:
             _authorities(f"{path}.tls.ca", authorities, report)
+
+
+def _breaker(path: str, breaker: Mapping[str, Any], report: Report) -> None:
+    if "slow_ratio" in breaker and "slow" not in breaker:
+        report(f"{path}.slow_ratio", "has no effect without slow, which says what a slow answer is")
+    shortest, longest = (breaker.get(key, getattr(Breaker(), key)) for key in ("open", "max_open"))
+    if BROKEN not in (shortest, longest) and longest < shortest:
+        key = "max_open" if "max_open" in breaker else "open"
+        report(
+            f"{path}.{key}",
+            f"max_open {scalars.format_duration(longest)} is shorter than open {scalars.format_duration(shortest)}",
+        )
 
 
 def _authorities(path: str, file: str, report: Report) -> None:

@@ -90,9 +90,9 @@ class Target(Struct, frozen=True, kw_only=True):
     )
     pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
     retry: Annotated[Retry | None, Meta(description="further attempts when one fails; off unless present")] = None
-    health: Annotated[Health | None, Meta(description="questions whether an endpoint is ready; off unless present")] = (
-        None
-    )
+    health: Annotated[
+        Health | None, Meta(description="asking endpoints whether they are ready; off unless present")
+    ] = None
     breaker: Annotated[Breaker, Meta(description="when an endpoint that fails is left alone")] = field(
         default_factory=Breaker
     )

@@ -9,6 +9,7 @@ exchange      one request and its response: its state, pick, send, and its ends
 gather        its first phases: the request body, and the decision
 receive       its last phases: the response
 phase         what it can wait for
+judge         what an attempt says about its endpoint
 record        what it leaves behind: counters and an event
 question      the key of what a request asks, and which answers may be given again
 last_good     those answers, each worker's share of them

@@ -13,6 +13,10 @@ operators   what those operators of JSONLogic give that are functions of their a
 coerce      JavaScript's truth, numbers, text, equality and order, which JSONLogic is defined by
 explain     the same answers, step by step and in words
 balance     an endpoint among those that are usable
+breaker     when an endpoint that fails gets no requests, and how it comes back; agreed on by all workers
+window      what happened lately, from counts that only grow
+readiness   whether an endpoint says that it is ready
+standing    both together: whether an endpoint may be used, and for what share of its requests
 ==========  =====================================================================================================
 
 Nothing here reads a clock, a file, a socket or a generator of its own; a ``random`` is passed in where one is needed.

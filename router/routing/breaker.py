@@ -308,7 +308,7 @@ class Breaker:
 
     def _move(self, event: str, now: float) -> None:
         """Write a change down, unless another worker was faster."""
-        now_ms = int(now * 1000)
+        now_ms = max(int(now * 1000), self.register.stamp_ms)
         written = max([block[self._row + counters.ENDPOINT_STATE] for block in self._blocks])
         register = Register.of(written).at(now_ms, self.settings)
         if register == self.register:

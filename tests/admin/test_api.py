@@ -261,7 +261,15 @@ def test_targets_show_their_counts(tmp_path: Path) -> None:
         found = {target["name"]: target for target in (await _get(client, "/v1/targets"))["targets"]}
         assert (found["b"]["requests"], found["b"]["codes"], found["b"]["faults"]["reset"]) == (6, {"200": 6}, 2)
         assert found["a"]["requests"] == 0
-        assert found["a"]["endpoints"] == [{"url": "http://127.0.0.1:8001", "weight": 1}]
+        assert found["a"]["endpoints"] == [
+            {
+                "url": "http://127.0.0.1:8001",
+                "weight": 1,
+                "active": 0,
+                "breaker": {"state": "closed", "since": None, "openings": 0},
+                "health": None,
+            }
+        ]
 
     _run(desk, use)
 

@@ -14,10 +14,12 @@ from router import counters, histogram
 from router.admin import families as families_module
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
-from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Route, Target
-from router.counters import allocate, arm_key, pair_key, route_key, row_keys, target_key
+from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Target
+from router.counters import allocate, arm_key, endpoint_key, pair_key, route_key, row_keys, target_key
 from router.events.model import Revision, Run
 from router.histogram import bucket
+from router.routing.breaker import HALF_OPEN, OPEN, RAMP, Register
+from router.routing.readiness import HEALTHY, UNHEALTHY, Readiness
 from router.segment import Segment
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -31,7 +33,9 @@ def revision(
     arms = (Arm(name="control", target="v1", weight=95), Arm(name="treatment", target="v2", weight=5))
     names = ("v1", "v2") if experiment else ("v1",)
     config = Config(
-        targets=tuple(Target(name=name, endpoints=(Endpoint(url="http://h"),)) for name in names),
+        targets=tuple(
+            Target(name=name, endpoints=(Endpoint(url="http://h"),), health=Health(path="/ready")) for name in names
+        ),
         routes=(Route(name="ranker", target="v1", fallback=(Fallback(target="v1"),)),),
         experiments=(Experiment(name="e", route="ranker", arms=arms),) if experiment else (),
     )
@@ -155,9 +159,14 @@ def test_counters_of_removed_things_stay_and_their_gauges_go(segment: Segment) -
     after = revision(2, slots=before.slots, experiment=False)
     segment.block(0)[before.slots[pair_key("ranker", "v2")] + counters.CODE_SLOT[200]] = 5
     segment.block(0)[before.slots[arm_key("e", 1, 1, "treatment")]] = 5
+    segment.block(2)[before.slots[endpoint_key("v2", "http://h")] + counters.ENDPOINT_HEALTH] = HEALTHY
     old, new = scrape(segment, before), scrape(segment, after)
     gone = old.keys() - new.keys()
-    assert {name for name, _ in gone} == {"router_inflight", "router_arm_weight", "router_experiment_killed"}
+    gauges = {
+        "router_inflight", "router_arm_weight", "router_experiment_killed", "router_breaker_state",
+        "router_endpoint_healthy",
+    }  # fmt: skip
+    assert {name for name, _ in gone} == gauges
     assert all(new[key] >= old[key] for key in new)
 
 
@@ -180,6 +189,34 @@ def test_histogram_counts_are_exact_at_every_bound(times_us: list[int]) -> None:
     assert value(found, "router_request_seconds_bucket", **labels, le="+Inf") == len(times_us)
     assert value(found, "router_request_seconds_count", **labels) == len(times_us)
     assert value(found, "router_request_seconds_sum", **labels) == pytest.approx(sum(times_us) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("register", "state"),
+    [(Register(), 0), (Register(99_000, OPEN, 1), 2), (Register(60_000, OPEN, 1), 1), (Register(95_000, RAMP, 1), 1),
+     (Register(80_000, RAMP, 1), 0), (Register(60_000, HALF_OPEN, 1), 1)],
+)  # fmt: skip
+def test_the_breaker_is_shown_as_workers_see_it(segment: Segment, register: Register, state: int) -> None:
+    """The last change of any worker holds, and time does the rest, whether or not a worker looked."""
+    current = revision()
+    row = current.slots[endpoint_key("v1", "http://h")]
+    segment.block(0)[row] = Register(50_000, OPEN, 1).word if register.stamp_ms else 0
+    segment.block(1)[row] = register.word
+    for worker in range(2):
+        segment.block(worker)[row + counters.ENDPOINT_OPENINGS] = worker + 1
+    found = scrape(segment, current)
+    assert value(found, "router_breaker_state", target="v1", endpoint="http://h") == state
+    assert value(found, "router_breaker_openings_total", target="v1", endpoint="http://h") == 3
+
+
+def test_health_is_shown_once_it_is_known(segment: Segment) -> None:
+    """0 is not ready, 1 ready; an endpoint that has not been judged yet has no value."""
+    current = revision()
+    row = current.slots[endpoint_key("v1", "http://h")]
+    segment.block(2)[row + counters.ENDPOINT_HEALTH] = Readiness(5, UNHEALTHY).word
+    found = scrape(segment, current)
+    assert value(found, "router_endpoint_healthy", target="v1", endpoint="http://h") == 0
+    assert not [key for key in found if key[0] == "router_endpoint_healthy" and ("target", "v2") in key[1]]
 
 
 def test_the_state_of_the_router_is_shown(segment: Segment) -> None:
@@ -219,6 +256,7 @@ def test_every_family_is_shown_with_its_labels(segment: Segment) -> None:
     """The table of families and the exposition agree on names, types and labels."""
     current = revision()
     segment.block(0)[current.slots[pair_key("ranker", "v1")] + counters.CODE_SLOT[200]] = 1
+    segment.block(2)[current.slots[endpoint_key("v1", "http://h")] + counters.ENDPOINT_HEALTH] = HEALTHY
     shown = {}
     for metric in Metrics(segment, lambda: current).collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name

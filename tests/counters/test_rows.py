@@ -16,6 +16,7 @@ from router.counters import (
     CountersFull,
     allocate,
     arm_key,
+    endpoint_key,
     pair_key,
     route_key,
     row_keys,
@@ -47,7 +48,8 @@ def test_a_pair_exists_for_the_default_target_and_every_arm() -> None:
     arms = (Arm(name="control", target="v1", weight=95), Arm(name="treatment", target="v2", weight=5))
     experiment = Experiment(name="e", route="ranker", arms=arms)
     expected = {
-        target_key("v1"), target_key("v2"), target_key("v3"), route_key("ranker"), route_key("other"),
+        target_key("v1"), target_key("v2"), target_key("v3"), endpoint_key("v1", "http://h"),
+        endpoint_key("v2", "http://h"), endpoint_key("v3", "http://h"), route_key("ranker"), route_key("other"),
         pair_key("ranker", "v1"), pair_key("ranker", "v2"), pair_key("other", "v3"),
         arm_key("e", 2, 3, "control"), arm_key("e", 2, 3, "treatment"),
     }  # fmt: skip

@@ -223,13 +223,14 @@ class Plane:
         self.escaped: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.escaped.append(repr(context)))
         self.words = memoryview(bytearray(8 * WORDS)).cast("q")
+        self.control = memoryview(bytearray(8 * WORDS)).cast("q")
         self.log = Events()
         self.revision = revision_of(yaml)
         self._now = time.monotonic()
         self._callers: list[Wire] = []
 
         async def make() -> Server:
-            return Server(self.revision, [self.words], 0, self.log)
+            return Server(self.revision, [self.words], 0, self.log, self.control)
 
         self.server = self.loop.run_until_complete(make())
 
