@@ -76,7 +76,8 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
         or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket
     ):  # fmt: skip
         return False
-    server.cork(caller.transport, b"".join((head.forward, server.exposed(exchange), b"\r\n", data[head.end :])))
+    own = b"x-request-id: %b\r\n" % exchange.request_id if server.expose_id_only else server.exposed(exchange)
+    server.cork(caller.transport, b"".join((head.forward, own, b"\r\n", data[head.end :])))
     exchange.phase = DONE
     exchange.status = head.status
     exchange.replied = exchange.served = True

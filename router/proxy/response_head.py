@@ -38,6 +38,8 @@ _FIELDS: Final = (
 _CUT: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade", b"te", b"transfer-encoding"}
 )
+KNOWN_HEADS: Final = 256  # kept of late, each of at most KNOWN_BYTES
+KNOWN_BYTES: Final = 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r]*)?")
 
 
@@ -58,20 +60,28 @@ class ResponseHead(Struct, frozen=True, gc=False):
 class ResponseReader:
     """Reads response heads. ``hide`` are fields of the target's answer that the router sets itself."""
 
-    __slots__ = ("_cut", "_lines", "_ordinary", "_pattern")
+    __slots__ = ("_cut", "_known", "_lines", "_ordinary", "_pattern")
 
     def __init__(self, hide: Iterable[bytes] = ()) -> None:
         self._cut = _CUT.union(hide)
         self._lines = lines_pattern(self._cut)
         self._pattern = fields_pattern({*_FIELDS, *hide})
         self._ordinary = _ordinary_pattern(self._cut)
+        self._known: dict[bytes, ResponseHead] = {}
 
     def ordinary(self, data: bytes) -> ResponseHead | None:
         """Read the head of an ordinary answer, of stated length and not to HEAD, at the beginning of some bytes.
 
+        Under load, answers of one length differ in their date at most, so that within a second their heads are the
+        same bytes: those read of late are kept, which costs 0.3 µs where reading costs 1.5.
+
         Returns:
             None when there is no whole head, or one that ``read`` must judge.
         """
+        raw = data[: data.find(b"\r\n\r\n") + 4]
+        known = self._known.get(raw)
+        if known is not None:
+            return known
         match = self._ordinary.match(data)
         if match is None:
             return None
@@ -82,7 +92,12 @@ class ResponseReader:
         else:
             start, stop = match.span(3)
             forward = data[: start - 2] + data[stop : end - 2]
-        return ResponseHead(int(status), int(length), True, forward, end)
+        head = ResponseHead(int(status), int(length), True, forward, end)
+        if end <= KNOWN_BYTES:
+            if len(self._known) >= KNOWN_HEADS:
+                self._known.clear()
+            self._known[raw] = head
+        return head
 
     def read(self, raw: bytes, method: bytes) -> ResponseHead | str:
         """Read a whole head; a string says why the answer cannot be trusted."""

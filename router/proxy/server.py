@@ -48,10 +48,30 @@ class Server:
     """The state of one worker's data plane."""
 
     __slots__ = (
-        "_blocks", "_corked", "_expose", "_expose_more", "_networks", "_shared", "connections", "draining", "limits",
-        "log", "loop", "pools", "requests", "responses", "table", "timeouts", "tls", "turn", "unenrolled",
-        "wall_offset", "wheel", "words",
-    )  # fmt: skip
+        "_blocks",
+        "_corked",
+        "_expose",
+        "_expose_more",
+        "_networks",
+        "_shared",
+        "connections",
+        "draining",
+        "expose_id_only",
+        "limits",
+        "log",
+        "loop",
+        "pools",
+        "requests",
+        "responses",
+        "table",
+        "timeouts",
+        "tls",
+        "turn",
+        "unenrolled",
+        "wall_offset",
+        "wheel",
+        "words",
+    )
 
     table: Table
 
@@ -118,6 +138,7 @@ class Server:
         self._networks = networks
         self._expose = frozenset(config.server.expose)
         self._expose_more = bool(self._expose - {"request-id", "fallback"})
+        self.expose_id_only = "request-id" in self._expose and not self._expose_more  # of an answer of the target's
         self.requests = RequestReader(table.fields, config.server.limits.headers)
         self.responses = ResponseReader([b"x-request-id"] if "request-id" in self._expose else [])
         self.table = table

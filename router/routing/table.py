@@ -38,6 +38,9 @@ from router.routing.request import Request
 # A name in the DNS has at most 255 bytes (RFC 1035 section 2.3.4); nothing longer is tried against wildcards.
 MAX_HOST_BYTES: Final = 255
 
+FOUND_PATHS: Final = 1024  # paths kept of late, each of at most FOUND_BYTES
+FOUND_BYTES: Final = 256
+
 
 class Node(Struct):
     """All routes of one exact path or one prefix.
@@ -82,13 +85,14 @@ class Table:
         routes: Name to route.
     """
 
-    __slots__ = ("_exact", "_kept", "_nodes", "_starts", "config", "fields", "number", "routes", "targets")
+    __slots__ = ("_exact", "_found", "_kept", "_nodes", "_starts", "config", "fields", "number", "routes", "targets")
 
     def __init__(self, revision: Revision, routes: Mapping[str, RoutePlan], kept: Kept) -> None:
         self.number = revision.number
         self.config: Config = revision.config
         self.routes = routes
         self._kept = kept  # the plans refer to it weakly
+        self._found: dict[bytes, RoutePlan] = {}  # paths of late whose route depends on nothing else
         self.targets: Mapping[str, Target] = MappingProxyType({target.name: target for target in self.config.targets})
         self.fields = _fields(self.config, routes)
         exact, prefixes = _group(self.config, routes)
@@ -105,6 +109,9 @@ class Table:
     def find(self, request: Request) -> RoutePlan | NeedBody | None:
         """Return the route of a request, that its body is needed to tell, or None when there is no route."""
         path = request.path
+        found = self._found.get(path)
+        if found is not None:
+            return found
         node = self._exact.get(path)  # its keys are canonical, so a path that is one of them is so too
         if node is None:
             if PERCENT in path or DOT in path or path.find(b"//") >= 0:
@@ -113,15 +120,24 @@ class Table:
                 node = self._nodes[bisect_right(self._starts, path)]
                 while node is not None and not path.startswith(node.start):
                     node = node.parent
+        if node is not None and node.only is not None:
+            self._remember(path, node.only)
         while node is not None:
             if node.only is not None:
                 return node.only
             for switch in node.switches(request.host):
-                found = switch.find(request)
-                if found is not None:
-                    return found
+                answer = switch.find(request)
+                if answer is not None:
+                    return answer
             node = node.parent
         return None
+
+    def _remember(self, path: bytes, plan: RoutePlan) -> None:
+        """Keep the route of a path that no other part of a request has a say in."""
+        if len(path) <= FOUND_BYTES:
+            if len(self._found) >= FOUND_PATHS:
+                self._found.clear()
+            self._found[path] = plan
 
     def node(self, path: bytes) -> Node | None:
         """Return where the routes of a path begin; those of its ``parent`` come after."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from router.proxy.response_head import CHUNKED, UNTIL_CLOSE, ResponseHead, ResponseReader
+from router.proxy.response_head import CHUNKED, KNOWN_BYTES, KNOWN_HEADS, UNTIL_CLOSE, ResponseHead, ResponseReader
 from tests.proxy.test_heads import ends, field_lines, names, separators, values
 
 READER = ResponseReader([b"x-request-id"])
@@ -103,3 +103,18 @@ def test_length_of_a_body(raw: bytes, method: bytes, length: int) -> None:
     head = READER.read(raw, method)
     assert isinstance(head, ResponseHead)
     assert head.length == length
+
+
+def test_an_answer_that_was_seen_before_is_read_the_same() -> None:
+    """A head that is known is read as it was the first time, whatever follows it; few are kept, and no long ones."""
+    reader = ResponseReader()
+    raw = b"HTTP/1.1 200 OK\r\nDate: now\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n"
+    first = reader.ordinary(raw + b"ok")
+    assert first == reader.ordinary(raw + b"no") == PLAIN.ordinary(raw)
+    assert reader.ordinary(raw[:-1]) is None
+    for number in range(3 * KNOWN_HEADS):
+        reader.ordinary(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % number)
+        assert len(reader._known) <= KNOWN_HEADS
+    long = b"HTTP/1.1 200 OK\r\nX: %b\r\nContent-Length: 2\r\n\r\n" % (b"x" * KNOWN_BYTES)
+    assert reader.ordinary(long) is not None
+    assert long not in reader._known

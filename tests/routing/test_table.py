@@ -11,7 +11,7 @@ from router.routing.decide import RoutePlan
 from router.routing.match import NeedBody
 from router.routing.path import canonical, canonical_text
 from router.routing.request import Request
-from router.routing.table import Table, compile_table
+from router.routing.table import FOUND_BYTES, FOUND_PATHS, Table, compile_table
 from tests.routing.build import request, revision, table
 
 
@@ -360,3 +360,18 @@ def test_find_answers_once_the_body_is_there(routes: list[dict[str, Any]], asked
     """With a body, even an empty one, there is a route or none."""
     asked.body = asked.body or b""
     assert isinstance(table(routes).find(asked), RoutePlan | None)
+
+
+def test_a_route_that_was_found_before_is_found_again() -> None:
+    """Only a route that depends on nothing but the path is kept for it, few of them, and of short paths."""
+    compiled = table([route("plain", path="/p"), route("post", path="/c", methods=["POST"]), route("rest", path="/c")])
+    for _ in range(2):
+        assert found(compiled, request("/p/1")) == "plain"
+        assert found(compiled, request("/c/1", method=b"POST")) == "post"
+        assert found(compiled, request("/c/1", method=b"GET")) == "rest"
+    for number in range(2 * FOUND_PATHS):
+        assert found(compiled, request(f"/p/{number}")) == "plain"
+        assert len(compiled._found) <= FOUND_PATHS
+    long = "/p/" + "x" * FOUND_BYTES
+    assert found(compiled, request(long)) == "plain"
+    assert long.encode() not in compiled._found
