@@ -131,6 +131,10 @@ class CountersFull(Exception):  # noqa: N818 - says what is the case
 class _Fallback(Protocol):
     @property
     def target(self) -> str | None: ...
+    @property
+    def cached(self) -> object | None: ...
+    @property
+    def rules(self) -> Sequence[object]: ...
 
 
 class _Arm(Protocol):
@@ -192,6 +196,11 @@ def route_key(route: str) -> str:
     return f"route\0{route}"
 
 
+def fallback_name(step: _Fallback) -> str:
+    """Return what a fallback is called: its target, or the kind of its answer."""
+    return step.target or ("cached" if step.cached is not None else "rules" if step.rules else "respond")
+
+
 def fallback_key(route: str, to: str) -> str:
     """Return the key of the row of one fallback of a route: a target, or a kind of answer."""
     return f"fallback\0{route}\0{to}"
@@ -237,7 +246,7 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
         for target_name in dict.fromkeys(targets):
             yield pair_key(name, target_name), PAIR_WORDS
     for route in config.routes:
-        for to in dict.fromkeys(step.target or "respond" for step in route.fallback):
+        for to in dict.fromkeys(map(fallback_name, route.fallback)):
             yield fallback_key(route.name, to), FALLBACK_WORDS
     for experiment in config.experiments:
         run = runs[experiment.name]

@@ -9,7 +9,7 @@ operation; any other map is refused, because a misspelt operation would otherwis
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -73,6 +73,55 @@ OPERATORS: Final[Mapping[str, Arity]] = MappingProxyType(
 def arguments(value: Any) -> list[Any]:
     """Return the arguments of an operation; one that is not in a list is the only one."""
     return value if isinstance(value, list) else [value]
+
+
+# Operators whose second argument is evaluated for each item of the first: what it names is the item's.
+_SCOPED: Final = frozenset({"map", "filter", "reduce", "all", "none", "some"})
+
+
+def names(rule: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the paths of data that a well-formed rule asks for, as far as it says them, each with where it does.
+
+    Args:
+        rule: The rule as plain data.
+        path: Where it stands.
+    """
+    if isinstance(rule, list):
+        for index, item in enumerate(rule):
+            yield from names(item, child(path, index))
+    if not isinstance(rule, dict) or len(rule) != 1:
+        return
+    ((operator, value),) = rule.items()
+    at = child(path, operator)
+    given = arguments(value)
+    yield from ((at, name) for name in _asked(operator, given) if isinstance(name, str) and name)
+    for index, item in enumerate(given):
+        if not (index == 1 and operator in _SCOPED):
+            yield from names(item, child(at, index) if isinstance(value, list) else at)
+
+
+def computes_names(rule: Any) -> bool:
+    """Return whether a rule may ask for more than ``names`` yields: for all data, or what it computes the path of."""
+    if isinstance(rule, list):
+        return any(map(computes_names, rule))
+    if not isinstance(rule, dict) or len(rule) != 1:
+        return False
+    ((operator, value),) = rule.items()
+    given = arguments(value)
+    asked = _asked(operator, given)
+    if operator == "var" and not given:
+        return True
+    inner = given[:1] + given[2:] if operator in _SCOPED else given
+    return any(not isinstance(name, str) or not name for name in asked) or any(map(computes_names, inner))
+
+
+def _asked(operator: str, given: list[Any]) -> list[Any]:
+    """Return the arguments of an operation that are paths of data."""
+    if operator == "var":
+        return given[:1]
+    if operator == "missing_some":
+        return arguments(given[1]) if len(given) > 1 else []
+    return given if operator == "missing" else []
 
 
 def check(rule: Any, path: str, report: Callable[[str, str], None]) -> None:

@@ -23,8 +23,6 @@ KEYS: frozenset[str] = frozenset(
         "$.targets[].headers",
         "$.targets[].concurrency",
         "$.targets[].hedge",
-        "$.routes[].fallback[].cached",
-        "$.routes[].fallback[].rules",
         "$.routes[].shadow",
         "$.routes[].rate_limit",
         "$.routes[].degrade",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from router.config.terms import HeaderName, Host, Json, Method, Name, Path, Pointer, Scalar, Size, Source
+from router.config.terms import Duration, HeaderName, Host, Json, Method, Name, Path, Pointer, Scalar, Size, Source
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -38,10 +38,40 @@ class Respond(Struct, frozen=True, kw_only=True):
     json: Annotated[Json, Meta(description="content, sent as application/json; none when absent")] = None
 
 
+class Cached(Struct, frozen=True, kw_only=True):
+    """The last good answer to the same question."""
+
+    ttl: Annotated[Duration, Meta(ge=1, description="how long an answer is good")] = 600.0
+    size: Annotated[
+        Size,
+        Meta(
+            ge=64 * 1024,
+            description="memory for answers; whole router: each worker has its share, and keeps no answer larger than "
+            "a sixteenth of that",
+        ),
+    ] = 64 * 1024 * 1024
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """An answer for the requests that a condition is true for."""
+
+    condition: Annotated[
+        Json, Meta(description="JSONLogic over the route's attributes, such as `{'==': [{var: tier}, gold]}`")
+    ] = field(name="if")
+    respond: Annotated[Respond, Meta(description="the answer")]
+
+
 class Fallback(Struct, frozen=True, kw_only=True):
-    """What answers when the chosen target cannot; one of `target` and `respond`."""
+    """What answers when the chosen target cannot; one of `target`, `cached`, `rules` and `respond`."""
 
     target: Annotated[Name | None, Meta(description="a target, such as the version before or a simpler model")] = None
+    cached: Annotated[
+        Cached | None,
+        Meta(description="the last good answer to the same question, if there is one; once in a route"),
+    ] = None
+    rules: Annotated[
+        tuple[Rule, ...], Meta(description="the answer of the first rule that is true, if there is one")
+    ] = ()
     respond: Annotated[Respond | None, Meta(description="a fixed answer")] = None
     causes: Annotated[
         tuple[Cause, ...], Meta(description="the causes that it is for; default all of `fallback_on`")

@@ -9,10 +9,13 @@ Rules: those of ``references``.
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
+from router.config import logic
 from router.config.mistake import child, show
 from router.config.parts import Report, items, must_exist, named, part
 from router.config.resolve import BROKEN
 from router.config.schema import Cause
+
+_STEPS = ("target", "cached", "rules", "respond")
 
 
 def check_routes(config: Mapping[str, Any], report: Report) -> None:
@@ -40,19 +43,40 @@ def _fallback(path: str, route: Mapping[str, Any], targets: Mapping[str, object]
     steps = list(items(route, "fallback", path))
     if "fallback_on" in route and "fallback" not in route:
         report(f"{path}.fallback_on", "has no effect without fallback")
+    cached = [f"{at}.cached" for at, step in steps if "cached" in step]
+    for at in cached[1:]:
+        report(at, f"the route has {cached[0]} already; there is one last answer to a question")
     started = route.get("fallback_on", get_args(Cause))
     for at, step in steps:
         if "target" in step:
             must_exist(f"{at}.target", step["target"], targets, "target", report)
-        if ("target" in step) + ("respond" in step) != 1:
-            report(at, "needs exactly one of target and respond")
-        if isinstance(started, list | tuple) and isinstance(step.get("causes", ()), list):
-            for index, cause in enumerate(step.get("causes", ())):
-                if cause is not BROKEN and BROKEN not in started and cause not in started:
-                    report(
-                        f"{at}.causes[{index}]",
-                        f"{show(cause)} is not in fallback_on",
-                    )
+        if sum(kind in step for kind in _STEPS) != 1:
+            report(at, f"needs exactly one of {', '.join(_STEPS)}")
+        _rules(at, step, part(route, "attributes"), report)
+        _causes(at, step, started, report)
+
+
+def _causes(path: str, step: Mapping[str, Any], started: Any, report: Report) -> None:
+    causes = step.get("causes", ())
+    if isinstance(started, list | tuple) and isinstance(causes, list):
+        for index, cause in enumerate(causes):
+            if cause is not BROKEN and BROKEN not in started and cause not in started:
+                report(f"{path}.causes[{index}]", f"{show(cause)} is not in fallback_on")
+
+
+def _rules(path: str, step: Mapping[str, Any], attributes: Mapping[str, object], report: Report) -> None:
+    if step.get("rules") == []:
+        report(f"{path}.rules", "is empty")
+    for at, rule in items(step, "rules", path):
+        condition = rule.get("if", BROKEN)
+        if condition is not BROKEN:
+            _condition(f"{at}.if", condition, attributes, report)
+
+
+def _condition(path: str, rule: Any, attributes: Mapping[str, object], report: Report) -> None:
+    logic.check(rule, path, report)
+    for at, name in logic.names(rule, path):
+        must_exist(at, name, attributes, "attribute", report)
 
 
 def _json_sources(path: str, route: Mapping[str, Any]) -> Iterator[str]:

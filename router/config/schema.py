@@ -15,11 +15,13 @@ from msgspec import Meta, Struct, field
 
 from router.config.readiness import Breaker as Breaker
 from router.config.readiness import Health as Health
+from router.config.route import Cached as Cached
 from router.config.route import Cause as Cause
 from router.config.route import Fallback as Fallback
 from router.config.route import Match as Match
 from router.config.route import Respond as Respond
 from router.config.route import Route as Route
+from router.config.route import Rule as Rule
 from router.config.target import Endpoint as Endpoint
 from router.config.target import Pool as Pool
 from router.config.target import Retry as Retry

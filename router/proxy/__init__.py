@@ -13,6 +13,7 @@ judge         what an attempt says about its endpoint
 record        what it leaves behind: counters and an event
 question      the key of what a request asks, and which answers may be given again
 last_good     those answers, each worker's share of them
+remember      from an exchange to them, and from them to another exchange
 upstream      one connection to an endpoint
 endpoint      one endpoint of a target: connections kept, names resolved
 pool          the endpoints of a target, and the choice among them

@@ -23,7 +23,7 @@ from router.config import schema
 from router.proxy import judge, problem, receive
 from router.proxy.bodies import Download, Upload
 from router.proxy.deadlines import NEVER
-from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD
+from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, WAIT
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
 from router.proxy.request_head import Refusal, RequestHead
 from router.proxy.rescue import CAUSE_OFFSET, rescue, spare
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from router.proxy.downstream import Downstream
     from router.proxy.endpoint import Endpoint
     from router.proxy.pool import TargetPool
+    from router.proxy.remember import Coming
     from router.proxy.response_head import ResponseHead
     from router.proxy.server import Server
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision
-    from router.routing.recover import Step
+    from router.routing.steps import Step
     from router.routing.table import Table
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -108,6 +109,7 @@ class Exchange(Struct, gc=False, eq=False):
     held: bytes = b""  # the beginning of a head
     interim: int = 0  # 1xx answers so far
     download: Download | None = None
+    coming: "Coming | None" = None  # the answer, where it is kept for others who ask the same
 
     def say_continue(self) -> None:
         """Answer ``Expect: 100-continue``, once, and only while nothing of the body has come (RFC 9110 10.1.1)."""
@@ -194,6 +196,12 @@ class Exchange(Struct, gc=False, eq=False):
                 self.kept += body
             else:
                 self.kept = None
+
+    def kept_body(self) -> bytes | None:
+        """Return all of the body that has come, chunks and all; None when some of it was sent and not kept."""
+        if self.kept is None and self.phase not in {CONNECT, WAIT}:
+            return None
+        return bytes(self.kept or b"") + bytes(self.outbox)
 
     def request_lines(self, body: bytes) -> bytes:
         """Return the head to send, with the router's own fields, and the body behind it."""
@@ -428,6 +436,8 @@ class Exchange(Struct, gc=False, eq=False):
         if upstream is not None:
             upstream.close()
         self._leave_endpoint()
+        if self.coming is not None:
+            self.coming.end(now)
         if self.step is not None and self.replied:
             self.server.words[self.step.row + CAUSE_OFFSET[self.cause or ""]] += 1
         record(self, now)

@@ -84,7 +84,7 @@ def key(request: "RequestHead", body: bytes | None, decision: "Decision") -> byt
         parts += pair
     for name, source in decision.route.attributes.items():
         if not source.json:  # what is read from the body is in the key with it
-            parts += (name.encode(), _utf8(source.read(request)))
+            parts += (name.encode(), source.label.encode(), _utf8(source.read(request)))
     return blake2b(encode(parts), digest_size=_KEY_BYTES).digest()
 
 

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from router import counters
+from router.proxy import remember
 from router.proxy.bodies import Download
 from router.proxy.framing import FramingError
 from router.proxy.grammar import BROKEN_LINE
@@ -74,6 +75,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
         or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket
+        or exchange.decision is None or exchange.decision.route.cached
     ):  # fmt: skip
         return False
     own = b"x-request-id: %b\r\n" % exchange.request_id if server.expose_id_only else server.exposed(exchange)
@@ -157,6 +159,8 @@ def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     exchange.response_bytes = len(body)
     lines = (head.forward, server.exposed(exchange), framing, connection_line(exchange), b"\r\n", body)
     caller.write(b"".join(lines))
+    if exchange.decision is not None and exchange.decision.route.cached:
+        exchange.coming = remember.begin(exchange, head, body)
     if exchange.endpoint is not None:
         exchange.endpoint.observe(now - (exchange.asked_at or exchange.started))
     if done:
@@ -185,6 +189,8 @@ def more(exchange: "Exchange", data: bytes) -> None:
     caller = exchange.caller
     if body:
         exchange.response_bytes += len(body)
+        if exchange.coming is not None:
+            exchange.coming.body += body
         caller.write(body)
     if download.done:
         if download.surplus:

@@ -13,18 +13,18 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from router import counters
+from router.proxy import remember
 from router.proxy.phase import CONNECT, WAIT
 from router.routing.recover import (
     CAUSE,
     RETRIED,
     RETRIED_STATUS,
-    RespondStep,
-    TargetStep,
     affordable,
     backoff_s,
     may_run_again,
     next_step,
 )
+from router.routing.steps import CachedStep, TargetStep, Written, WrittenStep
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
@@ -75,45 +75,61 @@ def spare(exchange: "Exchange", fault: str) -> bool:
     return _next(exchange, CAUSE[fault]) is not None
 
 
-def _next(exchange: "Exchange", cause: str) -> int | None:
-    """Return the index of the next fallback for a cause."""
+def _next(exchange: "Exchange", cause: str) -> tuple[int, Written | None] | None:
+    """Return the index of the next fallback for a cause that can answer, and its answer unless that is a target's."""
     decision = exchange.decision
     if decision is None or not decision.route.fallback:
         return None
     steps = decision.route.fallback
     # A body that was not kept cannot go to any target: as if all had been tried.
     passed = exchange.passed if _repeatable(exchange) else [step.name for step in steps]
-    return next_step(steps, exchange.next_step, (exchange.cause or cause, cause), (*passed, exchange.target))
+    begin = exchange.next_step
+    causes = exchange.cause or cause, cause
+    while (index := next_step(steps, begin, causes, (*passed, exchange.target))) is not None:
+        step = steps[index]
+        if isinstance(step, TargetStep):
+            return index, None
+        answer = _answer(exchange, step)
+        if answer is not None:
+            return index, answer
+        begin = index + 1
+    return None
 
 
 def _fall_back(exchange: "Exchange", cause: str) -> bool:
-    """Let the next fallback that is for the cause answer."""
+    """Let the next fallback that is for the cause, and has an answer, answer."""
     decision = exchange.decision
-    index = _next(exchange, cause)
-    if decision is None or index is None:
+    found = _next(exchange, cause)
+    if decision is None or found is None:
         return False
+    index, answer = found
     exchange.leave_attempt()
     exchange.passed = (*exchange.passed, exchange.target)
     exchange.cause = exchange.cause or cause
     exchange.next_step = index + 1
     step = exchange.step = decision.route.fallback[index]
-    if isinstance(step, TargetStep):
+    if answer is not None:
+        content = b"" if exchange.head.method == b"HEAD" else answer.content
+        exchange.answer(answer.status, answer.head, content, keep=exchange.request_done)
+    else:
         exchange.target = step.name
         exchange.tries = 0
         exchange.sent = False
         exchange.pick()
-    else:
-        _respond(exchange, step)
     return True
 
 
-def _respond(exchange: "Exchange", step: RespondStep) -> None:
-    """Give the answer that somebody wrote."""
+def _answer(exchange: "Exchange", step: CachedStep | WrittenStep) -> Written | None:
+    """Return the answer of a step that needs no target; None when it has none for this request."""
+    if isinstance(step, CachedStep):
+        return remember.recall(exchange, exchange.kept_body())
+    written = step.answer(exchange.head)
+    if written is None:
+        return None
     date = b"date: %b\r\n" % formatdate(usegmt=True).encode()  # RFC 9110 6.6.1: who has a clock sends it
-    content = b"" if exchange.head.method == b"HEAD" else step.content
-    exchange.answer(step.status, step.head + date, content, keep=exchange.request_done)
+    return Written(written.status, written.head + date, written.content)
 
 
 def _repeatable(exchange: "Exchange") -> bool:
     """Return whether all that was sent of the request is still at hand, so that it can be sent from its beginning."""
-    return exchange.phase == CONNECT or exchange.kept is not None
+    return exchange.phase in {CONNECT, WAIT} or exchange.kept is not None

@@ -25,6 +25,7 @@ from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestReader
+from router.proxy.last_good import LastGood
 from router.proxy.pool import Shared, TargetPool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
@@ -57,6 +58,7 @@ class Server:
         "connections",
         "draining",
         "expose_id_only",
+        "last_good",
         "limits",
         "log",
         "loop",
@@ -105,6 +107,7 @@ class Server:
         self.turn = 0  # how often corked bytes were sent
         self._corked: list[tuple[asyncio.Transport, bytes]] = []
         self.pools: dict[str, TargetPool] = {}
+        self.last_good: dict[str, LastGood] = {}  # by route
         # Per revision
         self.tls: ssl.SSLContext | None = None
         self.swap(revision)
@@ -132,6 +135,7 @@ class Server:
             if name not in pools:
                 pool.close()
         self.pools = pools
+        self.last_good = self._stores(config)
         self.limits = config.server.limits
         self.timeouts = config.server.timeouts
         self.unenrolled = config.events.unenrolled
@@ -142,6 +146,17 @@ class Server:
         self.requests = RequestReader(table.fields, config.server.limits.headers)
         self.responses = ResponseReader([b"x-request-id"] if "request-id" in self._expose else [])
         self.table = table
+
+    def _stores(self, config: schema.Config) -> dict[str, LastGood]:
+        """Return the store of each route that keeps answers; one that did before keeps them, whatever else changed."""
+        stores: dict[str, LastGood] = {}
+        for route in config.routes:
+            for step in route.fallback:
+                if step.cached is not None:
+                    share = step.cached.size // len(self._blocks)
+                    store = stores[route.name] = self.last_good.get(route.name) or LastGood(step.cached.ttl, share)
+                    store.resize(step.cached.ttl, share)
+        return stores
 
     # --- writing ----------------------------------------------------------------------------------------------
 

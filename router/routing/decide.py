@@ -23,9 +23,9 @@ from router.config.schema import Arm, Experiment, Route
 from router.counters import arm_key, pair_key, route_key
 from router.events.model import Enrolment, Revision
 from router.routing.bucket import SCALE, arm_prefix, unit_key
-from router.routing.recover import Step, compile_steps
 from router.routing.request import Request
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
+from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
 
 NO_CELL: Final = -1
 
@@ -132,7 +132,7 @@ class RoutePlan(Struct, frozen=True):
     Attributes:
         name: Name of the route.
         inspect_bytes: How much body may be read to decide.
-        needs_body: Whether a source of the unit reads the body.
+        needs_body: Whether a source of the unit, or an attribute that rules ask for, reads the body.
         sources: Sources of the unit, in order.
         attributes: Named facts about a request.
         row: First word of the route's counter row.
@@ -142,6 +142,8 @@ class RoutePlan(Struct, frozen=True):
         trial: The route's experiment.
         direct: Whether nothing stands between the head of a request and its target.
         fallback: What answers when the target cannot, in order.
+        rules_read: Whether an attribute that rules ask for reads the body.
+        cached: Whether the last good answers are kept.
         replay_bytes: How much of a body is kept to be sent again.
         first: Header field that is the first source; None when that is of another kind.
         kept: Decisions of late, of all routes.
@@ -159,14 +161,21 @@ class RoutePlan(Struct, frozen=True):
     trial: Trial | None
     direct: bool
     fallback: tuple[Step, ...]
+    rules_read: bool
+    cached: bool
     replay_bytes: int
     first: bytes | None
     kept: ref[Kept]
 
     def wants_body(self, request: Request) -> bool:
-        """Return whether gathering the body could change the unit: no source before the first ``json:`` is present."""
+        """Return whether gathering the body could change the unit, or what rules are evaluated on.
+
+        It cannot change the unit when a source before the first ``json:`` is present.
+        """
         if request.body is not None or not self.needs_body:
             return False
+        if self.rules_read:  # when they are needed, it is too late to wait for it
+            return True
         found = self.find_unit(request)
         if found is None:
             return True
@@ -232,20 +241,25 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         ValueError: If a source is of no known kind.
     """
     sources = tuple(compile_source(label, route.inspect_bytes) for label in route.unit)
-    needs_body = route.inspect_bytes > 0 and any(source.json for source in sources)
+    attributes = {name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()}
+    fallback = compile_steps(route, attributes, slots)
+    rules_read = route.inspect_bytes > 0 and any(isinstance(step, WrittenStep) and step.reads_body for step in fallback)
+    needs_body = rules_read or (route.inspect_bytes > 0 and any(source.json for source in sources))
     return RoutePlan(
         name=route.name,
         inspect_bytes=route.inspect_bytes,
         needs_body=needs_body,
         sources=sources,
-        attributes={name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()},
+        attributes=attributes,
         row=slots[route_key(route.name)],
         target=route.target,
         pair=slots[pair_key(route.name, route.target)],
         head=_head(route.name, None),
         trial=trial,
         direct=not needs_body,
-        fallback=compile_steps(route, slots),
+        fallback=fallback,
+        rules_read=rules_read,
+        cached=any(isinstance(step, CachedStep) for step in fallback),
         replay_bytes=route.replay_bytes,
         first=sources[0].field if route.unit and route.unit[0].startswith("header:") else None,
         kept=ref(kept),

@@ -2,7 +2,7 @@
 
 Responsible for: which faults are whose cause, when repeating is safe and affordable, and the order of a route's
 fallbacks.
-Does not know: connections, time-outs, how a step answers.
+Does not know: connections, time-outs, how a step (``steps``) answers.
 
 Rules: only before the first byte of a response. A request is repeated at the same target only where it cannot run
 twice against its sender's will (RFC 9110 9.2.2), and only within a budget, so that retries do not bury a target that is
@@ -10,17 +10,11 @@ down. A fallback may answer any method: the first attempt is cancelled, and the 
 is asked twice by a chain.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, Final
 
-from msgspec import Struct
-
-from router.config.schema import Respond, Retry, Route
-from router.counters import fallback_key, pair_key
-
-NO_TARGET: Final = ""  # the target's name in counters of answers that none gave
+from router.config.schema import Retry
+from router.routing.steps import Step, TargetStep
 
 # Fault of an attempt (``counters.FAULTS``) to the cause that fallbacks name.
 CAUSE: Final[Mapping[str, str]] = {
@@ -50,84 +44,6 @@ RETRIED_STATUS: Final = frozenset({502, 503, 504})  # a gateway's, or of too muc
 MIN_RETRIES: Final = 3  # always affordable, as in Envoy's retry budget
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"})  # RFC 9110 9.2.2
-
-
-class TargetStep(Struct, frozen=True):
-    """Another target.
-
-    Attributes:
-        name: Name of the target.
-        causes: What it is for.
-        row: First word of its counters (``counters.CAUSES``).
-        pair: First word of the counter row of route and target.
-    """
-
-    name: str
-    causes: frozenset[str]
-    row: int
-    pair: int
-
-
-class RespondStep(Struct, frozen=True):
-    """A fixed answer.
-
-    Attributes:
-        name: ``respond``.
-        causes: What it is for.
-        row: First word of its counters (``counters.CAUSES``).
-        pair: First word of the counter row of the route and ``NO_TARGET``.
-        status: Status code.
-        head: Status line and fields that do not change, each with its CRLF.
-        content: The content.
-    """
-
-    name: str
-    causes: frozenset[str]
-    row: int
-    pair: int
-    status: int
-    head: bytes
-    content: bytes
-
-
-Step = TargetStep | RespondStep
-
-
-def compile_steps(route: Route, slots: Mapping[str, int]) -> tuple[Step, ...]:
-    """Compile a route's fallbacks.
-
-    Raises:
-        KeyError: If a counter row is missing.
-        ValueError: If one is neither a target nor an answer.
-    """
-    steps: list[Step] = []
-    for item in route.fallback:
-        causes = frozenset(item.causes or route.fallback_on)
-        if item.target is not None:
-            row, pair = slots[fallback_key(route.name, item.target)], slots[pair_key(route.name, item.target)]
-            steps.append(TargetStep(item.target, causes, row, pair))
-        elif item.respond is not None:
-            row, pair = slots[fallback_key(route.name, "respond")], slots[pair_key(route.name, NO_TARGET)]
-            head, content = answer_lines(item.respond)
-            steps.append(RespondStep("respond", causes, row, pair, item.respond.status, head, content))
-        else:
-            raise ValueError(f'route "{route.name}" has a fallback that is neither a target nor an answer')
-    return tuple(steps)
-
-
-def answer_lines(respond: Respond) -> tuple[bytes, bytes]:
-    """Return status line and fixed fields, and the content, of an answer that somebody wrote."""
-    try:
-        phrase = HTTPStatus(respond.status).phrase
-    except ValueError:
-        phrase = ""
-    line = b"HTTP/1.1 %d %b\r\n" % (respond.status, phrase.encode())
-    if respond.status in {204, 304}:  # RFC 9110 6.4.1: no content
-        return line, b""
-    if respond.json is None:
-        return line + b"content-length: 0\r\n", b""
-    content = json.dumps(respond.json, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    return line + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(content), content
 
 
 def next_step(steps: Sequence[Step], begin: int, causes: Collection[str], passed: Collection[str]) -> int | None:

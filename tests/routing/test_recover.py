@@ -1,27 +1,21 @@
 """What becomes of an exchange whose attempt failed, as data."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router import counters
-from router.config.schema import Fallback, Respond, Retry, Route
+from router.config.schema import Retry
 from router.routing.recover import (
     CAUSE,
     MIN_RETRIES,
     RETRIED,
-    RespondStep,
-    Step,
-    TargetStep,
     affordable,
-    answer_lines,
     backoff_s,
-    compile_steps,
     may_run_again,
     next_step,
 )
+from router.routing.steps import CachedStep, Step, TargetStep
 
 ALL = counters.CAUSES
 
@@ -31,7 +25,7 @@ def target(name: str, *causes: str) -> TargetStep:
     return TargetStep(name, frozenset(causes or ALL), 0, 0)
 
 
-LAST = RespondStep("respond", frozenset(ALL), 0, 0, 200, b"", b"")
+LAST = CachedStep("cached", frozenset(ALL), 0, 0)
 
 
 def test_every_fault_has_a_cause_that_fallbacks_can_name() -> None:
@@ -52,7 +46,7 @@ def test_steps_are_taken_in_order_and_for_their_causes() -> None:
 
 def test_the_chain_goes_on_for_its_first_cause() -> None:
     """A step that is for the cause that began the chain answers too when another fallback failed differently."""
-    steps: tuple[Step, ...] = (target("old"), RespondStep("respond", frozenset({"timeout"}), 0, 0, 200, b"", b""))
+    steps: tuple[Step, ...] = (target("old"), CachedStep("cached", frozenset({"timeout"}), 0, 0))
     assert next_step(steps, 1, ("timeout", "unavailable"), ("old",)) == 1
     assert next_step(steps, 1, ("unavailable", "unavailable"), ("old",)) is None
 
@@ -106,20 +100,3 @@ def test_backoff_grows_and_is_spread() -> None:
     retry = Retry(backoff=0.025)
     assert [backoff_s(retry, attempt, 1.0) for attempt in (1, 2, 3)] == [0.025, 0.05, 0.1]
     assert backoff_s(retry, 3, 0.0) == 0.0
-
-
-def test_written_answers() -> None:
-    """A fixed answer has its status, its JSON as bytes, and no content where HTTP allows none (RFC 9110 6.4.1)."""
-    head, content = answer_lines(Respond(status=200, json={"items": [1, "é", None]}))
-    assert json.loads(content) == {"items": [1, "é", None]}
-    assert head == b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(content)
-    assert answer_lines(Respond(status=204, json={"a": 1})) == (b"HTTP/1.1 204 No Content\r\n", b"")
-    assert answer_lines(Respond(status=503)) == (b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n", b"")
-    assert answer_lines(Respond(status=299))[0].startswith(b"HTTP/1.1 299 \r\n")
-
-
-def test_a_step_that_says_nothing_is_no_step() -> None:
-    """What the loader refuses is no configuration here either."""
-    route = Route(name="r", target="t", fallback=(Fallback(),))
-    with pytest.raises(ValueError, match="neither"):
-        compile_steps(route, {})
