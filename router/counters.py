@@ -7,10 +7,13 @@ shape), Prometheus, processes.
 Layout, in signed 64-bit words of the machine's own byte order::
 
     0 … HEADER_WORDS                   header: one for the router, written by supervisor and control
-    HEADER_WORDS + w * BLOCK_WORDS     block of worker w, written by that worker alone:
+    HEADER_WORDS + b * BLOCK_WORDS     block b, written by one worker at a time:
         0 … ROWS                           status of the worker (its constants are below)
         ROWS … BLOCK_WORDS                 rows, placed by ``allocate``, at the same index in every block
-    … after the last worker's          a block that the control process writes, with the same rows
+    … after the last of those          a block that the control process writes, with the same rows
+
+There is one block more than workers: while a worker is replaced in order, its successor counts beside it. Which block
+the worker w writes is in the header, at ``SEATS + w``; the supervisor writes that.
 
 Rules: a word has one writer, so ``block[i] += 1`` needs no lock. Words are aligned and read and written whole, so a
 reader sees an old value or a new one, never half of each; two words may be of different moments. A row is never moved
@@ -33,7 +36,8 @@ RELOAD_OK: Final = 5  # 1 when the configuration on disk is the one that is serv
 CONTROL_HEARTBEAT: Final = 6  # time.monotonic_ns() of the control process's last tick
 RESTARTS: Final = 7  # workers that the supervisor replaced
 JOURNAL_FAILED: Final = 8  # 1 while the last decision could not be written to the journal
-HEADER_WORDS: Final = 512  # one page
+SEATS: Final = 1024  # for each worker, which block it writes
+HEADER_WORDS: Final = 2048  # four pages
 MAGIC_VALUE: Final = 0x01_52_54_52_43_4E_54_00  # layout version, then "RTRCNT"
 
 REFUSALS: Final = (

@@ -93,7 +93,8 @@ def _worker(arguments: Sequence[str]) -> int:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     log_to_stderr(f"worker-{options['--index']}")
     listener, segment, lifeline = (int(options[name]) for name in ("--listener", "--segment", "--lifeline"))
-    return work(int(options["--index"]), listener, segment, lifeline, Path(options["--run"]))
+    seat = int(options["--index"]), int(options["--block"])
+    return work(seat, listener, segment, lifeline, Path(options["--run"]))
 
 
 # --- Control process ------------------------------------------------------------------------------------------------

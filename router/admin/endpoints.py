@@ -54,7 +54,7 @@ def standings(revision: Revision, segment: Segment, now_ms: int | None = None) -
         for endpoint in target.endpoints:
             row = revision.slots[counters.endpoint_key(target.name, endpoint.url)]
             words = fold(segment, row, counters.ENDPOINT_WORDS)
-            written = max(segment.block(worker)[row + counters.ENDPOINT_STATE] for worker in range(segment.workers))
+            written = max(block[row + counters.ENDPOINT_STATE] for block in segment.blocks)
             register = Register.of(written).at(now_ms, target.breaker) if enabled(target.breaker) else Register()
             word = control[row + counters.ENDPOINT_HEALTH]
             yield Standing(

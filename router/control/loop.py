@@ -32,7 +32,7 @@ from router.counters import CONTROL_HEARTBEAT, DRAINING, PID, RELOAD_OK
 from router.events import keep
 from router.events.model import Revision
 from router.routing.table import Table, compile_table
-from router.segment import Segment
+from router.segment import Segment, reset_left_gauges
 
 log = getLogger(__name__)
 
@@ -365,6 +365,7 @@ class Control:
         while True:
             await asyncio.to_thread(self._sweep)
             await self._refresh()
+            reset_left_gauges(self.seat.segment, self.revision.slots)
             await asyncio.sleep(_RETENTION_S)
 
     async def _refresh(self) -> None:
@@ -377,7 +378,7 @@ class Control:
 
     def _sweep(self) -> None:
         events = self.revision.config.events
-        pids = {int(self.seat.segment.block(worker)[PID]) for worker in range(self.seat.segment.workers)}
+        pids = {int(block[PID]) for block in self.seat.segment.blocks}
         segments = keep.stored(Path(events.dir), pids)
         freed, failures = keep.sweep(keep.expired(segments, events.keep, time.time()))
         if freed:

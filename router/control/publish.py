@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from router.counters import ACKNOWLEDGED, PUBLISHED
+from router.counters import ACKNOWLEDGED, PID, PUBLISHED, SEATS
 from router.events.model import Revision
 from router.segment import Segment
 
@@ -77,6 +77,13 @@ class Publisher:
         return msgspec.msgpack.decode(self._file.read_bytes(), type=Revision)
 
     def acknowledged(self) -> int:
-        """Count the workers that serve the revision published last."""
-        number = self.number
-        return sum(self._segment.block(worker)[ACKNOWLEDGED] == number for worker in range(self.workers))
+        """Count the workers that serve the revision published last.
+
+        A worker that drains after its successor has begun is a part of it: both must serve the revision.
+        """
+        segment, number = self._segment, self.number
+        seats = segment.words[SEATS : SEATS + self.workers].tolist()
+        done = sum(segment.blocks[seat][ACKNOWLEDGED] == number for seat in seats)
+        leaving = (block for index, block in enumerate(segment.blocks) if index not in seats and block[PID])
+        behind = sum(block[ACKNOWLEDGED] not in (0, number) for block in leaving)
+        return max(0, done - behind)

@@ -50,9 +50,14 @@ class Acceptor:
         self._paused = None
         self._server.loop.add_reader(self._listener, self._accept)
 
-    async def stop(self) -> None:
-        """Accept no more; those that wait in the queue are taken, since closing the listener would reset them."""
-        for _ in range(MOST_QUEUED):
+    async def stop(self, *, queued: bool = True) -> None:
+        """Accept no more.
+
+        Args:
+            queued: Whether to take those that wait in the queue, since closing the listener would reset them; not when
+                another process accepts on the same one.
+        """
+        for _ in range(MOST_QUEUED if queued else 0):
             if not self._take_one():
                 break
         if self._paused is not None:

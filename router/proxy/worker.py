@@ -38,11 +38,11 @@ REVISION_FILE: Final = "revision.msgpack"
 logger = logging.getLogger(__name__)
 
 
-def main(index: int, listener_fd: int, segment_fd: int, lifeline_fd: int, run_dir: Path) -> int:
+def main(seat: tuple[int, int], listener_fd: int, segment_fd: int, lifeline_fd: int, run_dir: Path) -> int:
     """Run a worker until it is told to end.
 
     Args:
-        index: Number of the worker, and of its block of counters.
+        seat: Number of the worker, and of the block of counters that it writes.
         listener_fd: Listening socket.
         segment_fd: Shared memory (``Segment``).
         lifeline_fd: Pipe that ends when the supervisor does.
@@ -54,14 +54,16 @@ def main(index: int, listener_fd: int, segment_fd: int, lifeline_fd: int, run_di
     segment = Segment.attach(segment_fd)
     listener = socket.socket(fileno=listener_fd)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Worker(index, segment, run_dir).run(listener, lifeline_fd))
+        return runner.run(Worker(seat, segment, run_dir).run(listener, lifeline_fd))
 
 
 class Worker:
     """A worker's life: wait for a revision, serve, drain."""
 
     __slots__ = (
+        "_block",
         "_blocks",
+        "_gentle",
         "_index",
         "_log",
         "_revision_file",
@@ -76,14 +78,15 @@ class Worker:
     _server: Server
     _log: EventLog
 
-    def __init__(self, index: int, segment: Segment, run_dir: Path) -> None:
+    def __init__(self, seat: tuple[int, int], segment: Segment, run_dir: Path) -> None:
         # Per process
-        self._index = index
+        self._index, self._block = seat
         self._segment = segment
-        self._blocks = [segment.block(worker) for worker in range(segment.workers)]
-        self._words = self._blocks[index]
+        self._blocks = segment.blocks
+        self._words = self._blocks[self._block]
         self._revision_file = run_dir / REVISION_FILE
         self._stop = asyncio.Event()
+        self._gentle = False  # whether a successor accepts already
         self._tried = 0  # revision that was tried last
         self._tick_handle: asyncio.TimerHandle | None = None
 
@@ -92,6 +95,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_reader(lifeline_fd, functools.partial(os._exit, 1))
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        loop.add_signal_handler(signal.SIGUSR2, self._retire)
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the supervisor's to handle
         loop.add_signal_handler(signal.SIGQUIT, functools.partial(os._exit, 1))
         self._words[counters.PID] = os.getpid()
@@ -103,7 +107,7 @@ class Worker:
         counters.reset_gauges(self._words, revision.slots)
         self._log = EventLog(Path(revision.config.events.dir), self._index, revision.config.events, self._count_dropped)
         self._server = server = Server(
-            revision, self._blocks, self._index, self._log, self._segment.block(self._segment.workers)
+            revision, self._blocks, self._block, self._log, self._segment.block(self._segment.workers)
         )
         acceptor = Acceptor(server, listener, descriptors())
         acceptor.start()
@@ -113,7 +117,7 @@ class Worker:
         gc.set_threshold(50_000, 20, 50)
         self._tick()
         await self._stop.wait()
-        await acceptor.stop()
+        await acceptor.stop(queued=not self._gentle)
         await self._drain(server)
         if self._tick_handle is not None:
             self._tick_handle.cancel()
@@ -121,9 +125,18 @@ class Worker:
         return 0
 
     async def _drain(self, server: Server) -> None:
-        """Wait for exchanges under way, up to ``server.drain``."""
+        """Wait for exchanges under way, up to ``server.drain``.
+
+        Beside a successor there is time: connections end with their next answer, and idle ones are closed only in the
+        second half, because a caller may be sending on one.
+        """
+        drain_s = server.table.config.server.drain
+        deadline = time.monotonic() + drain_s
+        if self._gentle:
+            server.draining = True
+            while server.connections and time.monotonic() < deadline - drain_s / 2:  # noqa: ASYNC110  # likewise
+                await asyncio.sleep(POLL_S)
         server.drain()
-        deadline = time.monotonic() + server.table.config.server.drain
         while server.connections and time.monotonic() < deadline:  # noqa: ASYNC110  # the end of a life, not a path
             await asyncio.sleep(POLL_S)
         if server.connections:
@@ -162,6 +175,11 @@ class Worker:
 
     def _count_dropped(self, events: int) -> None:
         self._words[counters.EVENTS_DROPPED] += events
+
+    def _retire(self) -> None:
+        if not self._stop.is_set():
+            self._gentle = True
+            self._stop.set()
 
     def _terminate(self) -> None:
         if self._stop.is_set():

@@ -5,6 +5,7 @@
 ``posts``      the places that children hold, and who has left one
 ``children``   starting one child and judging whether it still lives
 ``restart``    how long to wait before a dead child is replaced, and when to give up (pure)
+``rolling``    a planned restart: successors first, one at a time
 ``channel``    the conversation with the control process
 ``signals``    signals as bytes that a blocking wait sees
 ``limits``     as many open files as this user may have

@@ -64,6 +64,7 @@ class Child:
         process: The process; its ``returncode`` is set by whoever reaps it.
         started: When it was started, in monotonic seconds.
         pulse: Its heartbeat.
+        block: The block of counters that a worker writes.
         doomed: When it is killed if it has not ended by itself, in monotonic seconds.
     """
 
@@ -71,6 +72,7 @@ class Child:
     process: subprocess.Popen[bytes]
     started: float
     pulse: Pulse
+    block: int = 0
     doomed: float | None = None
 
     @property

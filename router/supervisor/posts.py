@@ -22,12 +22,20 @@ class Post:
         restarts: How often they died.
         child: Who holds it.
         due: When the next one is started, in monotonic seconds; None is not at all.
+        successor: Who is to hold it next, while it starts.
+        leaving: Who held it before, while it finishes.
     """
 
     name: str
     restarts: Restarts
     child: Child | None = None
     due: float | None = None
+    successor: Child | None = None
+    leaving: Child | None = None
+
+    def children(self) -> list[Child]:
+        """Return all processes that have to do with it."""
+        return [child for child in (self.child, self.successor, self.leaving) if child is not None]
 
 
 class Posts:
@@ -49,11 +57,11 @@ class Posts:
 
     def children(self) -> list[Child]:
         """Return all children that were not reaped yet."""
-        return [post.child for post in self if post.child is not None]
+        return [child for post in self for child in post.children()]
 
     def working(self) -> list[Child]:
         """Return the workers among them."""
-        return [post.child for post in self.workers if post.child is not None]
+        return [child for post in self.workers for child in post.children()]
 
     def reap(self) -> Iterator[tuple[Post, Child]]:
         """Reap every process that has ended, also those that were never ours; yield the children among them."""
@@ -64,8 +72,8 @@ class Posts:
                 return
             if pid == 0:
                 return
-            for post in self:
-                if post.child is not None and post.child.pid == pid:
-                    post.child.process.returncode = os.waitstatus_to_exitcode(wait_status)
-                    yield post, post.child
-                    break
+            for place in self:
+                for child in place.children():
+                    if child.pid == pid:
+                        child.process.returncode = os.waitstatus_to_exitcode(wait_status)
+                        yield place, child

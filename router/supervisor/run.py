@@ -29,12 +29,13 @@ from pathlib import Path
 from router.config.scalars import format_listen, parse_listen
 from router.control.address import AddressError
 from router.control.terms import Agreed, Terms
-from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, RESTARTS
+from router.counters import CONTROL_HEARTBEAT, DRAINING, HEARTBEAT, PUBLISHED, RESTARTS, SEATS
 from router.segment import Segment
 from router.supervisor.channel import Channel
-from router.supervisor.children import Child, Patience, Pulse, describe_end, spawn
+from router.supervisor.children import Child, Pulse, describe_end, spawn
 from router.supervisor.listeners import Listeners
 from router.supervisor.posts import Post, Posts
+from router.supervisor.rolling import Rolling
 from router.supervisor.signals import Inbox
 from router.supervisor.spec import Phase, Spec
 
@@ -64,10 +65,11 @@ class Supervisor:
         self._segment = Segment.create_empty()
         self._run_dir = Path(tempfile.mkdtemp(prefix="router-"))
         self._lifeline, self._lifeline_held = os.pipe()
-        self._inbox = Inbox((*_STOPPING, signal.SIGHUP, signal.SIGCHLD))
+        self._inbox = Inbox((*_STOPPING, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD))
         # Since the control process has read the configuration
         self._terms: Terms | None = None
         self._listeners: Listeners | None = None
+        self._rolling: Rolling | None = None
         # Per child
         self._posts = Posts(spec)
         self._channel: Channel | None = None
@@ -106,6 +108,8 @@ class Supervisor:
         self._check_pulses(now)
         self._advance(now)
         self._start_due(now)
+        if self._rolling is not None and self._terms is not None and self.phase is Phase.SERVING:
+            self._rolling.step(now, self._terms.drain_s + _HARD_S)
 
     def _signalled(self, number: signal.Signals, now: float) -> None:
         if number == signal.SIGHUP:
@@ -113,6 +117,9 @@ class Supervisor:
             control = self._posts.control.child
             if control is not None and self._channel is not None and self._channel.answered:
                 control.send(signal.SIGHUP)
+        elif number == signal.SIGUSR2:
+            if self._rolling is not None and self.phase is Phase.SERVING:
+                self._rolling.begin()
         elif number in _STOPPING:
             if self.phase in (Phase.BOOT, Phase.SERVING) and number != signal.SIGQUIT:
                 log.info("draining because of %s", number.name)
@@ -145,18 +152,20 @@ class Supervisor:
                 channel.answer(Agreed(len(self._posts.workers), format_listen(self._listeners.address)))
 
     def _check_pulses(self, now: float) -> None:
-        for index, post in enumerate(self._posts, start=-1):
-            if post.child is None:
-                continue
-            if post.child.doomed is not None and now >= post.child.doomed:
-                post.child.send(signal.SIGKILL)
-            if self._segment.workers == 0:
-                continue
-            value = self._segment.words[CONTROL_HEARTBEAT] if index < 0 else self._segment.block(index)[HEARTBEAT]
-            if post.child.pulse.stopped(value, now):
-                log.warning("%s pid=%d gives no sign of life; it is killed", post.name, post.child.pid)
-                post.child.send(signal.SIGKILL)
-                post.child.pulse.forgive(now)
+        for post in self._posts:
+            for child in post.children():
+                if child.doomed is not None and now >= child.doomed:
+                    child.send(signal.SIGKILL)
+                if self._segment.workers == 0:
+                    continue
+                if post is self._posts.control:
+                    value = self._segment.words[CONTROL_HEARTBEAT]
+                else:
+                    value = self._segment.blocks[child.block][HEARTBEAT]
+                if child.pulse.stopped(value, now):
+                    log.warning("%s pid=%d gives no sign of life; it is killed", post.name, child.pid)
+                    child.send(signal.SIGKILL)
+                    child.pulse.forgive(now)
 
     def _start_due(self, now: float) -> None:
         for index, post in enumerate(self._posts, start=-1):
@@ -166,7 +175,7 @@ class Supervisor:
             if index < 0:
                 self._start_control(resume=True)
             else:
-                self._start_worker(index)
+                self._start_worker(index, int(self._segment.words[SEATS + index]))
 
     # --- Starting -----------------------------------------------------------------------------------------------
 
@@ -176,7 +185,8 @@ class Supervisor:
         theirs = channel.theirs.fileno()
         command = self.spec.control_command(theirs, self._segment.fd, self._run_dir, resume=resume)
         value = self._segment.words[CONTROL_HEARTBEAT] if self._segment.workers else 0
-        self._start(self._posts.control, command, (theirs, self._segment.fd), (value, self.spec.control_patience))
+        now, patience = time.monotonic(), self.spec.control_patience
+        self._start(self._posts.control, command, (theirs, self._segment.fd), Pulse(value, now, patience))
         channel.theirs.close()
         self._channel = channel
         self._selector.register(channel.socket, selectors.EVENT_READ)
@@ -192,30 +202,50 @@ class Supervisor:
         self._segment.resize(terms.workers)
         self._posts.add_workers(terms.workers)
         for index in range(terms.workers):
-            self._start_worker(index)
+            self._start_worker(index, index)
+        self._rolling = Rolling(self._segment, self._posts, self._spawn_worker)
         self.phase = Phase.SERVING
 
-    def _start_worker(self, index: int) -> None:
+    def _start_worker(self, index: int, block: int) -> None:
+        post = self._posts.workers[index]
+        child = self._spawn_worker(index, block)
+        if child is None:
+            self._replace(post, 0.0, "cannot be started", time.monotonic())
+        else:
+            post.child = child
+
+    def _spawn_worker(self, index: int, block: int) -> Child | None:
+        """Start a worker on its listener, which a predecessor may still have."""
         if self._listeners is None:
             raise RuntimeError("a worker cannot start before the sockets are open")
         inherited = (self._listeners.fd(index), self._segment.fd, self._lifeline)
-        command = self.spec.worker_command(index, inherited, self._run_dir)
-        value = self._segment.block(index)[HEARTBEAT]
-        self._start(self._posts.workers[index], command, inherited, (value, self.spec.worker_patience))
+        command = self.spec.worker_command((index, block), inherited, self._run_dir)
+        pulse = Pulse(self._segment.blocks[block][HEARTBEAT], time.monotonic(), self.spec.worker_patience)
+        return self._spawn(self._posts.workers[index].name, command, inherited, pulse, block)
 
-    def _start(self, post: Post, command: list[str], descriptors: tuple[int, ...], pulse: tuple[int, Patience]) -> None:
-        now = time.monotonic()
+    def _start(self, post: Post, command: list[str], descriptors: tuple[int, ...], pulse: Pulse) -> None:
+        post.child = self._spawn(post.name, command, descriptors, pulse)
+        if post.child is None:
+            self._replace(post, 0.0, "cannot be started", time.monotonic())
+
+    @staticmethod
+    def _spawn(
+        name: str, command: list[str], descriptors: tuple[int, ...], pulse: Pulse, block: int = 0
+    ) -> Child | None:
         try:
             process = spawn(command, descriptors)
         except OSError as error:
-            self._replace(post, 0.0, f"cannot be started: {error.strerror}", now)
-            return
-        post.child = Child(post.name, process, now, Pulse(pulse[0], now, pulse[1]))
-        log.info("%s started pid=%d", post.name, process.pid)
+            log.error("%s cannot be started: %s", name, error.strerror)  # noqa: TRY400 - the text says all
+            return None
+        log.info("%s started pid=%d", name, process.pid)
+        return Child(name, process, time.monotonic(), pulse, block)
 
     # --- Ends of children ---------------------------------------------------------------------------------------
 
     def _ended(self, post: Post, child: Child, now: float) -> None:
+        if child is not post.child and self._rolling is not None:
+            self._rolling.ended(post, child, now)
+            return
         post.child = None
         code = child.process.returncode
         if post is self._posts.control:
@@ -229,6 +259,9 @@ class Supervisor:
             post is self._posts.control and self.phase is Phase.DELAY
         ):
             log.info("%s ended pid=%d: %s", post.name, child.pid, describe_end(code))
+            return
+        if post.successor is not None:  # it has the place as soon as it serves
+            log.warning("%s ended pid=%d: %s; its successor starts already", post.name, child.pid, describe_end(code))
             return
         self._replace(post, now - child.started, f"ended pid={child.pid}: {describe_end(code)}", now)
 
@@ -292,8 +325,10 @@ class Supervisor:
             post.due = None
         if self._listeners is not None:  # before the workers stop accepting: nothing may queue where nobody looks
             self._listeners.close()
+        leaving = [post.leaving for post in self._posts.workers]
         for child in self._posts.working():
-            child.send(number)
+            if child not in leaving:  # that one finishes already; a second signal would cut it short
+                child.send(number)
         self._advance(now)
 
     def _stop_control(self, now: float) -> None:
@@ -309,9 +344,9 @@ class Supervisor:
         self._deadline = now + _ABORT_S
         for post in self._posts:
             post.due = None
-            if post.child is not None:
+            for child in post.children():
                 # Time for one last write of the event log; whoever takes longer is killed.
-                post.child.send(signal.SIGTERM if post is self._posts.control else signal.SIGQUIT)
+                child.send(signal.SIGTERM if post is self._posts.control else signal.SIGQUIT)
         if self._listeners is not None:
             self._listeners.close()
 

@@ -50,8 +50,14 @@ class Spec:
         inherited = ["--channel", str(channel), "--segment", str(segment), "--run", str(run_dir)]
         return [*self.control, *inherited, *(["--resume"] if resume else [])]
 
-    def worker_command(self, index: int, descriptors: tuple[int, int, int], run_dir: Path) -> list[str]:
-        """Give the command of a worker; the descriptors are of its listener, the segment and the lifeline."""
+    def worker_command(self, seat: tuple[int, int], descriptors: tuple[int, int, int], run_dir: Path) -> list[str]:
+        """Give the command of a worker.
+
+        Args:
+            seat: Its number, and that of the block of counters that it writes.
+            descriptors: Of its listener, the segment and the lifeline.
+            run_dir: Where the revision is.
+        """
         options = zip(("--listener", "--segment", "--lifeline"), descriptors, strict=True)
         inherited = [word for option, descriptor in options for word in (option, str(descriptor))]
-        return [*self.worker, "--index", str(index), "--run", str(run_dir), *inherited]
+        return [*self.worker, "--index", str(seat[0]), "--block", str(seat[1]), "--run", str(run_dir), *inherited]

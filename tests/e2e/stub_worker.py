@@ -29,8 +29,9 @@ def main(arguments: list[str]) -> int:
         return int(behaviour)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGQUIT, _stop)
+    signal.signal(signal.SIGUSR2, _stop)
     block = Segment.attach(int(options["--segment"]))
-    words, mine = block.words, block.block(int(options["--index"]))
+    words, mine = block.words, block.blocks[int(options["--block"])]
     listener = socket.socket(fileno=int(options["--listener"]))
     listener.setblocking(False)
     lifeline = int(options["--lifeline"])

@@ -92,7 +92,7 @@ class Site:
         keeper = threading.Thread(target=tell)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().call_later(0.01, keeper.start)
-            status = runner.run(Worker(0, self.segment, self.folder).run(self.listener, self.lifeline))
+            status = runner.run(Worker((0, 0), self.segment, self.folder).run(self.listener, self.lifeline))
         keeper.join(5)
         if failures:
             raise failures[0]
@@ -242,7 +242,7 @@ def test_main_joins_what_it_inherited(site: Site) -> None:
 
         keeper = threading.Thread(target=story)
         keeper.start()
-        status = main(0, os.dup(site.listener.fileno()), os.dup(site.segment.fd), site.lifeline, site.folder)
+        status = main((0, 0), os.dup(site.listener.fileno()), os.dup(site.segment.fd), site.lifeline, site.folder)
         keeper.join(5)
         assert status == 0
 
