@@ -126,7 +126,9 @@ class Exchange(Struct, gc=False, eq=False):
             raise RuntimeError("an endpoint is picked before the target is decided")
         server = self.server
         pool = self.pools[self.target]
-        self.timer = None
+        if self.timer is not None:
+            self.timer = None
+            pool.waiting -= 1
         self.phase = CONNECT
         self.row = pool.row
         self.timeouts = pool.target.timeouts
@@ -432,6 +434,7 @@ class Exchange(Struct, gc=False, eq=False):
         self.phase = DONE
         if self.timer is not None:
             self.timer.cancel()
+            self.pools[self.target].waiting -= 1
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()

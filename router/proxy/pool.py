@@ -48,18 +48,20 @@ class TargetPool:
         usable: Those that may be used.
         direct: Whether ``choose`` may be called without a further question.
         retrying: Further attempts under way.
+        waiting: Those of them that wait for their time, and are not in flight meanwhile.
         closed_by: The fault of a request for which there is none.
     """
 
     __slots__ = (
         "_admission", "_balancer", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by", "direct",
-        "endpoints", "retrying", "row", "target", "usable",
+        "endpoints", "retrying", "row", "target", "usable", "waiting",
     )  # fmt: skip
 
     def __init__(self, target: schema.Target, row: int, shared: Shared) -> None:
         # Per target
         self.row = row
-        self.retrying = 0  # further attempts under way
+        self.retrying = 0
+        self.waiting = 0
         self._shared = shared
         # Per revision
         self.target = target

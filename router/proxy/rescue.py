@@ -54,7 +54,8 @@ def _again(exchange: "Exchange", fault: str, status: int) -> bool:
         return False
     pool = exchange.pools[exchange.target]
     words = exchange.server.words
-    if not affordable(retry, words[pool.row + counters.TARGET_INFLIGHT], pool.retrying):
+    live = words[pool.row + counters.TARGET_INFLIGHT] + pool.waiting
+    if not affordable(retry, live, pool.retrying):
         words[pool.row + counters.TARGET_RETRIES_DENIED] += 1
         return False
     wait = backoff_s(retry, exchange.tries, random())  # noqa: S311  # jitter, not secrecy
@@ -62,6 +63,7 @@ def _again(exchange: "Exchange", fault: str, status: int) -> bool:
         return False
     exchange.leave_attempt()
     pool.retrying += 1
+    pool.waiting += 1
     exchange.retrying = pool
     words[pool.row + counters.TARGET_RETRIES] += 1
     exchange.phase = WAIT

@@ -351,7 +351,24 @@ def test_a_caller_that_leaves_while_waiting_is_forgotten() -> None:
         wire.reset()
         plane.settle()
         assert plane.server.pools["t"].retrying == 0
+        assert plane.server.pools["t"].waiting == 0
         assert len(plane.targets) == 1
+
+
+def test_requests_that_wait_for_their_next_attempt_are_live() -> None:
+    """A budget of all requests lets each be tried again, also when all fail together."""
+    with Plane(RETRY.replace("backoff: 0s", "backoff: 0s, budget: 100%")) as plane:
+        wires = [ask(plane)[0] for _ in range(10)]
+        for first in list(plane.targets):
+            first.reset()
+        plane.settle(30)
+        assert len(plane.targets) == 20
+        for target in plane.targets[10:]:
+            target.feed(OK)
+        plane.settle()
+        assert all(wire.sent.startswith(b"HTTP/1.1 200 OK") for wire in wires)
+        assert plane.server.pools["t"].retrying == 0
+        assert plane.server.pools["t"].waiting == 0
 
 
 def test_retries_come_before_fallbacks() -> None:
