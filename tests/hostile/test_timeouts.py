@@ -354,7 +354,8 @@ def test_a_caller_that_takes_the_answer_byte_by_byte_is_cut_at_the_total(target:
 
         def trickled() -> bool:
             with contextlib.suppress(OSError):
-                connection.socket.send(b"x" * 65536)
+                while True:  # until nobody takes more: what the caller trickles cannot be the target's silence
+                    connection.socket.send(b"x" * 65536)
             with contextlib.suppress(OSError):
                 caller.socket.recv(1)
             return bool(proxy.log.events)
