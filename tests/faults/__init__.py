@@ -1,0 +1,1 @@
+"""Chaos: whole routers as processes under steady load, while something is killed, full, flapping or exhausted."""
