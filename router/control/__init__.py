@@ -8,6 +8,7 @@ publish    a revision on its way to the workers, and their acknowledgements
 loop       the control process's own tasks: start, reload, restore, watch, retention, heartbeat
 probe      whom to ask for readiness and when, and telling the workers
 ask        one such question over HTTP
+notice     saying in the log when an endpoint is left alone, and when it is back
 terms      what the control process and the supervisor say to each other; light, for the same reason
 address    why an address cannot be listened on; light, because the supervisor imports it
 =========  ==========================================================================================================

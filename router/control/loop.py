@@ -24,6 +24,7 @@ from router.control import switch
 from router.control.ask import Asker
 from router.control.kill import tag
 from router.control.ledger import Decisions, Ledger
+from router.control.notice import Notice
 from router.control.probe import Prober
 from router.control.publish import Publisher
 from router.control.state import Refusal, State
@@ -171,6 +172,7 @@ class Control:
                 group.create_task(self._watch.run(self._changed))
                 group.create_task(self._obey())
                 group.create_task(self._probe())
+                group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
         finally:

@@ -139,6 +139,8 @@ def test_a_dead_endpoint_is_left_alone_by_all_workers_and_comes_back(tmp_path: P
             wait_until(lambda: router.served()[1] == "a", "the endpoint to be asked again")
             wait_until(lambda: _served_and(router, "closed"), "the breaker to close")
             assert {router.served()[0] for _ in range(20)} == {200}
+            wait_until(lambda: f"{a.url} is back" in router.said(), "the log to say so")
+            assert f"{a.url} fails and is left alone for 1 s openings=1" in router.said()
             metrics = router.ask("/metrics")[1].decode()
             assert f'router_breaker_state{{endpoint="{a.url}",target="t"}} 0.0' in metrics
             assert f'router_breaker_openings_total{{endpoint="{b.url}",target="t"}} 0.0' in metrics
