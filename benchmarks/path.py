@@ -19,7 +19,7 @@ import msgspec
 
 from router import counters
 from router.config import schema
-from router.events.model import Exchange, Revision, Run
+from router.events.model import Event, Exchange, Revision, Run
 from router.proxy.server import Server
 from router.proxy.upstream import Upstream
 from router.segment import Segment
@@ -72,9 +72,9 @@ class Log:
     def __init__(self) -> None:
         self.events = 0
 
-    def append(self, event: Exchange) -> None:
+    def append(self, event: Event) -> None:
         """Count an event."""
-        self.events += 1 if event.experiments else 0
+        self.events += 1 if isinstance(event, Exchange) and event.experiments else 0
 
 
 def revision(routes: int, experiments: int) -> Revision:

@@ -52,6 +52,12 @@ FAULTS: Final = (
 )  # fmt: skip
 CAUSES: Final = ("unavailable", "timeout", "5xx", "breaker_open", "shed")  # of fallbacks
 
+# What became of each copy that a shadow was to get: the first three are comparisons, `answered` is without one.
+SHADOW_RESULTS: Final = (
+    "agree", "differ", "not_comparable", "answered", "failed", "primary_failed", "cancelled", "dropped_inflight",
+    "dropped_body", "dropped_incomplete", "dropped_unavailable",
+)  # fmt: skip
+
 # --- Status of a worker: the first words of its block -------------------------------------------------------------
 HEARTBEAT: Final = 0  # time.monotonic_ns() of the worker's last tick
 ACKNOWLEDGED: Final = 1  # number of the revision it serves
@@ -90,6 +96,11 @@ PAIR_WORDS: Final = PAIR_RESPONSE_BYTES + 1
 ROUTE_NO_UNIT: Final = 0  # exchanges in which no source of the unit was present
 ROUTE_CLIENT_GONE: Final = 1  # exchanges whose caller went away before the end
 ROUTE_WORDS: Final = 2
+# shadow\0ROUTE\0TARGET
+SHADOW_INFLIGHT: Final = 0  # gauge: copies that wait for their answer, or for that of the primary
+SHADOW_COUNTS: Final = 1  # one word for each of SHADOW_RESULTS
+SHADOW_SECONDS: Final = SHADOW_COUNTS + len(SHADOW_RESULTS)  # histogram: copy sent to its last byte in
+SHADOW_WORDS: Final = SHADOW_SECONDS + HISTOGRAM_WORDS
 # target\0TARGET
 TARGET_INFLIGHT: Final = 0  # gauge: exchanges that the target is working on
 TARGET_FAULTS: Final = 1  # one word for each of FAULTS
@@ -125,6 +136,8 @@ _SIZES: Final = {
     "fallback": FALLBACK_WORDS,
     "endpoint": ENDPOINT_WORDS,
     "arm": ARM_WORDS,
+    "copies": ENDPOINT_WORDS,
+    "shadow": SHADOW_WORDS,
 }
 
 
@@ -141,6 +154,11 @@ class _Fallback(Protocol):
     def rules(self) -> Sequence[object]: ...
 
 
+class _Shadow(Protocol):
+    @property
+    def target(self) -> str: ...
+
+
 class _Arm(Protocol):
     @property
     def name(self) -> str: ...
@@ -151,6 +169,8 @@ class _Arm(Protocol):
 class _Route(_Arm, Protocol):
     @property
     def fallback(self) -> Sequence[_Fallback]: ...
+    @property
+    def shadow(self) -> Sequence[_Shadow]: ...
 
 
 class _Endpoint(Protocol):
@@ -215,6 +235,11 @@ def target_key(target: str) -> str:
     return f"target\0{target}"
 
 
+def copies_key(target: str, url: str) -> str:
+    """Return the key of the row of one endpoint of a target, as it does with copies for shadows; laid out likewise."""
+    return f"copies\0{target}\0{url}"
+
+
 def endpoint_key(target: str, url: str) -> str:
     """Return the key of the row of one endpoint of a target."""
     return f"endpoint\0{target}\0{url}"
@@ -223,6 +248,11 @@ def endpoint_key(target: str, url: str) -> str:
 def arm_key(experiment: str, run: int, phase: int, arm: str) -> str:
     """Return the key of the row of an arm within one phase of one run."""
     return f"arm\0{experiment}\0{run}\0{phase}\0{arm}"
+
+
+def shadow_key(route: str, target: str) -> str:
+    """Return the key of the row of one route's shadow."""
+    return f"shadow\0{route}\0{target}"
 
 
 def row_size(key: str) -> int:
@@ -252,6 +282,8 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
     for route in config.routes:
         for to in dict.fromkeys(map(fallback_name, route.fallback)):
             yield fallback_key(route.name, to), FALLBACK_WORDS
+        for shadow in route.shadow:
+            yield shadow_key(route.name, shadow.target), SHADOW_WORDS
     for experiment in config.experiments:
         run = runs[experiment.name]
         for arm in experiment.arms:
@@ -259,10 +291,13 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
 
 
 def _target_keys(config: _Config) -> Iterator[tuple[str, int]]:
+    mirrored = {shadow.target for route in config.routes for shadow in route.shadow}
     for target in config.targets:
         yield target_key(target.name), TARGET_WORDS
         for endpoint in target.endpoints:
             yield endpoint_key(target.name, endpoint.url), ENDPOINT_WORDS
+            if target.name in mirrored:
+                yield copies_key(target.name, endpoint.url), ENDPOINT_WORDS
 
 
 def allocate(previous: Mapping[str, int], needed: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -296,5 +331,7 @@ def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
         kind = key.partition("\0")[0]
         if kind == "target":
             block[base + TARGET_INFLIGHT] = 0
-        elif kind == "endpoint":
+        elif kind in ("endpoint", "copies"):
             block[base + ENDPOINT_PROBES] = block[base + ENDPOINT_ACTIVE] = 0
+        elif kind == "shadow":
+            block[base + SHADOW_INFLIGHT] = 0

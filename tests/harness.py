@@ -19,7 +19,7 @@ import uvloop
 
 from router import counters
 from router.config.load import load_text
-from router.events.model import Exchange, Revision, Run
+from router.events.model import Event, Exchange, Revision, Run, Shadow
 from router.proxy.deadlines import TICK_S
 from router.proxy.server import Server
 from router.segment import Segment
@@ -60,10 +60,14 @@ class Events:
 
     def __init__(self) -> None:
         self.events: list[Exchange] = []
+        self.shadows: list[Shadow] = []
 
-    def append(self, event: Exchange) -> None:
+    def append(self, event: Event) -> None:
         """Keep an event."""
-        self.events.append(event)
+        if isinstance(event, Shadow):
+            self.shadows.append(event)
+        else:
+            self.events.append(event)
 
 
 class Proxy:

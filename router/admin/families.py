@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from router.counters import CAUSES, FAULTS, GATHER_CAUSES, REFUSALS
+from router.counters import CAUSES, FAULTS, GATHER_CAUSES, REFUSALS, SHADOW_RESULTS
 
 # Upper bounds in microseconds, themselves not included. Model answers: 128 µs to 67 s; overhead: 8 µs to 1 s.
 LATENCY_BOUNDS_US: Final = tuple(2**power for power in range(7, 27))
@@ -54,6 +54,9 @@ FAMILIES: Final = {
         Family("router_breaker_state", "gauge", ("target", "endpoint"), "0 closed, 1 on its way back, 2 open."),
         Family("router_breaker_openings_total", "counter", ("target", "endpoint"), "Times that a breaker opened."),
         Family("router_endpoint_healthy", "gauge", ("target", "endpoint"), "1 ready, 0 not, by its own answers."),
+        Family("router_shadow_total", "counter", ("target", "result"), "Copies for a shadow, by what came of them."),
+        Family("router_shadow_seconds", "histogram", ("target",), "Sending a copy to the last byte of its answer."),
+        Family("router_shadow_inflight", "gauge", ("target",), "Copies whose comparison is not done."),
         Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),
         Family("router_client_gone_total", "counter", ("route",), "Exchanges whose caller went away before the end."),
         Family("router_refused_total", "counter", ("cause",), "Requests refused before any target saw them."),
@@ -88,6 +91,9 @@ removed, and begin at 0 when the router starts.
   exchange was rescued, else `ok`. An exchange is counted when it ends.
 - `code` of `router_requests_total` is `0` when the connection closed before any response, and `other` for a status
   that is not in the IANA registry. Codes that never occurred are left out.
+- `result` of `router_shadow_total`: {shadows}. See [Trying a new version on real
+  traffic](operations.md#trying-a-new-version-on-real-traffic). Copies are in no other family but
+  `router_upstream_connects_total`: neither in that of an arm, nor of a route, nor in `router_inflight`.
 - `cause` of `router_refused_total` is one of {refusals}.
 - `cause` of `router_gather_skipped_total` is one of {gather}.
 - `fault` of `router_upstream_faults_total` is one of {faults}; `status` is an answer of 500 or more.
@@ -122,6 +128,7 @@ def reference() -> str:
         gather=_listed(GATHER_CAUSES),
         faults=_listed(FAULTS),
         causes=_listed(CAUSES),
+        shadows=_listed(SHADOW_RESULTS),
         latency=(LATENCY_BOUNDS_US[0] / 1e6, LATENCY_BOUNDS_US[-1] / 1e6),
         overhead=(OVERHEAD_BOUNDS_US[0] / 1e6, OVERHEAD_BOUNDS_US[-1] / 1e6),
     )

@@ -73,6 +73,7 @@ class Metrics(Collector):
         yield from self._endpoints(rows["endpoint"], revision)
         yield self._arms(rows["arm"])
         yield self._fallbacks(rows["fallback"])
+        yield from self._shadows(rows["shadow"])
         yield from self._workers()
         yield from self._router(revision)
 
@@ -151,6 +152,22 @@ class Metrics(Collector):
             family.add_metric([*names, "ok"], self._ok[names])
             family.add_metric([*names, "failed"], failures)
         return family
+
+    def _shadows(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
+        """Sum shadows over routes."""
+        sums: dict[str, list[int]] = {}
+        for (_route, target), base in rows:
+            row = fold(self._segment, base, counters.SHADOW_WORDS)
+            sums[target] = histogram.merge(sums[target], row) if target in sums else row
+        inflight, total, seconds = (
+            _gauge("router_shadow_inflight"), _counter("router_shadow_total"), _histogram("router_shadow_seconds"),
+        )  # fmt: skip
+        for target, row in sums.items():
+            inflight.add_metric([target], row[counters.SHADOW_INFLIGHT])
+            for result, count in zip(counters.SHADOW_RESULTS, row[counters.SHADOW_COUNTS :], strict=False):
+                total.add_metric([target, result], count)
+            _add_histogram(seconds, [target], row[counters.SHADOW_SECONDS :], LATENCY_BOUNDS_US)
+        yield from (inflight, total, seconds)
 
     def _workers(self) -> Iterator[Metric]:
         status = fold(self._segment, 0, counters.ROWS)

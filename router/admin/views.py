@@ -147,8 +147,33 @@ def targets_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
                 "requests": sum(codes_seen.values()),
                 "codes": codes_seen,
                 "faults": dict(zip(counters.FAULTS, faults, strict=True)),
+                "shadows": _shadow_views(revision, segment, target.name),
             }
         )
+    return views
+
+
+def _shadow_views(revision: Revision, segment: Segment, target: str) -> list[dict[str, Any]]:
+    """Return how a target does as a shadow of each route: of the answers that could be compared, how many agree."""
+    views = []
+    for route in revision.config.routes:
+        for shadow in route.shadow:
+            if shadow.target != target:
+                continue
+            row = fold(segment, revision.slots[counters.shadow_key(route.name, target)], counters.SHADOW_SECONDS)
+            results = dict(zip(counters.SHADOW_RESULTS, row[counters.SHADOW_COUNTS :], strict=True))
+            agreed, compared = results["agree"], results["agree"] + results["differ"]
+            views.append(
+                {
+                    "route": route.name,
+                    "share": shadow.share,
+                    "inflight": row[counters.SHADOW_INFLIGHT],
+                    "agreement": agreed / compared if compared else None,
+                    "agreed": agreed,
+                    "compared": compared,
+                    "results": results,
+                }
+            )
     return views
 
 

@@ -23,7 +23,6 @@ KEYS: frozenset[str] = frozenset(
         "$.targets[].headers",
         "$.targets[].concurrency",
         "$.targets[].hedge",
-        "$.routes[].shadow",
         "$.routes[].rate_limit",
         "$.routes[].degrade",
         "$.experiments[].layer",

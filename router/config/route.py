@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.shadow import Shadow
 from router.config.terms import Duration, HeaderName, Host, Json, Method, Name, Path, Pointer, Scalar, Size, Source
 
 
@@ -110,3 +111,6 @@ class Route(Struct, frozen=True, kw_only=True):
             description="request body kept to be sent again; a longer one is sent once",
         ),
     ] = 64 * 1024
+    shadow: Annotated[
+        tuple[Shadow, ...], Meta(description="targets that get copies of the requests, and answer nobody")
+    ] = ()

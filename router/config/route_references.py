@@ -1,6 +1,6 @@
 """What routes say about targets, and about each other.
 
-Responsible for: targets that must exist, matches that collide, fallbacks that can answer.
+Responsible for: targets that must exist, matches that collide, fallbacks that can answer, shadows named twice.
 Does not know: what one value says alone; that was resolved before.
 
 Rules: those of ``references``.
@@ -34,6 +34,7 @@ def check_routes(config: Mapping[str, Any], report: Report) -> None:
         if isinstance(units, list) and "request" in units[:-1]:
             report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
         _fallback(path, route, targets, report)
+        _shadows(path, route, targets, report)
         if route.get("inspect_bytes") == 0:
             for at in _json_sources(path, route):
                 report(at, "reads the body, but inspect_bytes is 0")
@@ -77,6 +78,14 @@ def _condition(path: str, rule: Any, attributes: Mapping[str, object], report: R
     logic.check(rule, path, report)
     for at, name in logic.names(rule, path):
         must_exist(at, name, attributes, "attribute", report)
+
+
+def _shadows(path: str, route: Mapping[str, Any], targets: Mapping[str, object], report: Report) -> None:
+    seen: dict[str, str] = {}
+    for at, shadow in items(route, "shadow", path):
+        name = shadow.get("target", BROKEN)
+        if must_exist(f"{at}.target", name, targets, "target", report) and seen.setdefault(name, at) != at:
+            report(f"{at}.target", f"{show(name)} is already the shadow {seen[name]}; give that one a larger share")
 
 
 def _json_sources(path: str, route: Mapping[str, Any]) -> Iterator[str]:

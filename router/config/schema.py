@@ -22,6 +22,8 @@ from router.config.route import Match as Match
 from router.config.route import Respond as Respond
 from router.config.route import Route as Route
 from router.config.route import Rule as Rule
+from router.config.shadow import Compare as Compare
+from router.config.shadow import Shadow as Shadow
 from router.config.target import Endpoint as Endpoint
 from router.config.target import Pool as Pool
 from router.config.target import Retry as Retry

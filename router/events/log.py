@@ -27,7 +27,7 @@ from typing import Final
 from msgspec import json
 
 from router.config.schema import Events
-from router.events.model import Exchange
+from router.events.model import Event
 from router.events.segment import SegmentWriter, create_file
 
 GATHER_S: Final = 0.2
@@ -66,7 +66,7 @@ class EventLog:
         """
         self._events = events
         self._dropped = dropped
-        self._fresh: deque[Exchange] = deque()  # to encode: less than a slice
+        self._fresh: deque[Event] = deque()  # to encode: less than a slice
         self._encoded: deque[bytes] = deque()  # to write: a slice each, or less
         self._encoding = threading.Lock()  # held to move events from the one to the other, and for the next two
         self._encode_lines = json.Encoder().encode_lines
@@ -83,7 +83,7 @@ class EventLog:
         self._thread = threading.Thread(target=self._run, name=f"events-{worker}", daemon=True)
         self._thread.start()
 
-    def append(self, event: Exchange) -> None:
+    def append(self, event: Event) -> None:
         """Take an event without waiting; drop and count it when too many wait already."""
         fresh = self._fresh
         fresh.append(event)
@@ -166,7 +166,7 @@ class EventLog:
             elif events:
                 self._encoded.append(self._lines(events))
 
-    def _lines(self, events: list[Exchange]) -> bytes:
+    def _lines(self, events: list[Event]) -> bytes:
         """Return events as lines, leaving out those that are not text, having a lone surrogate somewhere."""
         try:
             return self._encode_lines(events)

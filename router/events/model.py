@@ -143,6 +143,59 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     fallback_to: str | None = None
 
 
+class Shadow(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="shadow"):
+    """What came of one copy of a request whose answer was to be compared: a line of the event log.
+
+    Durations are seconds, sizes bytes of body.
+
+    Attributes:
+        id: The exchange's own id; with ``shadow``, that of this event.
+        time: When the exchange's first byte came in, in unix seconds.
+        request_id: ``x-request-id`` of both requests.
+        revision: Number of the revision that decided.
+        route: Name of the route.
+        result: ``agree``, ``differ``, ``not_comparable``, ``failed`` (the shadow gave no whole answer) or
+            ``primary_failed`` (the primary gave none, or a fallback answered in its place).
+        agree: Whether the answers agree; None when that cannot be said.
+        primary: Target that the exchange was decided to go to.
+        primary_status: What the caller saw; 0 when the connection closed before any response.
+        primary_duration: First byte of the request in to last byte of the answer out.
+        primary_bytes: Size of what the caller got.
+        shadow: Target that got the copy.
+        shadow_status: Its status; 0 when there was none.
+        shadow_duration: From sending the copy to the last byte of its answer, or its end without one.
+        shadow_bytes: Size of its answer, as far as it came.
+        unit: Whom the assignment belongs to; None when no source was present.
+        differences: Where the answers differ: JSON pointers, ``status`` or ``body``; or why they are not comparable.
+        fault: Why the shadow gave no whole answer, as ``fault`` of an exchange.
+        primary_fault: Why the primary gave none; ``fallback`` when something else answered.
+    """
+
+    id: str
+    time: float
+    request_id: str
+    revision: int
+    route: str
+    result: str
+    agree: bool | None
+    primary: str
+    primary_status: int
+    primary_duration: float
+    primary_bytes: int
+    shadow: str
+    shadow_status: int
+    shadow_duration: float
+    shadow_bytes: int
+    unit: str | None = None
+    differences: tuple[str, ...] = ()
+    fault: str | None = None
+    primary_fault: str | None = None
+
+
+Event = Exchange | Shadow
+"""A line of the event log."""
+
+
 class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"):
     """That a revision was published: an entry of the control journal.
 

@@ -14,6 +14,8 @@ record        what it leaves behind: counters and an event
 question      the key of what a request asks, and which answers may be given again
 last_good     those answers, each worker's share of them
 remember      from an exchange to them, and from them to another exchange
+shadow        its copies to shadows: room, comparison, counters and an event
+copy          one of them, on its way to a shadow and back
 upstream      one connection to an endpoint
 endpoint      one endpoint of a target: connections kept, names resolved
 pool          the endpoints of a target, and the choice among them

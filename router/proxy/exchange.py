@@ -27,6 +27,7 @@ from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, WAIT
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
 from router.proxy.request_head import Refusal, RequestHead
 from router.proxy.rescue import CAUSE_OFFSET, rescue, spare
+from router.proxy.shadow import mirror
 from router.routing.recover import may_run_again
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from router.proxy.remember import Coming
     from router.proxy.response_head import ResponseHead
     from router.proxy.server import Server
+    from router.proxy.shadow import Mirror
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision
     from router.routing.steps import Step
@@ -110,6 +112,9 @@ class Exchange(Struct, gc=False, eq=False):
     interim: int = 0  # 1xx answers so far
     download: Download | None = None
     coming: "Coming | None" = None  # the answer, where it is kept for others who ask the same
+    # Its copies
+    mirrored: bool = False
+    shadow: "Mirror | None" = None
 
     def say_continue(self) -> None:
         """Answer ``Expect: 100-continue``, once, and only while nothing of the body has come (RFC 9110 10.1.1)."""
@@ -173,7 +178,11 @@ class Exchange(Struct, gc=False, eq=False):
         self.outbox.clear()
         self.kept = body if len(body) <= self.replay_bytes() else None
         self.sent = True
-        upstream.write(self.request_lines(body))
+        upstream.write(self.request_lines(body, self.endpoint))
+        decision = self.decision
+        if decision is not None and decision.shadows and not self.mirrored:
+            self.mirrored = True
+            mirror(self, body)
         if not self.request_done:
             self.say_continue()
             self.caller.read(on=True)
@@ -205,18 +214,18 @@ class Exchange(Struct, gc=False, eq=False):
             return None
         return bytes(self.kept or b"") + bytes(self.outbox)
 
-    def request_lines(self, body: bytes) -> bytes:
-        """Return the head to send, with the router's own fields, and the body behind it."""
+    def request_lines(self, body: bytes, endpoint: "Endpoint | None", mark: bytes = b"") -> bytes:
+        """Return the head to send to an endpoint, with the router's own fields, and the body behind it."""
         head = self.head
         decision = self.decision
         host = made = ident = end = b""
-        if not head.authority and self.endpoint is not None:
-            host = b"host: %b\r\n" % self.endpoint.authority
+        if not head.authority and endpoint is not None:
+            host = b"host: %b\r\n" % endpoint.authority
         if head.request_id is None:
             made, ident, end = b"x-request-id: ", self.request_id, b"\r\n"
         origin, asked, end_of_head = self.caller.forwarded(head)
         own = decision.head if decision is not None else b""
-        return b"".join((head.forward, host, made, ident, end, own, origin, asked, end_of_head, body))
+        return b"".join((head.forward, host, made, ident, end, own, mark, origin, asked, end_of_head, body))
 
     def not_connected(self, fault: str) -> None:
         """There is no connection."""

@@ -19,6 +19,7 @@ from router.proxy.framing import FramingError
 from router.proxy.phase import CONNECT, GATHER, HEAD, WAIT
 from router.proxy.record import GATHER_WORD
 from router.proxy.request_head import CHUNKED, RequestHead
+from router.proxy.shadow import mirror
 from router.routing.decide import RoutePlan
 from router.routing.match import NeedBody
 
@@ -56,7 +57,10 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 upstream.user = exchange
                 endpoint.active += 1
                 server.words[pool.row + counters.TARGET_INFLIGHT] += 1
-                server.cork(upstream.transport, exchange.request_lines(rest))
+                server.cork(upstream.transport, exchange.request_lines(rest, endpoint))
+                if decision.shadows:
+                    exchange.mirrored = True
+                    mirror(exchange, rest)
                 sent = monotonic()
                 exchange.overhead = sent - now
                 caller.watch(sent + min(timeouts.first_byte, timeouts.total))
@@ -95,6 +99,8 @@ def more(exchange: "Exchange", data: bytes) -> None:
     body = _take(exchange, data)
     if body is None:
         return
+    if exchange.shadow is not None:
+        exchange.shadow.upload(exchange, body)
     if exchange.upstream is not None:
         if body:
             exchange.keep_sent(body)

@@ -16,13 +16,13 @@ from router.proxy.phase import HEAD
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
 
-_ENDPOINTS_OWN: Final = frozenset(
+ENDPOINTS_OWN: Final = frozenset(
     {
         "refused", "connect_timeout", "reset", "timeout_first_byte", "timeout_idle", "malformed", "truncated", "tls",
         "dns", "status",
     }
 )  # fmt: skip
-_SERVER_ERROR: Final = 500
+SERVER_ERROR: Final = 500
 
 
 def failed(exchange: "Exchange", fault: str) -> None:
@@ -33,15 +33,15 @@ def failed(exchange: "Exchange", fault: str) -> None:
     exchange.avoid = endpoint
     # The total time-out falls upon whoever is waited for.
     waited_for = fault == "timeout_total" and exchange.phase == HEAD and exchange.request_done
-    judged_by_status = exchange.replied and exchange.status >= _SERVER_ERROR
-    if (fault in _ENDPOINTS_OWN or waited_for) and not judged_by_status:
+    judged_by_status = exchange.replied and exchange.status >= SERVER_ERROR
+    if (fault in ENDPOINTS_OWN or waited_for) and not judged_by_status:
         endpoint.breaker.failed(exchange.ticket, exchange.began or exchange.started, monotonic())
 
 
 def succeeded(exchange: "Exchange", now: float) -> None:
     """Note that the present attempt ended with a whole answer; before it leaves its endpoint."""
     endpoint = exchange.endpoint
-    if endpoint is not None and exchange.status < _SERVER_ERROR:
+    if endpoint is not None and exchange.status < SERVER_ERROR:
         exchange.server.words[endpoint.succeeded] += 1
         if exchange.ticket:
             endpoint.breaker.passed(exchange.ticket, now)

@@ -9,7 +9,7 @@ out when something changes, not for each request. The last usable endpoint is ne
 nowhere else to go: all are used then (*panic*, as Envoy calls it).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import random
 from time import monotonic
 from typing import Final, NamedTuple
@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from router import counters
 from router.config import schema
 from router.config.place import place_of
+from router.events.model import Revision
 from router.proxy.endpoint import Endpoint
 from router.routing.balance import Balancer, make
 from router.routing.standing import Standing, Words
@@ -53,12 +54,27 @@ class TargetPool:
     """
 
     __slots__ = (
-        "_admission", "_balancer", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by", "direct",
-        "endpoints", "retrying", "row", "target", "usable", "waiting",
+        "_admission", "_balancer", "_key", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by",
+        "direct", "endpoints", "retrying", "row", "target", "usable", "waiting",
     )  # fmt: skip
 
-    def __init__(self, target: schema.Target, row: int, shared: Shared) -> None:
+    def __init__(
+        self,
+        target: schema.Target,
+        row: int,
+        shared: Shared,
+        key: Callable[[str, str], str] = counters.endpoint_key,
+    ) -> None:
+        """Begin without endpoints.
+
+        Args:
+            target: The target.
+            row: First word of its counters.
+            shared: The shared memory.
+            key: Gives the key of an endpoint's row from the names of both.
+        """
         # Per target
+        self._key = key
         self.row = row
         self.retrying = 0
         self.waiting = 0
@@ -103,8 +119,9 @@ class TargetPool:
             place = place_of(item, target.tls)
             endpoint = known.get((item.url, place))
             if endpoint is None:
-                row = slots[counters.endpoint_key(target.name, item.url)]
-                standing = Standing(target, Words(*self._shared, row), random, self._arrange_now)
+                row = slots[self._key(target.name, item.url)]
+                words = Words(*self._shared, row, slots[counters.endpoint_key(target.name, item.url)])
+                standing = Standing(target, words, random, self._arrange_now)
                 endpoint = Endpoint(item.url, place, self._count_connection, (standing, row))
             planned.append(endpoint)
         return planned
@@ -211,3 +228,36 @@ class TargetPool:
         if avoid is not None and len(candidates) > 1:
             candidates = [endpoint for endpoint in candidates if endpoint is not avoid]
         return candidates[self._balancer.pick(candidates, key, random)]
+
+
+class Planned(NamedTuple):
+    """What a pool is to become."""
+
+    pool: TargetPool
+    target: schema.Target
+    endpoints: list[Endpoint]
+
+
+def plan_pool(
+    known: Mapping[str, TargetPool],
+    target: schema.Target,
+    revision: Revision,
+    shared: Shared,
+    key: Callable[[str, str], str] = counters.endpoint_key,
+) -> Planned:
+    """Return the pool of a target and what it is to become, without changing it; raises OSError as ``plan`` does."""
+    slots = revision.slots
+    pool = known.get(target.name) or TargetPool(target, slots[counters.target_key(target.name)], shared, key)
+    return Planned(pool, target, pool.plan(target, slots, trust_anew=revision.cause == "certificate"))
+
+
+def follow(known: Mapping[str, TargetPool], planned: Iterable[Planned]) -> dict[str, TargetPool]:
+    """Carry out what was planned, and close what is no longer there."""
+    pools: dict[str, TargetPool] = {}
+    for pool, target, endpoints in planned:
+        pool.update(target, endpoints)
+        pools[target.name] = pool
+    for name, pool in known.items():
+        if name not in pools:
+            pool.close()
+    return pools

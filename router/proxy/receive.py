@@ -85,6 +85,8 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     exchange.replied = exchange.served = True
     exchange.first_byte_at = now
     exchange.response_bytes = head.length
+    if exchange.shadow is not None:
+        exchange.shadow.begin(data[head.end :], framed=False)
     exchange.upstream = exchange.endpoint = None
     endpoint.active -= 1
     server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
@@ -159,14 +161,21 @@ def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     exchange.response_bytes = len(body)
     lines = (head.forward, server.exposed(exchange), framing, connection_line(exchange), b"\r\n", body)
     caller.write(b"".join(lines))
-    if exchange.decision is not None and exchange.decision.route.cached:
-        exchange.coming = remember.begin(exchange, head, body)
+    _keep(exchange, head, body)
     if exchange.endpoint is not None:
         exchange.endpoint.observe(now - (exchange.asked_at or exchange.started))
     if done:
         exchange.complete()
     else:
         caller.watch(min(now + exchange.timeouts.idle, exchange.total_at))
+
+
+def _keep(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
+    """Begin to keep an answer that is passed on: for others who ask the same, and for comparison with a shadow's."""
+    if exchange.decision is not None and exchange.decision.route.cached:
+        exchange.coming = remember.begin(exchange, head, body)
+    if exchange.shadow is not None:
+        exchange.shadow.begin(body, framed=head.length < 0 and exchange.head.http11)
 
 
 def connection_line(exchange: "Exchange") -> bytes:
@@ -191,6 +200,8 @@ def more(exchange: "Exchange", data: bytes) -> None:
         exchange.response_bytes += len(body)
         if exchange.coming is not None:
             exchange.coming.body += body
+        if exchange.shadow is not None:
+            exchange.shadow.add(body)
         caller.write(body)
     if download.done:
         if download.surplus:

@@ -44,6 +44,8 @@ def record(exchange: "Exchange", ended: float) -> None:
     decision = exchange.decision
     if decision is None:
         return
+    if exchange.shadow is not None:
+        exchange.shadow.ended(exchange, ended)
     words = server.words
     duration = ended - exchange.started
     pair = decision.pair if exchange.step is None else exchange.step.pair

@@ -15,24 +15,21 @@ import time
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from router import counters
 from router.config import schema
-from router.events.model import Exchange as Event
-from router.events.model import Revision
+from router.events.model import Event, Revision
 from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestReader
 from router.proxy.last_good import LastGood
-from router.proxy.pool import Shared, TargetPool
+from router.proxy.pool import Shared, TargetPool, follow, plan_pool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
+from router.proxy.shadow import Shadows
 from router.routing.table import Table, compile_table
-
-if TYPE_CHECKING:
-    from router.proxy.endpoint import Endpoint
 
 VIA = b"via: 1.1 router\r\n"
 VIA_1_0 = b"via: 1.0 router\r\n"
@@ -65,6 +62,7 @@ class Server:
         "pools",
         "requests",
         "responses",
+        "shadows",
         "table",
         "timeouts",
         "tls",
@@ -108,6 +106,7 @@ class Server:
         self._corked: list[tuple[asyncio.Transport, bytes]] = []
         self.pools: dict[str, TargetPool] = {}
         self.last_good: dict[str, LastGood] = {}  # by route
+        self.shadows = Shadows(self, [block for number, block in enumerate(blocks) if number != worker])
         # Per revision
         self.tls: ssl.SSLContext | None = None
         self.swap(revision)
@@ -120,21 +119,13 @@ class Server:
         """
         table = compile_table(revision)
         config = revision.config
-        pools: dict[str, TargetPool] = {}
-        endpoints: dict[str, list[Endpoint]] = {}
-        for target in config.targets:
-            row = revision.slots[counters.target_key(target.name)]
-            pool = pools[target.name] = self.pools.get(target.name) or TargetPool(target, row, self._shared)
-            endpoints[target.name] = pool.plan(target, revision.slots, trust_anew=revision.cause == "certificate")
+        pools = [plan_pool(self.pools, target, revision, self._shared) for target in config.targets]
+        copies = self.shadows.plan(revision, self._shared)
         networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
         if config.server.tls is not None:  # the last step that can fail
             self.tls = _server_context(config.server.tls, self.tls)
-        for target in config.targets:
-            pools[target.name].update(target, endpoints[target.name])
-        for name, pool in self.pools.items():
-            if name not in pools:
-                pool.close()
-        self.pools = pools
+        self.pools = follow(self.pools, pools)
+        self.shadows.pools = follow(self.shadows.pools, copies)
         self.last_good = self._stores(config)
         self.limits = config.server.limits
         self.timeouts = config.server.timeouts
@@ -273,12 +264,14 @@ class Server:
         """Expire deadlines and idle connections; called every ``deadlines.TICK_S``."""
         self.wall_offset = time.time() - now
         self.wheel.advance(now)
+        self.shadows.tick(now)
         for pool in self.pools.values():
             pool.tick(now)
 
     def close_idle(self) -> int:
         """Close the connections to targets that nobody uses, to have their descriptors; return how many."""
-        return sum(endpoint.close_idle() for pool in self.pools.values() for endpoint in pool.endpoints)
+        pools = (*self.shadows.pools.values(), *self.pools.values())
+        return sum(endpoint.close_idle() for pool in pools for endpoint in pool.endpoints)
 
     def drain(self) -> None:
         """Let exchanges under way end, and take no further requests on their connections."""
@@ -290,6 +283,7 @@ class Server:
         """Close everything now."""
         for caller in tuple(self.connections):
             caller.transport.abort()
+        self.shadows.abort()
         for pool in self.pools.values():
             pool.close()
 

@@ -12,6 +12,8 @@ steps       what answers when the chosen target cannot: the steps of a route's f
 logic       JSONLogic: rules as data, compiled to functions of data
 operators   what those operators of JSONLogic give that are functions of their arguments' values
 coerce      JavaScript's truth, numbers, text, equality and order, which JSONLogic is defined by
+sample      which requests shadows get a copy of
+compare     whether a shadow's answer is that of the primary
 explain     the same answers, step by step and in words
 balance     an endpoint among those that are usable
 breaker     when an endpoint that fails gets no requests, and how it comes back; agreed on by all workers

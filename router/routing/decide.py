@@ -24,6 +24,7 @@ from router.counters import arm_key, pair_key, route_key
 from router.events.model import Enrolment, Revision
 from router.routing.bucket import SCALE, arm_prefix, unit_key
 from router.routing.request import Request
+from router.routing.sample import ShadowPlan, compile_shadow, sampled
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
 
@@ -100,6 +101,7 @@ class Decision(Struct, frozen=True, gc=False):
             -1 without an experiment, and for an override, which no statistic may see.
         arm: Name of the arm; None without an experiment.
         key: 64 bits for a balancer: a hash of the unit, or random ones of the exchange's id.
+        shadows: Who gets a copy.
     """
 
     route: "RoutePlan"
@@ -112,6 +114,7 @@ class Decision(Struct, frozen=True, gc=False):
     cell: int
     arm: str | None
     key: int
+    shadows: tuple[ShadowPlan, ...] = ()
 
 
 class Kept:
@@ -147,6 +150,7 @@ class RoutePlan(Struct, frozen=True):
         replay_bytes: How much of a body is kept to be sent again.
         first: Header field that is the first source; None when that is of another kind.
         kept: Decisions of late, of all routes.
+        shadows: Targets that get copies of some units' requests.
     """
 
     name: str
@@ -166,6 +170,7 @@ class RoutePlan(Struct, frozen=True):
     replay_bytes: int
     first: bytes | None
     kept: ref[Kept]
+    shadows: tuple[ShadowPlan, ...] = ()
 
     def wants_body(self, request: Request) -> bool:
         """Return whether gathering the body could change the unit, or what rules are evaluated on.
@@ -210,21 +215,23 @@ class RoutePlan(Struct, frozen=True):
         found = self.find_unit(request)
         if found is None:
             key = int(request.id[:16], 16)
-            return Decision(self, None, None, self.target, self.pair, self.head, (), NO_CELL, None, key)
+            shadows = sampled(self.shadows, request.id.encode()) if self.shadows else ()
+            return Decision(self, None, None, self.target, self.pair, self.head, (), NO_CELL, None, key, shadows)
         label, unit, data = found
+        shadows = sampled(self.shadows, data) if self.shadows else ()
         key, bucket = unit_key(data)
         trial = self.trial
-        if trial is None:
-            return Decision(self, unit, label, self.target, self.pair, self.head, (), NO_CELL, None, key)
-        arm = trial.overrides.get(unit)
-        if arm is None:
-            arm = trial.choose(data)
+        arm = None
+        cell = NO_CELL
+        if trial is not None:
+            arm = trial.overrides.get(unit)
             if arm is None:
-                return Decision(self, unit, label, self.target, self.pair, self.head, (), NO_CELL, None, key)
-            cell = arm.cells + bucket
-        else:
-            cell = NO_CELL
-        return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, cell, arm.name, key)
+                arm = trial.choose(data)
+                if arm is not None:
+                    cell = arm.cells + bucket
+        if arm is None:
+            return Decision(self, unit, label, self.target, self.pair, self.head, (), NO_CELL, None, key, shadows)
+        return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, cell, arm.name, key, shadows)
 
 
 def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], kept: Kept) -> RoutePlan:
@@ -263,6 +270,7 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         replay_bytes=route.replay_bytes,
         first=sources[0].field if route.unit and route.unit[0].startswith("header:") else None,
         kept=ref(kept),
+        shadows=tuple(compile_shadow(route.name, shadow, slots) for shadow in route.shadow if shadow.share > 0),
     )
 
 

@@ -36,7 +36,7 @@ class Step(Struct, frozen=True):
         score: What the arms compete with, the smallest wins; None at weight 0.
     """
 
-    kind: Literal["path", "route", "source", "attribute", "override", "arm", "target"]
+    kind: Literal["path", "route", "source", "attribute", "override", "arm", "target", "shadow"]
     name: str
     result: str
     chosen: bool = False
@@ -97,6 +97,9 @@ def _deciding(plan: RoutePlan, request: Request) -> Iterator[Step]:
         yield from _arms(plan.trial, decision)
     why = "the arm's target" if decision.arm is not None else "the route's target"
     yield Step("target", decision.target, why, chosen=True)
+    for shadow in plan.shadows:
+        sampled = shadow in decision.shadows
+        yield Step("shadow", shadow.target, "gets a copy" if sampled else "this unit is not sampled", chosen=sampled)
 
 
 def _sources(plan: RoutePlan, request: Request) -> Iterator[Step]:

@@ -23,12 +23,14 @@ class Words(NamedTuple):
         worker: Which of them is this worker's.
         control: The control process's; None when nobody asks endpoints for their health.
         row: Where the endpoint's row begins, in each of them.
+        asked: Where that begins in which the control process says whether it is ready; another one for copies.
     """
 
     blocks: Sequence[memoryview]
     worker: int
     control: memoryview | None
     row: int
+    asked: int
 
     @property
     def own(self) -> memoryview:
@@ -60,7 +62,7 @@ class Standing:
         self.breaker = Breaker(target.breaker, (words.blocks, words.worker, words.row), random, changed)
         self._changed = changed
         self._control = words.control
-        self._row = words.row
+        self._row = words.asked
         self._health = 0  # what the control process said last
         self._since: float | None = None  # when it began to warm up
         self._asked = target.health is not None

@@ -274,6 +274,26 @@ def test_targets_show_their_counts(tmp_path: Path) -> None:
     _run(desk, use)
 
 
+def test_targets_show_their_agreement_as_shadows(tmp_path: Path) -> None:
+    """Of the answers that could be compared, the share that agreed; nothing is said before there is one."""
+    desk = Desk(tmp_path, yaml(route="shadow: [{target: b, share: 10%}]"))
+
+    async def use(client: Client) -> None:
+        base = desk.control.revision.slots[counters.shadow_key("r", "b")] + counters.SHADOW_COUNTS
+        found = {target["name"]: target["shadows"] for target in (await _get(client, "/v1/targets"))["targets"]}
+        assert found["a"] == []
+        assert found["b"][0]["agreement"] is None
+        for worker, (result, count) in enumerate((("agree", 6), ("differ", 2))):
+            desk.segment.block(worker)[base + counters.SHADOW_RESULTS.index(result)] += count
+            desk.segment.block(worker)[base + counters.SHADOW_RESULTS.index("failed")] += 1
+        (shadow,) = (await _get(client, "/v1/targets"))["targets"][1]["shadows"]
+        assert (shadow["route"], shadow["share"], shadow["inflight"]) == ("r", 0.1, 0)
+        assert (shadow["agreement"], shadow["agreed"], shadow["compared"]) == (0.75, 6, 8)
+        assert shadow["results"]["failed"] == 2
+
+    _run(desk, use)
+
+
 def test_experiments_show_arms_and_the_counts_of_their_phase(tmp_path: Path) -> None:
     """Weights, shares, run, phase, and exchanges and failures of each arm."""
     desk = Desk(tmp_path)

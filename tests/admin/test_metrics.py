@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,8 +15,8 @@ from router import counters, histogram
 from router.admin import families as families_module
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
-from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Target
-from router.counters import allocate, arm_key, endpoint_key, pair_key, route_key, row_keys, target_key
+from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Shadow, Target
+from router.counters import allocate, arm_key, endpoint_key, pair_key, route_key, row_keys, shadow_key, target_key
 from router.events.model import Revision, Run
 from router.histogram import bucket
 from router.routing.breaker import HALF_OPEN, OPEN, RAMP, Register
@@ -36,7 +37,14 @@ def revision(
         targets=tuple(
             Target(name=name, endpoints=(Endpoint(url="http://h"),), health=Health(path="/ready")) for name in names
         ),
-        routes=(Route(name="ranker", target="v1", fallback=(Fallback(target="v1"),)),),
+        routes=(
+            Route(
+                name="ranker",
+                target="v1",
+                fallback=(Fallback(target="v1"),),
+                shadow=(Shadow(target="v2", share=0.1),) if experiment else (),
+            ),
+        ),
         experiments=(Experiment(name="e", route="ranker", arms=arms),) if experiment else (),
     )
     runs = {"e": Run(number=1, phase=phase, epoch=1)}
@@ -114,6 +122,29 @@ def test_every_count_is_summed_over_workers(segment: Segment) -> None:
     found = scrape(segment, current)
     for number, (name, labels) in enumerate(words.values()):
         assert value(found, name, **labels) == number + 101
+
+
+def test_shadows_are_summed_over_routes_and_workers(segment: Segment) -> None:
+    """What became of copies, how long answers took and what is under way, by target; results never fall."""
+    shadow = Shadow(target="v2", share=1.0)
+    config = Config(
+        targets=tuple(Target(name=name, endpoints=(Endpoint(url="http://h"),)) for name in ("v1", "v2")),
+        routes=tuple(Route(name=name, target="v1", shadow=(shadow,)) for name in ("a", "b")),
+    )
+    slots = allocate({}, row_keys(config, {}))
+    current = replace(revision(experiment=False), config=config, slots=slots)
+    for worker, route in enumerate(("a", "b")):
+        base = slots[shadow_key(route, "v2")]
+        segment.block(worker)[base + counters.SHADOW_INFLIGHT] = 2
+        segment.block(worker)[base + counters.SHADOW_COUNTS + counters.SHADOW_RESULTS.index("differ")] = 5
+        segment.block(worker)[base + counters.SHADOW_SECONDS] = 3000
+        segment.block(worker)[base + counters.SHADOW_SECONDS + histogram.HISTOGRAM_BUCKETS + bucket(3000)] = 1
+    found = scrape(segment, current)
+    assert value(found, "router_shadow_total", target="v2", result="differ") == 10
+    assert value(found, "router_shadow_total", target="v2", result="agree") == 0
+    assert value(found, "router_shadow_inflight", target="v2") == 4
+    assert value(found, "router_shadow_seconds_count", target="v2") == 2
+    assert value(found, "router_shadow_seconds_sum", target="v2") == 0.006
 
 
 def test_codes_that_never_occurred_are_left_out(segment: Segment) -> None:

@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router import counters, histogram
-from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Target
+from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Shadow, Target
 from router.counters import (
     ARM_WORDS,
     BLOCK_WORDS,
@@ -16,11 +17,13 @@ from router.counters import (
     CountersFull,
     allocate,
     arm_key,
+    copies_key,
     endpoint_key,
     pair_key,
     route_key,
     row_keys,
     row_size,
+    shadow_key,
     target_key,
 )
 from router.events.model import Run
@@ -29,6 +32,7 @@ keys = st.one_of(
     st.builds(pair_key, st.sampled_from("abc"), st.sampled_from("xyz")),
     st.builds(route_key, st.sampled_from("abc")),
     st.builds(target_key, st.sampled_from("xyz")),
+    st.builds(shadow_key, st.sampled_from("abc"), st.sampled_from("xyz")),
     st.builds(arm_key, st.sampled_from("ef"), st.integers(1, 3), st.integers(1, 3), st.sampled_from("ct")),
 )
 needs = st.lists(keys, unique=True).map(lambda found: [(key, row_size(key)) for key in found])
@@ -57,6 +61,17 @@ def test_a_pair_exists_for_the_default_target_and_every_arm() -> None:
     assert expected == {key for key, _ in rows}
     assert len(expected) == len(rows)
     assert all(size == row_size(key) for key, size in rows)
+
+
+def test_each_shadow_of_a_route_has_a_row() -> None:
+    """A row of its own, and another breaker for its endpoints; none among the pairs, since a copy is no exchange."""
+    made = config()
+    shadowed = replace(made.routes[0], shadow=(Shadow(target="v2", share=0.1), Shadow(target="v3", share=1)))
+    rows = dict(row_keys(replace(made, routes=(shadowed, made.routes[1])), {}))
+    extra = rows.keys() - dict(row_keys(made, {})).keys()
+    assert extra == {
+        shadow_key("ranker", "v2"), shadow_key("ranker", "v3"), copies_key("v2", "http://h"), copies_key("v3", "http://h"),
+    }  # fmt: skip
 
 
 @given(st.lists(needs, max_size=4))

@@ -1,7 +1,7 @@
 """Events to write: an exchange with everything in it, and a configuration for revisions."""
 
 from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Target
-from router.events.model import Enrolment, Exchange, Revised, Run
+from router.events.model import Enrolment, Exchange, Revised, Run, Shadow
 
 
 def exchange(number: int = 1, unit: str | None = "user-1", path: str = "/v2/models/m/infer") -> Exchange:
@@ -58,3 +58,12 @@ def revised(number: int) -> Revised:
         runs={"e": Run(number=1, phase=number, epoch=1)},
         changes=("weight of e/treatment 1 -> 5",),
     )
+
+
+def shadow(number: int = 1) -> Shadow:
+    """Make a comparison that is told apart by its number."""
+    return Shadow(
+        id=f"{number:032x}", time=1_763_800_000.25, request_id="r", revision=3, route="ranker", result="differ",
+        agree=False, primary="v1", primary_status=200, primary_duration=0.1, primary_bytes=420, shadow="v2",
+        shadow_status=200, shadow_duration=0.2, shadow_bytes=421, unit="user-1", differences=("/a/0",),
+    )  # fmt: skip

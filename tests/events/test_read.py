@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.events.read import read
-from tests.events.examples import exchange
+from router.events.read import read, read_shadows
+from tests.events.examples import exchange, shadow
 
 NAME = "exchange-20261122T080000Z-w0-7-000001.ndjson"
 LINES = b"".join(msgspec.json.encode(exchange(number)) + b"\n" for number in range(3))
@@ -32,6 +32,16 @@ def test_a_damaged_line_is_reported_with_its_place_and_passed_over(tmp_path: Pat
     found = list(read(tmp_path, damaged=lambda path, line, _reason: damage.append((path.name, line))))
     assert found == [exchange(0), exchange(2)]
     assert damage == [(NAME, 2), (NAME, 3)]
+
+
+def test_each_kind_of_event_is_read_apart(tmp_path: Path) -> None:
+    """Who asks for exchanges gets no comparisons, and the other way round; nothing is called damaged."""
+    lines = LINES.splitlines(keepends=True)
+    (tmp_path / NAME).write_bytes(lines[0] + msgspec.json.encode(shadow(7)) + b"\n" + lines[1])
+    damage: list[object] = []
+    assert list(read(tmp_path, damaged=lambda *what: damage.append(what))) == [exchange(0), exchange(1)]
+    assert list(read_shadows(tmp_path, damaged=lambda *what: damage.append(what))) == [shadow(7)]
+    assert damage == []
 
 
 @given(st.binary(max_size=300))

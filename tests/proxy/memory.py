@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from router import counters
-from router.events.model import Exchange
+from router.events.model import Event, Exchange, Shadow
 from router.proxy.downstream import Downstream
 from router.proxy.server import Server
 from tests.harness import revision_of
@@ -189,17 +189,19 @@ class Loop(asyncio.SelectorEventLoop):
         self.outcomes: deque[Exception] = deque()
         self.made: list[Wire] = []
         self.stall = False  # whether connecting never ends
+        self.stalled: set[str] = set()  # addresses to which it never ends
 
     # Only what the proxy passes is taken.
-    async def create_connection(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> tuple[Wire, Any]:
+    async def create_connection(self, protocol_factory: Callable[[], Any], *where: Any, **__: Any) -> tuple[Wire, Any]:
         """Connect to nowhere."""
+        host = where[0] if where else ""
         await asyncio.sleep(0)
-        if self.stall:
+        if self.stall or host in self.stalled:
             await asyncio.Event().wait()
         if self.outcomes:
             raise self.outcomes.popleft()
         protocol = protocol_factory()
-        wire = Wire(self, protocol)
+        wire = Wire(self, protocol, host)
         self.made.append(wire)
         return wire, protocol
 
@@ -209,10 +211,14 @@ class Events:
 
     def __init__(self) -> None:
         self.events: list[Exchange] = []
+        self.shadows: list[Shadow] = []
 
-    def append(self, event: Exchange) -> None:
+    def append(self, event: Event) -> None:
         """Keep an event."""
-        self.events.append(event)
+        if isinstance(event, Shadow):
+            self.shadows.append(event)
+        else:
+            self.events.append(event)
 
 
 class Plane:
@@ -307,7 +313,14 @@ class Plane:
         return {cause: count for cause, count in found.items() if count}
 
     def close(self) -> None:
-        """End everything, and assert that nothing escaped and nothing is left."""
+        """End everything, for good."""
+        self.close_all()
+        for wire in (*self.targets, *self._callers):
+            wire.socket.close()
+        self.loop.close()
+
+    def close_all(self) -> None:
+        """End every connection."""
 
         async def abort() -> None:
             self.server.abort()
@@ -316,9 +329,6 @@ class Plane:
 
         self.loop.run_until_complete(abort())
         self.settle()
-        for wire in (*self.targets, *self._callers):
-            wire.socket.close()
-        self.loop.close()
 
     def check(self) -> None:
         """Assert what holds after everything has ended."""

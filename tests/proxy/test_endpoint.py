@@ -72,7 +72,7 @@ def run(scenario: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
 
 def endpoint(url: str = "http://10.0.0.1:80", maximum: int = 2) -> Endpoint:
     """Make an endpoint with a small pool."""
-    words = Words([memoryview(bytearray(8 * counters.ENDPOINT_WORDS)).cast("q")], 0, None, 0)
+    words = Words([memoryview(bytearray(8 * counters.ENDPOINT_WORDS)).cast("q")], 0, None, 0, 0)
     target = schema.Target(name="t", endpoints=(schema.Endpoint(url=url),))
     standing = Standing(target, words, lambda: 0.5, lambda: None)
     made = Endpoint(url, place_of(target.endpoints[0], target.tls), lambda: None, (standing, 0))

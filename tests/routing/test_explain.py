@@ -158,3 +158,10 @@ def test_a_route_may_be_given() -> None:
     assert chosen(steps, "target") in ("t1", "t2")
     with pytest.raises(KeyError):
         explain(compiled, request(), route="s")
+
+
+def test_shadows_are_named() -> None:
+    """Who gets a copy, and who does not, is part of the answer."""
+    shadows = [{"target": "t1", "share": 1}, {"target": "t2", "share": 1e-9}]
+    steps = explain(table([{"name": "r", "unit": ["client_ip"], "shadow": shadows}]), request())
+    assert results(steps, "shadow") == [("t1", "gets a copy"), ("t2", "this unit is not sampled")]

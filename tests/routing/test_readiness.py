@@ -70,7 +70,7 @@ class Place:
         self.worker, self.control = (memoryview(bytearray(8 * counters.ENDPOINT_WORDS)).cast("q") for _ in range(2))
         self.target = Target(name="t", endpoints=(Endpoint(url="http://h"),), **keys)  # type: ignore[arg-type]
         self.changes = 0
-        words = Words([self.worker], 0, self.control, 0)
+        words = Words([self.worker], 0, self.control, 0, 0)
         self.standing = Standing(self.target, words, lambda: 0.0, self._changed)
 
     def _changed(self) -> None:
