@@ -69,6 +69,7 @@ NOT_ROUTED: Final = 6  # requests that no route matches
 ACCEPT_PAUSES: Final = 7  # times that no connections were accepted because descriptors ran short
 REFUSED: Final = 8  # one word for each of REFUSALS
 GATHER: Final = 40  # one word for each of GATHER_CAUSES: bodies that were not read to decide
+TUNNELS: Final = 48  # gauge: caller connections that are tunnels
 OVERHEAD: Final = 64  # histogram: time of an exchange spent in the router itself
 ROWS: Final = 512  # where rows begin
 
@@ -327,6 +328,7 @@ def allocate(previous: Mapping[str, int], needed: Iterable[tuple[str, int]]) -> 
 def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
     """Zero what a predecessor of the worker left open; counters go on from where they were."""
     block[CONNECTIONS] = 0
+    block[TUNNELS] = 0
     for key, base in slots.items():
         kind = key.partition("\0")[0]
         if kind == "target":

@@ -62,6 +62,7 @@ FAMILIES: Final = {
         Family("router_refused_total", "counter", ("cause",), "Requests refused before any target saw them."),
         Family("router_gather_skipped_total", "counter", ("cause",), "Bodies that could not be read to decide."),
         Family("router_connections", "gauge", (), "Open caller connections."),
+        Family("router_tunnels", "gauge", (), "Caller connections that are tunnels, as WebSockets are."),
         Family("router_connections_accepted_total", "counter", (), "Caller connections accepted."),
         Family("router_accept_pauses_total", "counter", (), "Times that no connections were accepted, for 0.2 s each."),
         Family("router_events_dropped_total", "counter", (), "Events that were not written to the event log."),

@@ -180,6 +180,7 @@ class Metrics(Collector):
         _add_histogram(overhead, (), status[counters.OVERHEAD :], OVERHEAD_BOUNDS_US)
         yield from (refused, skipped, overhead)
         yield _value(_gauge("router_connections"), status[counters.CONNECTIONS])
+        yield _value(_gauge("router_tunnels"), status[counters.TUNNELS])
         yield _value(_counter("router_connections_accepted_total"), status[counters.CONNECTIONS_TOTAL])
         yield _value(_counter("router_accept_pauses_total"), status[counters.ACCEPT_PAUSES])
         yield _value(_counter("router_events_dropped_total"), status[counters.EVENTS_DROPPED])

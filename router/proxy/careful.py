@@ -25,6 +25,7 @@ from router.proxy.grammar import (
     without,
 )
 from router.proxy.request_head import CHUNKED, METHODS, Refusal, RequestHead
+from router.proxy.upgrade import asked, upgrade_lines
 
 # Fields of a request that never travel on: hop-by-hop (RFC 9110 7.6.1), or set anew by us.
 _CUT: Final = frozenset(
@@ -44,7 +45,10 @@ _TWICE: Final = {
     b"host": "bad_host", b"content-length": "bad_length", b"transfer-encoding": "bad_transfer_encoding"
 }  # fmt: skip
 # Fields whose lines are one value when joined; of all others the first counts.
-_LISTS: Final = {b"cookie": b"; ", b"connection": b", ", b"x-forwarded-for": b", ", b"te": b", ", b"expect": b", "}
+_LISTS: Final = {
+    b"cookie": b"; ", b"connection": b", ", b"x-forwarded-for": b", ", b"te": b", ", b"expect": b", ",
+    b"upgrade": b", ",
+}  # fmt: skip
 
 
 class _Line(NamedTuple):
@@ -93,11 +97,13 @@ def _read(raw: bytes, pattern: re.Pattern[bytes], max_fields: int) -> RequestHea
     if request_id is not None and _REQUEST_ID.fullmatch(request_id) is None:
         request_id = None
     path, _, query = line.target.partition(b"?")
+    upgrade = asked(fields, options, length) if line.http11 else ()
+    forward = _forward(raw, line, fields, options) + upgrade_lines(upgrade)
     return RequestHead(
         "", line.method, path, query, _host(authority, http11=line.http11), "", fields, None, False, None,
         authority or b"", length, line.http11, b"close" not in options if line.http11 else b"keep-alive" in options,
-        _expects(fields, http11=line.http11) and length != 0, request_id, _forward(raw, line, fields, options),
-        len(raw),
+        _expects(fields, http11=line.http11) and length != 0, request_id, forward, len(raw),
+        frozenset(protocol.lower() for protocol in upgrade),
     )  # fmt: skip
 
 
@@ -119,7 +125,7 @@ def _check_syntax(raw: bytes, max_fields: int) -> None:
     try:
         httptools.HttpRequestParser(_SILENT).feed_data(raw)
     except httptools.HttpParserUpgrade:
-        pass  # no tunnel is made: the request is carried as if it had not asked (RFC 9110 7.8)
+        pass  # whether it may ask is judged below, whether it gets it by the target
     except httptools.HttpParserError as error:
         text = str(error)
         cause = "bad_length" if "Content-Length" in text else "bad_request"

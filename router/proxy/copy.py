@@ -105,6 +105,10 @@ class Copy(Struct, eq=False):
         else:
             self._begin(data)
 
+    def upstream_ended(self) -> bool:
+        """A shadow that has ended its answer needs no more of the request."""
+        return False
+
     def upstream_lost(self, error: Exception | None) -> None:
         """The connection ended before the answer was complete, or is what completes it."""
         upstream, self.upstream = self.upstream, None

@@ -25,6 +25,7 @@ from router.proxy.request_head import Refusal, RequestHead
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
     from router.proxy.server import Server
+    from router.proxy.tunnel import Tunnel
 
 WRITE_HIGH_BYTES: Final = 64 * 1024
 HELD_BYTES: Final = 64 * 1024  # bytes behind an exchange under way; the caller is not read beyond
@@ -34,7 +35,7 @@ MAX_LEADING_CRLF: Final = 2  # RFC 9112 2.2: at least one empty line before a re
 LINGER_S: Final = 2.0
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s
 
-IDLE, READING, EXCHANGE, LINGER, CLOSED = range(5)
+IDLE, READING, EXCHANGE, LINGER, CLOSED, TUNNEL = range(6)
 
 
 class Downstream(asyncio.Protocol):
@@ -42,7 +43,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_blanks", "_forwarded", "_unread_since", "client", "deadline", "due", "exchange", "held", "paused",
-        "peer_trusted", "reading", "secure", "server", "state", "transport", "writable",
+        "peer_trusted", "reading", "secure", "server", "state", "transport", "tunnel", "writable",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -62,6 +63,7 @@ class Downstream(asyncio.Protocol):
         self.paused = 0.0  # seconds in which it was not read, since the body under way began
         self._unread_since = 0.0
         self.writable = True
+        self.tunnel: Tunnel | None = None
         # Per request
         self.exchange: Exchange | None = None
         self.held = b""
@@ -92,25 +94,32 @@ class Downstream(asyncio.Protocol):
             self.state = CLOSED
             self.server.wheel.forget(self)
             exchange, self.exchange = self.exchange, None
+            tunnel, self.tunnel = self.tunnel, None
             if exchange is not None:
                 exchange.gone()
+            elif tunnel is not None:
+                tunnel.caller_lost()
         self.server.forget(self)
 
     def eof_received(self) -> bool:
-        """Close: a caller that half-closes cannot be told from one that left."""
-        return False
+        """Close: a caller that half-closes cannot be told from one that left; a tunnel passes it on."""
+        return self.tunnel is not None and self.tunnel.caller_ends()
 
     def pause_writing(self) -> None:
         """Stop reading the target: the caller does not take what it sends."""
         self.writable = False
         if self.exchange is not None and self.exchange.upstream is not None:
             self.exchange.upstream.read(on=False)
+        elif self.tunnel is not None:
+            self.tunnel.caller_writable(writable=False)
 
     def resume_writing(self) -> None:
         """Go on where ``pause_writing`` stopped."""
         self.writable = True
         if self.exchange is not None:
             self.exchange.caller_writable()
+        elif self.tunnel is not None:
+            self.tunnel.caller_writable(writable=True)
         elif self.state == IDLE:
             self.read(on=True)
             self._next()
@@ -136,6 +145,8 @@ class Downstream(asyncio.Protocol):
                 self.held += data
                 if len(self.held) > HELD_BYTES:
                     self.read(on=False)
+        elif self.tunnel is not None:
+            self.tunnel.caller_data(data)
 
     def _read_head(self, data: bytes, seen: int = 0) -> None:
         """Look for a whole head, and begin its exchange; in the first ``seen`` bytes no head ends."""
@@ -258,13 +269,35 @@ class Downstream(asyncio.Protocol):
         else:
             self.watch(monotonic() + self.server.timeouts.keepalive)
 
+    def tunnelled(self, tunnel: "Tunnel") -> bytes:
+        """Carry a tunnel in place of the exchange; return what the caller has sent behind its request."""
+        self.state = TUNNEL
+        self.exchange = None
+        self.tunnel = tunnel
+        self.deadline = NEVER
+        held, self.held = self.held, b""
+        self.read(on=True)
+        return held
+
+    def end_data(self) -> None:
+        """End what is sent, and go on reading."""
+        self.server.uncork()
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def end(self) -> None:
+        """End the connection once what was sent has been taken."""
+        self.tunnel = None
+        if self.state != CLOSED:
+            self._close()
+
     def cut(self, *, reset: bool) -> None:
         """End the connection in the middle of an answer.
 
         What was sent is still delivered where the framing shows that more was to come. With ``reset``, for when only
         the end of the connection would mark the end of the body, the caller sees an error instead.
         """
-        self.exchange = None
+        self.exchange = self.tunnel = None
         if self.state != CLOSED:
             self.server.uncork()
             if reset or not self.writable:
@@ -274,6 +307,13 @@ class Downstream(asyncio.Protocol):
                 self.transport.abort()
             else:
                 self._close()
+
+    def abort(self) -> None:
+        """End the connection now, as at the end of a drain."""
+        if self.tunnel is not None:
+            self.tunnel.abort()
+        else:
+            self.transport.abort()
 
     def close_if_idle(self) -> bool:
         """End a connection that carries no exchange, as at shutdown."""

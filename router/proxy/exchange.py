@@ -5,7 +5,7 @@ accept → parse (``downstream``) → **gather** → **decide** → **pick** →
 Responsible for: the order of the phases, the deadlines between them, and what the caller sees when one of them fails.
 Does not know: how heads are read, where an assignment comes from, how connections are kept.
 
-Rules: the table is read once, at the start, and used to the end. ``_finish`` always runs, once. Bytes go through as
+Rules: the table is read once, at the start, and used to the end. ``finish`` always runs, once. Bytes go through as
 they come, in both directions, and a side that cannot take them stops the other. A caller that goes away cancels the
 attempt in whatever phase it is. Before the first byte of the response a fault becomes a problem document; after it, an
 end that no one can take for a clean one; unless ``rescue`` finds another way to an answer. A request whose kept
@@ -278,6 +278,10 @@ class Exchange(Struct, gc=False, eq=False):
         if not self.request_done and self.phase == HEAD:
             self.watch_body(monotonic())
 
+    def upstream_ended(self) -> bool:
+        """A target that has ended its answer needs no more of the request."""
+        return False
+
     def upstream_lost(self, error: Exception | None) -> None:
         """The connection ended before the response was complete, or is what completes it."""
         upstream, self.upstream = self.upstream, None
@@ -350,7 +354,7 @@ class Exchange(Struct, gc=False, eq=False):
     def gone(self) -> None:
         """The caller went away: cancel whatever is under way."""
         self.outcome_fault = "client_gone"
-        self._finish(monotonic())
+        self.finish(monotonic())
 
     def refuse(self, status: int, cause: str, detail: str, *, keep: bool = False) -> None:
         """End with an answer of the router's own that blames the request."""
@@ -363,14 +367,14 @@ class Exchange(Struct, gc=False, eq=False):
 
         An answer that has begun is cut.
         """
-        self._blame(fault)
+        self.blame(fault)
         if self.replied or not rescue(self, fault):
             self.outcome_fault = fault
             self._end(problem.FAULTS[fault], keep=self.request_done)
 
     def refused_by_status(self, head: "ResponseHead", rest: bytes) -> bool:
         """The target answered with an error: go on another way; False when its answer is the only one."""
-        self._blame("status")
+        self.blame("status")
         upstream, endpoint = self.upstream, self.endpoint
         whole = head.keep_alive and self.request_done and head.length == len(rest)
         self.upstream = None
@@ -384,7 +388,7 @@ class Exchange(Struct, gc=False, eq=False):
                 upstream.close()
         return True
 
-    def _blame(self, fault: str) -> None:
+    def blame(self, fault: str) -> None:
         """Count a failed attempt; the first is the one that says how the arm does (intention to treat)."""
         self.server.words[self.row + FAULT_OFFSET[fault]] += 1
         judge.failed(self, fault)
@@ -416,12 +420,12 @@ class Exchange(Struct, gc=False, eq=False):
         self.response_bytes = len(content)
         own = (self.server.exposed(self), receive.connection_line(self), b"\r\n")
         self.caller.write(b"".join((lines, *own, content)))
-        self._finish(self.first_byte_at)
+        self.finish(self.first_byte_at)
         self.caller.exchange_done(keep=self.keep)
 
     def cut(self) -> None:
         """End so that the caller sees that the response is not complete."""
-        self._finish(monotonic())
+        self.finish(monotonic())
         self.caller.cut(reset=self.ends_by_close)
 
     def complete(self) -> None:
@@ -433,10 +437,10 @@ class Exchange(Struct, gc=False, eq=False):
         if upstream is not None and self.endpoint is not None and self.reusable and self.request_done:
             self.upstream = None
             self.endpoint.give_back(upstream, now)
-        self._finish(now)
+        self.finish(now)
         self.caller.exchange_done(keep=self.keep)
 
-    def _finish(self, now: float) -> None:
+    def finish(self, now: float) -> None:
         """The last phase of every exchange."""
         if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
@@ -455,13 +459,17 @@ class Exchange(Struct, gc=False, eq=False):
         record(self, now)
 
     def _leave_endpoint(self) -> None:
+        self.settle()
         endpoint, self.endpoint = self.endpoint, None
         if endpoint is not None:
             endpoint.active -= 1
-            if self.ticket:
-                endpoint.breaker.leave()
-                self.ticket = 0
             self.server.words[self.row + counters.TARGET_INFLIGHT] -= 1
+
+    def settle(self) -> None:
+        """It is known how the attempt went: it is no probe any more, and no retry."""
+        if self.ticket and self.endpoint is not None:
+            self.endpoint.breaker.leave()
+        self.ticket = 0
         retrying, self.retrying = self.retrying, None
         if retrying is not None:
             retrying.retrying -= 1

@@ -3,9 +3,10 @@
 Responsible for: which ends of an attempt the breaker hears of.
 Does not know: what the breaker makes of them (``routing.breaker``), how an attempt ended so.
 
-Rules: each attempt is judged once, at its end. Only what the endpoint did counts: not a status below 500, not a caller
-that went away or is slow, not what this process could not do for want of a descriptor or memory (``local``), not a wait
-for a place in the pool, not an answer that is longer than ``timeouts.total`` allows.
+Rules: each attempt is judged once, at its end; a tunnel by its 101, and once more if the endpoint breaks it off. Only
+what the endpoint did counts: not a status below 500, not a caller that went away or is slow, not what this process
+could not do for want of a descriptor or memory (``local``), not a wait for a place in the pool, not an answer that is
+longer than ``timeouts.total`` allows.
 """
 
 from time import monotonic

@@ -10,13 +10,15 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from router import counters
-from router.proxy import remember
+from router.proxy import judge, remember
 from router.proxy.bodies import Download
 from router.proxy.framing import FramingError
 from router.proxy.grammar import BROKEN_LINE
 from router.proxy.phase import BODY, DONE
 from router.proxy.record import record
 from router.proxy.response_head import UNTIL_CLOSE, ResponseHead
+from router.proxy.tunnel import Tunnel
+from router.proxy.upgrade import switches
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
@@ -112,7 +114,10 @@ def _hold(exchange: "Exchange", data: bytes, seen: int) -> None:
 def _interim(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     """Pass on a 1xx answer, where the caller can understand it, and go on waiting for the final one."""
     exchange.interim += 1
-    if head.status == 101 or exchange.interim > MAX_INTERIM:  # no one asked for another protocol
+    if head.status == 101 and switches(head.upgrade, exchange.head.upgrade):
+        _switch(exchange, head, rest)
+        return
+    if head.status == 101 or exchange.interim > MAX_INTERIM:  # no one asked for another protocol, or for this one
         exchange.fail("malformed")
         return
     if exchange.head.http11 and head.status != 100:  # 100 is the router's own to say
@@ -176,6 +181,23 @@ def _keep(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
         exchange.coming = remember.begin(exchange, head, body)
     if exchange.shadow is not None:
         exchange.shadow.begin(body, framed=head.length < 0 and exchange.head.http11)
+
+
+def _switch(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
+    """Make a tunnel of the two connections: 101 is the final answer to this exchange, and the last on them."""
+    upstream, endpoint = exchange.upstream, exchange.endpoint
+    if upstream is None or endpoint is None:
+        raise RuntimeError("an answer without a connection")
+    exchange.upstream = None  # it is the tunnel's, to its end
+    exchange.phase = BODY
+    exchange.status = head.status
+    exchange.keep = exchange.reusable = False
+    exchange.replied = exchange.served = True
+    exchange.first_byte_at = exchange.arrived
+    endpoint.observe(exchange.arrived - (exchange.began or exchange.started))
+    judge.succeeded(exchange, exchange.arrived)  # the tunnel may last for hours
+    exchange.settle()
+    Tunnel(exchange, upstream).begin(head, rest)
 
 
 def connection_line(exchange: "Exchange") -> bytes:

@@ -41,6 +41,7 @@ class RequestHead(Request, gc=False):
         request_id: ``x-request-id``, if there is a usable one.
         forward: Request line and fields to send on, without the final empty line.
         end: Length of the head as it came, in bytes.
+        upgrade: Protocols that the caller would rather speak, in lower case, where it may (``upgrade``).
     """
 
     authority: bytes = b""
@@ -51,3 +52,4 @@ class RequestHead(Request, gc=False):
     request_id: bytes | None = None
     forward: bytes = b""
     end: int = 0
+    upgrade: frozenset[bytes] = frozenset()

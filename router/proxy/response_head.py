@@ -28,6 +28,7 @@ from router.proxy.grammar import (
     other_lines,
     without,
 )
+from router.proxy.upgrade import granted
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -48,6 +49,7 @@ class ResponseHead(Struct, frozen=True, gc=False):
 
     ``length``: content length in bytes, -1 chunked, -2 until the connection closes. ``forward``: status line and fields
     without framing by ``Transfer-Encoding`` and without the final empty line. ``end``: bytes of the head as it came.
+    ``upgrade``: what a 101 switches to, as the target wrote it.
     """
 
     status: int
@@ -55,6 +57,7 @@ class ResponseHead(Struct, frozen=True, gc=False):
     keep_alive: bool
     forward: bytes
     end: int
+    upgrade: tuple[bytes, ...] = ()
 
 
 class ResponseReader:
@@ -132,7 +135,9 @@ class ResponseReader:
         if named:
             lines = without(lines, named)
         keep_alive = b"close" not in options if http11 else b"keep-alive" in options
-        return ResponseHead(status, length, keep_alive, b"HTTP/1.1%b%b\r\n" % (raw[8:line_end], lines), len(raw))
+        upgrade = granted(fields, options) if status == 101 and http11 else ()
+        forward = b"HTTP/1.1%b%b\r\n" % (raw[8:line_end], lines)
+        return ResponseHead(status, length, keep_alive, forward, len(raw), upgrade)
 
 
 def _syntax_fault(raw: bytes) -> str | None:

@@ -282,7 +282,7 @@ class Server:
     def abort(self) -> None:
         """Close everything now."""
         for caller in tuple(self.connections):
-            caller.transport.abort()
+            caller.abort()
         self.shadows.abort()
         for pool in self.pools.values():
             pool.close()

@@ -140,7 +140,7 @@ def mirror(exchange: "Exchange", body: bytes) -> None:
         body: Its request body so far, as it is forwarded.
     """
     decision = exchange.decision
-    if decision is None:
+    if decision is None or exchange.head.upgrade:  # a copy of half a conversation is none
         return
     shadows = exchange.server.shadows
     made = Mirror([])

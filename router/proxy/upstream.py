@@ -10,11 +10,14 @@ closed and they reach no one (aiohttp's pool gave them to the next request: aio-
 
 import asyncio
 import select
+import socket
+import struct
 from collections.abc import Callable
 from typing import Protocol
 
 _GONE = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLRDHUP
 WRITE_HIGH_BYTES = 64 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s
 
 
 class User(Protocol):
@@ -26,6 +29,9 @@ class User(Protocol):
     def upstream_lost(self, error: Exception | None) -> None:
         """The connection ended: with an error, or at the endpoint's wish."""
 
+    def upstream_ended(self) -> bool:
+        """The endpoint ended its data in order; return whether to go on sending."""
+
     def upstream_writable(self, *, writable: bool) -> None:
         """The endpoint stopped, or began again, to take what it is sent."""
 
@@ -33,7 +39,7 @@ class User(Protocol):
 class Upstream(asyncio.Protocol):
     """A connection; made by ``Endpoint`` and given back to it."""
 
-    __slots__ = ("_ended", "_forget", "_poll", "idle_since", "opened", "reading", "transport", "used", "user")
+    __slots__ = ("_ended", "_forget", "_poll", "idle_since", "opened", "reading", "secure", "transport", "used", "user")
 
     def __init__(self, forget: Callable[["Upstream"], None]) -> None:
         # Per connection
@@ -41,6 +47,7 @@ class Upstream(asyncio.Protocol):
         self._poll: select.poll | None = None
         self.transport: asyncio.Transport | None = None
         self._ended = False  # whether the endpoint ended its data in order
+        self.secure = False
         self.opened = False  # whether it ever was a connection
         self.used = False  # whether it has served an exchange before
         self.idle_since = 0.0
@@ -53,6 +60,7 @@ class Upstream(asyncio.Protocol):
         """Set the connection up."""
         self.transport = transport
         self.opened = True
+        self.secure = transport.get_extra_info("sslcontext") is not None
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), _GONE)
@@ -65,9 +73,9 @@ class Upstream(asyncio.Protocol):
             self.close()
 
     def eof_received(self) -> bool:
-        """Note that the endpoint ended its data in order; the transport closes now."""
+        """Note that the endpoint ended its data in order; the transport closes now, if its user does not object."""
         self._ended = True
-        return False
+        return self.user is not None and self.user.upstream_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the exchange, and the endpoint."""
@@ -107,6 +115,23 @@ class Upstream(asyncio.Protocol):
     def is_stale(self) -> bool:
         """Ask the kernel whether the endpoint has closed, or sent something, since the event loop last looked."""
         return self.transport is None or self.transport.is_closing() or bool(self._poll and self._poll.poll(0))
+
+    def end_data(self) -> None:
+        """End what is sent, and go on reading."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def end(self) -> None:
+        """End the connection when everything is sent; its user hears of that."""
+        if self.transport is not None:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """End the connection with an error that the endpoint sees; its user hears no more of it."""
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.close()
 
     def close(self) -> None:
         """End the connection at once; its user, if any, hears no more of it."""

@@ -47,6 +47,10 @@ class Claimant:
         """Take bytes."""
         self.data += data
 
+    def upstream_ended(self) -> bool:
+        """Let the connection close."""
+        return False
+
     def upstream_lost(self, error: Exception | None) -> None:
         """Note the end."""
         self.upstream = None
