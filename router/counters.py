@@ -50,6 +50,7 @@ FAULTS: Final = (
     "refused", "connect_timeout", "reset", "timeout_first_byte", "timeout_idle", "timeout_total", "malformed",
     "truncated", "tls", "dns", "pool_timeout", "local", "unavailable", "breaker_open", "shed", "status",
 )  # fmt: skip
+HEDGES: Final = ("won", "rescued", "lost", "failed", "cancelled", "denied")  # what became of second requests
 CAUSES: Final = ("unavailable", "timeout", "5xx", "breaker_open", "shed")  # of fallbacks
 
 # What became of each copy that a shadow was to get: the first three are comparisons, `answered` is without one.
@@ -108,7 +109,8 @@ TARGET_FAULTS: Final = 1  # one word for each of FAULTS
 TARGET_CONNECTS: Final = TARGET_FAULTS + len(FAULTS)  # connections opened
 TARGET_RETRIES: Final = TARGET_CONNECTS + 1  # further attempts at the same target
 TARGET_RETRIES_DENIED: Final = TARGET_RETRIES + 1  # those that the budget had no room for
-TARGET_WORDS: Final = TARGET_RETRIES_DENIED + 1
+TARGET_HEDGES: Final = TARGET_RETRIES_DENIED + 1  # one word for each of HEDGES
+TARGET_WORDS: Final = TARGET_HEDGES + len(HEDGES)
 # fallback\0ROUTE\0TO
 FALLBACK_WORDS: Final = len(CAUSES)  # one word for each: answers by the cause that made them necessary
 # endpoint\0TARGET\0URL

@@ -50,6 +50,7 @@ FAMILIES: Final = {
         Family("router_upstream_connects_total", "counter", ("target",), "Connections opened to a target."),
         Family("router_upstream_faults_total", "counter", ("target", "fault"), "Failed attempts at a target, by how."),
         Family("router_retries_total", "counter", ("target", "result"), "Further attempts at the same target."),
+        Family("router_hedges_total", "counter", ("target", "result"), "Second requests to a target that is slow."),
         Family("router_fallback_total", "counter", ("route", "to", "cause"), "Answers by a fallback, by its cause."),
         Family("router_breaker_state", "gauge", ("target", "endpoint"), "0 closed, 1 on its way back, 2 open."),
         Family("router_breaker_openings_total", "counter", ("target", "endpoint"), "Times that a breaker opened."),
@@ -100,6 +101,9 @@ removed, and begin at 0 when the router starts.
 - `fault` of `router_upstream_faults_total` is one of {faults}; `status` is an answer of 500 or more.
 - `target` is empty where an answer came from none, but from a fallback of another kind.
 - `result` of `router_retries_total` is `sent`, or `denied` when the retry budget had no room.
+- `result` of `router_hedges_total` is `won` when the second request was answered first, `rescued` when it took the
+  place of a first one that failed, `lost` when the first was answered first, `failed` when the second failed before
+  that, `cancelled` when the exchange ended without either, `denied` when there was no room for a second one.
 - `to` of `router_fallback_total` is the fallback target, or the kind of answer; `cause` is one of {causes}: that of the
   first failure of the exchange that a fallback is for.
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.

@@ -103,9 +103,8 @@ class Metrics(Collector):
 
     def _targets(self, rows: Sequence[tuple[list[str], int]], present: set[str]) -> Iterator[Metric]:
         inflight = _gauge("router_inflight")
-        faults, connects, retries = map(
-            _counter, ("router_upstream_faults_total", "router_upstream_connects_total", "router_retries_total")
-        )
+        faults, connects = map(_counter, ("router_upstream_faults_total", "router_upstream_connects_total"))
+        retries, hedges = map(_counter, ("router_retries_total", "router_hedges_total"))
         for names, base in rows:
             row = fold(self._segment, base, counters.TARGET_WORDS)
             if row[counters.TARGET_INFLIGHT] or names[0] in present:
@@ -115,7 +114,9 @@ class Metrics(Collector):
             connects.add_metric(names, row[counters.TARGET_CONNECTS])
             retries.add_metric([*names, "sent"], row[counters.TARGET_RETRIES])
             retries.add_metric([*names, "denied"], row[counters.TARGET_RETRIES_DENIED])
-        yield from (inflight, faults, connects, retries)
+            for result, count in zip(counters.HEDGES, row[counters.TARGET_HEDGES :], strict=False):
+                hedges.add_metric([*names, result], count)
+        yield from (inflight, faults, connects, retries, hedges)
 
     def _fallbacks(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
         family = _counter("router_fallback_total")

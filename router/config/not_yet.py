@@ -22,7 +22,6 @@ KEYS: frozenset[str] = frozenset(
         "$.targets[].rewrite",
         "$.targets[].headers",
         "$.targets[].concurrency",
-        "$.targets[].hedge",
         "$.routes[].rate_limit",
         "$.routes[].degrade",
         "$.experiments[].layer",

@@ -19,7 +19,7 @@ from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part
 from router.config.resolve import BROKEN
 from router.config.route_references import check_matches, check_routes
-from router.config.schema import Admin, Breaker, Server
+from router.config.schema import Admin, Breaker, Server, TargetTimeouts
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
 MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
@@ -145,10 +145,17 @@ def _targets(config: Mapping[str, Any], report: Report) -> None:
         urls = [endpoint.get("url", BROKEN) for _, endpoint in endpoints]
         if part(target, "tls") and BROKEN not in urls and not any(url.startswith("https:") for url in urls):
             report(f"{path}.tls", "has no effect, because no endpoint is https")
+        _hedge(f"{path}.hedge", part(target, "hedge"), part(target, "timeouts"), report)
         _breaker(f"{path}.breaker", part(target, "breaker"), report)
         authorities = part(target, "tls").get("ca", BROKEN)
         if authorities is not BROKEN:
             _authorities(f"{path}.tls.ca", authorities, report)
+
+
+def _hedge(path: str, hedge: Mapping[str, Any], timeouts: Mapping[str, Any], report: Report) -> None:
+    after, first_byte = hedge.get("after", 0), timeouts.get("first_byte", TargetTimeouts().first_byte)
+    if BROKEN not in (after, first_byte) and after >= first_byte:
+        report(f"{path}.after", "has no effect, because timeouts.first_byte comes before it")
 
 
 def _breaker(path: str, breaker: Mapping[str, Any], report: Report) -> None:

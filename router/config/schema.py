@@ -25,6 +25,7 @@ from router.config.route import Rule as Rule
 from router.config.shadow import Compare as Compare
 from router.config.shadow import Shadow as Shadow
 from router.config.target import Endpoint as Endpoint
+from router.config.target import Hedge as Hedge
 from router.config.target import Pool as Pool
 from router.config.target import Retry as Retry
 from router.config.target import Target as Target

@@ -68,6 +68,17 @@ class Retry(Struct, frozen=True, kw_only=True):
     ] = ()
 
 
+class Hedge(Struct, frozen=True, kw_only=True):
+    """A second request to another endpoint, when the first takes long; whichever answers first counts."""
+
+    after: Annotated[
+        Timeout, Meta(description="time without a first byte after which it is sent; about the target's p95")
+    ] = 0.1
+    max: Annotated[
+        Share, Meta(description="share of a worker's live requests to the target that may be second ones; 1 may")
+    ] = 0.05
+
+
 class Target(Struct, frozen=True, kw_only=True):
     """One deployable version of a model."""
 
@@ -90,6 +101,12 @@ class Target(Struct, frozen=True, kw_only=True):
     )
     pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
     retry: Annotated[Retry | None, Meta(description="further attempts when one fails; off unless present")] = None
+    hedge: Annotated[
+        Hedge | None,
+        Meta(
+            description="a second request when the first takes long, for those that may run twice; off unless present"
+        ),
+    ] = None
     health: Annotated[
         Health | None, Meta(description="asking endpoints whether they are ready; off unless present")
     ] = None

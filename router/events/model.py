@@ -117,6 +117,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
         outcome_fault: Fault of the whole: ``client_gone``, ``truncated``, ``timeout_first_byte``, …
         fallback: Cause of the fallback that answered.
         fallback_to: The fallback that answered: a target, or a kind of answer.
+        hedge: What became of a second request that was sent because the first took long (``counters.HEDGES``).
     """
 
     id: str
@@ -141,6 +142,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     outcome_fault: str | None = None
     fallback: str | None = None
     fallback_to: str | None = None
+    hedge: str | None = None
 
 
 class Shadow(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="shadow"):

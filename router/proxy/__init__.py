@@ -11,6 +11,7 @@ receive       its last phases: the response
 phase         what it can wait for
 judge         what an attempt says about its endpoint
 record        what it leaves behind: counters and an event
+hedge         a second request when the first takes long
 question      the key of what a request asks, and which answers may be given again
 last_good     those answers, each worker's share of them
 remember      from an exchange to them, and from them to another exchange

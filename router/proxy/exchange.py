@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from router import counters
 from router.config import schema
-from router.proxy import judge, problem, receive
+from router.proxy import hedge, judge, problem, receive
 from router.proxy.bodies import Download, Upload
 from router.proxy.deadlines import NEVER
 from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, WAIT
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from router.proxy.downstream import Downstream
     from router.proxy.endpoint import Endpoint
+    from router.proxy.hedge import Hedge
     from router.proxy.pool import TargetPool
     from router.proxy.remember import Coming
     from router.proxy.response_head import ResponseHead
@@ -89,6 +90,8 @@ class Exchange(Struct, gc=False, eq=False):
     began: float = 0.0  # when the present attempt did; 0 when it was with the exchange
     asked_at: float = 0.0  # when the whole request was sent; 0 when it was with the exchange
     avoid: "Endpoint | None" = None  # where the attempt before failed
+    hedge: "Hedge | None" = None  # a second request, sent or to be sent
+    hedged: str | None = None  # what became of it
     # After a failed one
     cause: str | None = None  # why the first one that fallbacks are for failed
     step: "Step | None" = None  # the fallback that is to answer
@@ -151,6 +154,7 @@ class Exchange(Struct, gc=False, eq=False):
             self.ticket = endpoint.breaker.enter()
         endpoint.active += 1
         server.words[pool.row + counters.TARGET_INFLIGHT] += 1
+        self._hedge()
         upstream = None if fresh else endpoint.reuse()
         if upstream is not None:
             self.connected(upstream)
@@ -166,6 +170,12 @@ class Exchange(Struct, gc=False, eq=False):
         if pool.direct and self.avoid is None:
             return pool.choose(key, random)
         return pool.pick(key, random, spare=spare(self, pool.closed_by), avoid=self.avoid)
+
+    def _hedge(self) -> None:
+        """Have a whole request sent once more after a while, where the target says so."""
+        policy = self.pools[self.target].target.hedge
+        if policy is not None and self.request_done:
+            hedge.prepare(self, policy)
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""
@@ -238,6 +248,7 @@ class Exchange(Struct, gc=False, eq=False):
             return
         if self.request_done:
             self.asked_at = now
+            self._hedge()
             self.caller.watch(min(now + self.timeouts.first_byte, self.total_at))
         else:
             self.watch_body(now)
@@ -292,10 +303,14 @@ class Exchange(Struct, gc=False, eq=False):
             else:
                 self.caller.write(last)
                 self.complete()
-        elif upstream is not None and upstream.used and self._may_repeat():
+        elif upstream is not None and upstream.used and self._may_repeat() and not self._hedging():
             self._repeat()
         else:
             self.fail("reset")
+
+    def _hedging(self) -> bool:
+        """Return whether a second request is under way."""
+        return self.hedge is not None and self.hedge.endpoint is not None
 
     def leave_connection(self) -> None:
         """Send the request on another connection: this one was of no use before anything was sent on it."""
@@ -315,6 +330,8 @@ class Exchange(Struct, gc=False, eq=False):
 
     def leave_attempt(self) -> None:
         """Cancel the present attempt, and be ready for another."""
+        if self.hedge is not None:
+            self.hedge.end("cancelled")
         if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
         upstream, self.upstream = self.upstream, None
@@ -368,6 +385,8 @@ class Exchange(Struct, gc=False, eq=False):
         An answer that has begun is cut.
         """
         self.blame(fault)
+        if self.hedge is not None and self.hedge.stand_in(fault):
+            return
         if self.replied or not rescue(self, fault):
             self.outcome_fault = fault
             self._end(problem.FAULTS[fault], keep=self.request_done)
@@ -375,6 +394,8 @@ class Exchange(Struct, gc=False, eq=False):
     def refused_by_status(self, head: "ResponseHead", rest: bytes) -> bool:
         """The target answered with an error: go on another way; False when its answer is the only one."""
         self.blame("status")
+        if self.hedge is not None and self.hedge.stand_in("status"):
+            return True
         upstream, endpoint = self.upstream, self.endpoint
         whole = head.keep_alive and self.request_done and head.length == len(rest)
         self.upstream = None
@@ -445,6 +466,8 @@ class Exchange(Struct, gc=False, eq=False):
         if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
         self.phase = DONE
+        if self.hedge is not None:
+            self.hedge.end("cancelled")
         if self.timer is not None:
             self.timer.cancel()
             self.pools[self.target].waiting -= 1

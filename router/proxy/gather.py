@@ -44,7 +44,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
         if isinstance(plan, RoutePlan) and plan.direct:
             decision = plan.decide(head)
             pool = server.pools[decision.target]
-            endpoint = pool.choose(decision.key, random) if pool.direct else None
+            endpoint = pool.choose(decision.key, random) if pool.straight else None
             upstream = endpoint.reuse() if endpoint is not None else None
             if endpoint is not None and upstream is not None and upstream.transport is not None:
                 timeouts = endpoint.timeouts

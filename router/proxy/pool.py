@@ -48,14 +48,16 @@ class TargetPool:
         endpoints: All of them.
         usable: Those that may be used.
         direct: Whether ``choose`` may be called without a further question.
+        straight: Whether an exchange may go to what ``choose`` gives without being looked at again.
         retrying: Further attempts under way.
         waiting: Those of them that wait for their time, and are not in flight meanwhile.
+        hedging: Second requests under way.
         closed_by: The fault of a request for which there is none.
     """
 
     __slots__ = (
         "_admission", "_balancer", "_key", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by",
-        "direct", "endpoints", "retrying", "row", "target", "usable", "waiting",
+        "direct", "endpoints", "hedging", "retrying", "row", "straight", "target", "usable", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +80,7 @@ class TargetPool:
         self.row = row
         self.retrying = 0
         self.waiting = 0
+        self.hedging = 0
         self._shared = shared
         # Per revision
         self.target = target
@@ -87,7 +90,7 @@ class TargetPool:
         self._panic_at = 0  # usable endpoints at or below which all are used
         # Per change of an endpoint's standing
         self.usable: list[Endpoint] = []
-        self.direct = False
+        self.direct = self.straight = False
         self.closed_by = "unavailable"
         self._probing = False  # whether some let only probes through
         self._moving = False  # whether shares grow with time
@@ -193,6 +196,7 @@ class TargetPool:
         failing = any(endpoint.standing.ready for endpoint in self.endpoints)
         self.closed_by = "breaker_open" if failing else "unavailable"
         self.direct = len(usable) > self._panic_at and not self._probing and admission >= 1.0
+        self.straight = self.direct and self.target.hedge is None
 
     # --- one exchange -----------------------------------------------------------------------------------------
 

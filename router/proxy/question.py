@@ -67,7 +67,12 @@ def key(request: "RequestHead", body: bytes | None, decision: "Decision") -> byt
     Returns:
         None when its answer may neither be kept nor come from what was kept.
     """
-    if body is None or request.method not in METHODS or any(item.override for item in decision.enrolments):
+    if (
+        body is None
+        or request.method not in METHODS
+        or request.upgrade
+        or any(item.override for item in decision.enrolments)
+    ):
         return None
     selecting: list[tuple[bytes, bytes]] = []
     for found, value in _ASKED.findall(request.forward):

@@ -77,7 +77,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
         or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket
-        or exchange.decision is None or exchange.decision.route.cached
+        or exchange.hedge is not None or exchange.decision is None or exchange.decision.route.cached
     ):  # fmt: skip
         return False
     own = b"x-request-id: %b\r\n" % exchange.request_id if server.expose_id_only else server.exposed(exchange)
@@ -104,15 +104,22 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
 
 def _hold(exchange: "Exchange", data: bytes, seen: int) -> None:
     """Keep the beginning of a response head, of which ``seen`` bytes were judged before, unless it can become none."""
-    broken = BROKEN_LINE.search(data, max(0, seen - 1)) is not None
-    if broken or len(data) > MAX_RESPONSE_HEAD or data[:7] != b"HTTP/1."[: len(data)]:
-        exchange.fail("malformed")
-    else:
+    if may_become_head(data, seen):
         exchange.held = data
+    else:
+        exchange.fail("malformed")
+
+
+def may_become_head(data: bytes, seen: int) -> bool:
+    """Return whether some bytes may be the beginning of a response head, ``seen`` of which were judged before."""
+    broken = BROKEN_LINE.search(data, max(0, seen - 1)) is not None
+    return not broken and len(data) <= MAX_RESPONSE_HEAD and data[:7] == b"HTTP/1."[: len(data)]
 
 
 def _interim(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     """Pass on a 1xx answer, where the caller can understand it, and go on waiting for the final one."""
+    if exchange.hedge is not None:
+        exchange.hedge.end("lost")
     exchange.interim += 1
     if head.status == 101 and switches(head.upgrade, exchange.head.upgrade):
         _switch(exchange, head, rest)
@@ -126,9 +133,18 @@ def _interim(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
         take(exchange, rest)
 
 
+def _counts(exchange: "Exchange", head: ResponseHead, rest: bytes) -> bool:
+    """Return whether an answer is the one to pass on: not an error where there is another way."""
+    if head.status >= SERVER_ERROR and exchange.refused_by_status(head, rest):
+        return False
+    if exchange.hedge is not None:
+        exchange.hedge.end("lost")
+    return True
+
+
 def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     """Pass on the final head and what came with it."""
-    if head.status >= SERVER_ERROR and exchange.refused_by_status(head, rest):
+    if not _counts(exchange, head, rest):
         return
     server = exchange.server
     caller = exchange.caller

@@ -103,4 +103,5 @@ def _event(exchange: "Exchange", decision: "Decision", duration: float, first_by
         exchange.outcome_fault,
         exchange.cause if exchange.step is not None else None,
         exchange.step.name if exchange.step is not None else None,
+        exchange.hedged,
     )

@@ -13,7 +13,7 @@ is asked twice by a chain.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from router.config.schema import Retry
+from router.config.schema import Hedge, Retry
 from router.routing.steps import Step, TargetStep
 
 # Fault of an attempt (``counters.FAULTS``) to the cause that fallbacks name.
@@ -41,6 +41,7 @@ RETRIED: Final = frozenset(
     {"refused", "connect_timeout", "reset", "timeout_first_byte", "malformed", "tls", "dns", "status"}
 )
 RETRIED_STATUS: Final = frozenset({502, 503, 504})  # a gateway's, or of too much to do
+MIN_HEDGES: Final = 1  # always affordable: a second request at a time harms no target
 MIN_RETRIES: Final = 3  # always affordable, as in Envoy's retry budget
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"})  # RFC 9110 9.2.2
@@ -78,6 +79,17 @@ def affordable(retry: Retry, live: int, retrying: int) -> bool:
         retrying: Those of them that are further attempts.
     """
     return retrying < max(MIN_RETRIES, retry.budget * live)
+
+
+def may_hedge(hedge: Hedge, live: int, hedging: int) -> bool:
+    """Return whether there is room for another second request to a target.
+
+    Args:
+        hedge: What the target says.
+        live: Requests to the target under way, second ones included.
+        hedging: The second ones.
+    """
+    return hedging < max(MIN_HEDGES, hedge.max * live)
 
 
 def backoff_s(retry: Retry, attempt: int, u: float) -> float:

@@ -105,6 +105,7 @@ def test_another_question_has_another_key(more: dict[str, Any]) -> None:
         {"fields": {**BASE, "cache-control": "no-store"}},
         {"fields": {**BASE, "cache-control": "max-age=0, No-Cache"}},
         {"fields": {**BASE, "x-user": "qa"}},
+        {"method": "GET", "fields": {**BASE, "connection": "upgrade", "upgrade": "websocket"}},
     ],
     ids=str,
 )
