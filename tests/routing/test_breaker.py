@@ -266,6 +266,17 @@ def test_the_way_back() -> None:
     assert workers.each[0].share(workers.now) == 1.0
 
 
+def test_probes_that_passed_are_not_asked_for_again() -> None:
+    """With two of three passed one more is let in, not three: an endpoint that is still ill costs no more than that."""
+    workers = opened()
+    workers.tick(33.1)
+    for worker in (0, 1):
+        workers.end(workers.probe(worker), worker)
+    assert workers.probe(1)
+    assert workers.probe(0) == 0
+    assert workers.probe(1) == 0
+
+
 def test_a_probe_that_fails_opens_it_for_longer() -> None:
     """The second time in a row it stays open for twice as long."""
     workers = opened()
@@ -402,6 +413,7 @@ class Story(RuleBasedStateMachine):
         """Start the workers."""
         self.workers = Workers(self.settings, 3)
         self.attempts: list[tuple[int, int, float]] = []
+        self.passed: list[int] = []  # tickets of probes that succeeded
         self.last = 0
 
     @rule(worker=st.integers(0, 2))
@@ -415,6 +427,12 @@ class Story(RuleBasedStateMachine):
         assert one.probes_in_flight == before + bool(ticket)
         if admitted:
             self.attempts.append((worker, ticket, self.workers.now))
+
+    @rule(worker=st.integers(0, 2))
+    def open(self, worker: int) -> None:
+        """Let as many attempts fail as open it, where it is in use."""
+        for _ in range(self.settings.consecutive):
+            self.workers.fail(worker)
 
     @precondition(lambda self: self.attempts)
     @rule(index=st.integers(0, 50), outcome=st.sampled_from(["good", "bad", "slow", "gone"]))
@@ -433,6 +451,7 @@ class Story(RuleBasedStateMachine):
             if outcome == "slow":
                 worker.slow(now)
             if ticket:
+                self.passed.append(ticket)
                 worker.passed(ticket, now)
         if outcome in ("gone", "good") and before.state != HALF_OPEN:
             assert worker.register == before
@@ -452,7 +471,7 @@ class Story(RuleBasedStateMachine):
         probes = [ticket for _, ticket, _ in self.attempts if ticket]
         assert self.workers.each[0].probes_in_flight == len(probes)
         for ticket in set(probes):
-            assert probes.count(ticket) <= self.settings.probes
+            assert probes.count(ticket) + self.passed.count(ticket) <= self.settings.probes
         word = max(block[counters.ENDPOINT_STATE] for block in self.workers.blocks)
         assert word >= self.last
         self.last = word
