@@ -231,3 +231,147 @@ def test_a_reload_keeps_what_is_known() -> None:
         assert states(plane) == [OPEN, CLOSED]
         plane.swap(TWO.replace("balance", "breaker: {consecutive: 0, ratio: 0%}, balance"))
         assert states(plane) == [CLOSED, CLOSED]
+
+
+# --- What counts ------------------------------------------------------------------------------------------------------
+
+
+def counted(plane: Plane) -> tuple[int, int]:
+    """Return the successes and the failures that the breaker knows of."""
+    base = row(plane, "http://10.0.0.1")
+    return plane.words[base + counters.ENDPOINT_SUCCEEDED], plane.words[base + counters.ENDPOINT_FAILED]
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer"),
+    [
+        ("malformed", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
+        ("status", ERROR),
+        ("status", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\n\r\npart"),
+        ("reset", b""),
+        ("truncated", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"),
+        ("truncated", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"),
+    ],
+)
+def test_an_attempt_that_failed_counts_once(plane: Plane, fault: str, answer: bytes) -> None:
+    """Each way in which an endpoint fails an attempt is one failure, also when two things are wrong with it."""
+    _, wire = plane.caller()
+    target = plane.ask(wire)
+    if answer:
+        target.feed(answer)
+        plane.settle()
+    target.reset()
+    plane.settle()
+    assert plane.fault(fault) == 1
+    assert counted(plane) == (0, 1)
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError()])
+def test_a_connection_that_is_not_made_counts(plane: Plane, error: OSError) -> None:
+    """Who refuses connections, or lets them time out, fails."""
+    plane.loop.outcomes.append(error)
+    _, wire = plane.caller()
+    wire.feed(GET)
+    plane.settle()
+    assert counted(plane) == (0, 1)
+
+
+def test_no_answer_in_time_counts(plane: Plane) -> None:
+    """Silence until ``first_byte`` is a failure; so is silence within an answer."""
+    _, wire = plane.caller()
+    plane.ask(wire)
+    plane.wait(31)
+    assert (plane.fault("timeout_first_byte"), counted(plane)) == (1, (0, 1))
+    _, wire = plane.caller()
+    plane.ask(wire).feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart")
+    plane.settle()
+    plane.wait(61)
+    assert (plane.fault("timeout_idle"), counted(plane)) == (1, (0, 2))
+
+
+def test_the_end_of_the_total_time_counts_for_whom_was_waited() -> None:
+    """A target that does not answer until ``total`` fails; one whose caller does not finish its request does not."""
+    with Plane(YAML.replace("80']", "80'], timeouts: {total: 10s}")) as plane:
+        _, wire = plane.caller()
+        wire.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\npart")
+        plane.settle()
+        plane.wait(11)
+        assert counted(plane) == (0, 0)
+        _, wire = plane.caller()
+        plane.ask(wire)
+        plane.wait(11)
+        assert counted(plane) == (0, 1)
+
+
+def test_an_answer_that_goes_on_for_too_long_does_not_count() -> None:
+    """A stream that is cut at ``total`` was fine until then."""
+    with Plane(YAML.replace("80']", "80'], timeouts: {total: 10s, idle: 60s}")) as plane:
+        _, wire = plane.caller()
+        plane.ask(wire).feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        plane.settle()
+        plane.wait(11)
+        assert plane.fault("timeout_total") == 1
+        assert counted(plane) == (0, 0)
+
+
+def test_a_wait_for_a_place_in_the_pool_does_not_count() -> None:
+    """When all connections are in use, those that wait in vain say nothing about the endpoint."""
+    with Plane(YAML.replace("80']", "80'], pool: {max: 1}, timeouts: {connect: 1s}")) as plane:
+        _, first = plane.caller()
+        plane.ask(first)
+        _, second = plane.caller()
+        second.feed(GET)
+        plane.settle()
+        plane.wait(2)
+        assert plane.fault("pool_timeout") == 1
+        assert counted(plane) == (0, 0)
+
+
+@pytest.mark.parametrize("answer", [OK, MISSING, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+def test_a_whole_answer_counts_once(plane: Plane, answer: bytes) -> None:
+    """Whatever way an answer takes through the router, it is one success when it is whole."""
+    for expected in (1, 2):
+        _, wire = plane.caller()
+        target = plane.ask(wire)
+        for byte in (answer[:20], answer[20:]) if expected == 1 else (answer,):
+            target.feed(byte)
+            plane.settle()
+        assert counted(plane) == (expected, 0)
+
+
+def failures(plane: Plane) -> list[int]:
+    """Return how many failures each breaker knows of."""
+    rows = (row(plane, url) for url in ("http://10.0.0.1", "http://10.0.0.2"))
+    return [plane.words[base + counters.ENDPOINT_FAILED] for base in rows]
+
+
+def test_a_retry_goes_to_another_endpoint() -> None:
+    """The second attempt avoids where the first failed, however the balancer would choose."""
+    with Plane(TWO.replace("round_robin", "hash, retry: {attempts: 1, backoff: 0s}")) as plane:
+        for _ in range(4):
+            before = failures(plane)
+            plane.loop.outcomes.append(ConnectionRefusedError())
+            _, wire = plane.caller()
+            wire.feed(GET)
+            plane.settle(40)
+            failed = [now - then for now, then in zip(failures(plane), before, strict=True)]
+            assert active(plane) == [1 - count for count in failed]
+            wire.reset()
+            plane.settle()
+
+
+def test_slow_answers_open_it() -> None:
+    """With ``slow``, answers whose first byte takes longer open it, though each is a success."""
+    yaml = TWO.replace("round_robin", "round_robin, breaker: {slow: 1ms, min_requests: 5}")
+    with Plane(yaml) as plane:
+        for _ in range(10):
+            _, wire = plane.caller()
+            target = plane.ask(wire)
+            exchange = plane.server.pools["t"].endpoints[0].active and target.protocol.user
+            if exchange:
+                exchange.started -= 1  # a second ago
+                exchange.asked_at = exchange.started
+            target.feed(OK)
+            plane.settle()
+            target.take()
+        assert states(plane)[0] == OPEN
