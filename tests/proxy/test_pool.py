@@ -69,6 +69,10 @@ class Attempt:
     def upstream_data(self, data: bytes) -> None:
         """Take bytes."""
 
+    def upstream_ended(self) -> bool:
+        """Let the connection close."""
+        return False
+
     def upstream_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - the signature of a user
         """Note the end."""
         self.upstream = None
