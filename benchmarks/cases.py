@@ -36,12 +36,13 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One case, whom it measures, and the port of a backend other than the usual one."""
+    """One case, whom it measures, the port of a backend other than the usual one, and whether requests are copied."""
 
     case: str
     names: Sequence[str]
     pace: Pace
     backend: int = 0
+    mirror: bool = False
 
 
 def in_turn(bench: Bench, job: Job, measure: Callable[[Proxy], Values]) -> Iterator[Reading]:
@@ -50,7 +51,7 @@ def in_turn(bench: Bench, job: Job, measure: Callable[[Proxy], Values]) -> Itera
     for turn in range(job.pace.rounds):
         for name in list(names):
             try:
-                with bench.proxy(name, job.backend) as proxy:
+                with bench.proxy(name, job.backend, mirror=job.mirror) as proxy:
                     for at, values in measure(proxy):
                         yield told(Reading(case=job.case, proxy=name, at=at, turn=turn, values=values), job.pace)
             except (ProgramError, BenchError) as error:
@@ -93,6 +94,20 @@ def table(bench: Bench, pace: Pace) -> Iterator[Reading]:
                 return
             values = {"worker_us": sample.worker_us, "all_us": sample.all_us}
             yield told(Reading(case="table", proxy="router", at=at, turn=turn, values=values), pace)
+
+
+def mirror(bench: Bench, names: Sequence[str], pace: Pace) -> Iterator[Reading]:
+    """Measure CPU time per request with every request copied to a second target."""
+
+    def measure(proxy: Proxy) -> Values:
+        bench.run(proxy.pid, proxy.port, 32, pace.warm)
+        before = bench.served()
+        sample = bench.run(proxy.pid, proxy.port, 32, pace.seconds)
+        copies = (bench.served() - before) / (sample.rate * pace.seconds) - 1
+        values = {"worker_us": sample.worker_us, "all_us": sample.all_us, "rate": sample.rate, "copies": copies}
+        yield "c=32", {**values, "disturbed": sample.disturbed}
+
+    return in_turn(bench, Job(case="mirror", names=names, pace=pace, mirror=True), measure)
 
 
 def half_load(readings: Iterable[Reading]) -> tuple[int, str]:

@@ -9,6 +9,7 @@ start-up of the generator costs the proxy nothing but would count in the divisor
 """
 
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,9 @@ class Bench:
         process.wait_answer(self.backend, self.programs.start("backend", argv, LOAD_CORE))
 
     @contextmanager
-    def proxy(self, name: str, backend: int = 0, routes: int = 1, experiments: int = 1) -> Iterator[Proxy]:
+    def proxy(
+        self, name: str, backend: int = 0, routes: int = 1, experiments: int = 1, *, mirror: bool = False
+    ) -> Iterator[Proxy]:
         """Run a peer or the router in front of a backend, by default the one that ``start_backend`` started.
 
         ``direct`` is no proxy: its port is the backend's.
@@ -83,6 +86,7 @@ class Bench:
             program=self.peers[name.removesuffix("-matched")].path,
             routes=routes,
             experiments=experiments,
+            mirror=mirror,
         )
         program = self.programs.start(name, configs.write(name, setting), PROXY_CORE)
         try:
@@ -90,6 +94,11 @@ class Bench:
             yield Proxy(name=name, pid=program.pid, port=setting.listen)
         finally:
             self.programs.stop(program)
+
+    def served(self) -> int:
+        """Return how many requests the backend has answered."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.backend}{configs.COUNT}") as answer:
+            return int(answer.read().split(b"\n")[2].split()[2])
 
     def run(self, pid: int, port: int, connections: int, seconds: float, lua: Path | None = None) -> Sample:
         """Load a proxy for some seconds and return its CPU time per request; ``lua`` is another request to send."""

@@ -42,10 +42,19 @@ WHAT_IS_ON = {
     "envoy-matched": "weighted clusters 95/5 sticky by hash of x-user-id, JSON access log of 12 fields, default stats",
     "router": "95/5 experiment sticky by x-user-id, event log, metrics, x-request-id to the caller, admin API",
 }
+MIRROR_IS_ON = (
+    "Each as above, and with every request copied to a second target, which is the same backend: nginx by `mirror` (it "
+    "buffers the body for that), Envoy by `request_mirror_policies` at 100 %, the router by `shadow` at 100 % with "
+    "every answer compared and logged as an event. *copies* is how many requests more than its own the backend got."
+)
+COUNT = "/count"
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a proxy listens, what is behind it, its folder and command; for the router also how large its table is."""
+    """Where a proxy listens, what is behind it, its folder and command, and whether it is to copy every request.
+
+    For the router also how large its table is.
+    """
 
     listen: int
     backend: int
@@ -54,6 +63,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     admin: int
     routes: int = 1
     experiments: int = 1
+    mirror: bool = False
 
 
 def write(name: str, setting: Setting) -> list[str]:
@@ -104,6 +114,7 @@ http {{
   upstream self {{ server 127.0.0.1:{port}; keepalive 64; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    location = {COUNT} {{ stub_status; }}
     location / {{ return 200 '{answer[:485]}}}'; }}
     location = {LARGE} {{ alias {large}; }}
     location = {UPLOAD} {{
@@ -127,6 +138,16 @@ def temporary(folder: Path) -> str:
 
 def nginx(setting: Setting) -> str:
     """Return nginx's configuration as a streaming proxy with kept upstream connections."""
+    passed = """\
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Request-Id $request_id;
+      proxy_buffering off;
+      proxy_max_temp_file_size 0;"""
+    copied = f"mirror /copy;\n{passed}" if setting.mirror else f"{passed}\n      proxy_request_buffering off;"
+    copies = f"location = /copy {{ internal; proxy_pass http://model$request_uri;\n{passed}\n    }}"
     return f"""\
 {USER}worker_processes 1;
 pid {setting.folder}/nginx.pid;
@@ -143,15 +164,9 @@ http {{
     listen 127.0.0.1:{setting.listen} backlog=4096;
     location / {{
       proxy_pass http://model;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Request-Id $request_id;
-      proxy_buffering off;
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
+      {copied}
     }}
+    {copies if setting.mirror else ""}
   }}
 }}
 """
@@ -188,6 +203,9 @@ def envoy(setting: Setting, *, matched: bool) -> dict[str, object]:
         "clusters": [{"name": "control", "weight": 95}, {"name": "treatment", "weight": 5}],
     }
     action: dict[str, object] = {"weighted_clusters": split, "timeout": "300s"}
+    if setting.mirror:
+        share = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+        action["request_mirror_policies"] = [{"cluster": "copies", "runtime_fraction": share}]
     log: list[object] = []
     if matched:
         split["use_hash_policy"] = True
@@ -221,7 +239,7 @@ def envoy(setting: Setting, *, matched: bool) -> dict[str, object]:
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
     }
-    clusters = [envoy_cluster(name, setting.backend) for name in ("control", "treatment")]
+    clusters = [envoy_cluster(name, setting.backend) for name in ("control", "treatment", "copies")]
     return {"static_resources": {"listeners": [listener], "clusters": clusters}}
 
 
@@ -256,14 +274,15 @@ def router(setting: Setting) -> str:
         f"events: {{dir: '{setting.folder}/events'}}",
         "targets:",
     ]
-    for version in ("v1", "v2"):
+    for version in ("v1", "v2", "v3") if setting.mirror else ("v1", "v2"):
         endpoint = f"http://127.0.0.1:{setting.backend}"
         lines.append(f"  - {{name: ranker-{version}, endpoints: ['{endpoint}'], pool: {{max: 1024}}}}")
     names = [f"model-{number:04d}" for number in range(setting.routes - 1)] + ["ranker"]
     lines.append("routes:")
+    copies = ", shadow: [{target: ranker-v3, share: 100%, inflight: 2000, compare: {}}]" if setting.mirror else ""
     for name in names:
         match = f"match: {{path: /v2/models/{name}/}}"
-        lines.append(f"  - {{name: {name}, {match}, target: ranker-v1, unit: ['header:x-user-id']}}")
+        lines.append(f"  - {{name: {name}, {match}, target: ranker-v1, unit: ['header:x-user-id']{copies}}}")
     arms = "{name: control, target: ranker-v1, weight: 95}, {name: treatment, target: ranker-v2, weight: 5}"
     lines.append("experiments:")
     lines += [

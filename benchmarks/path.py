@@ -77,15 +77,22 @@ class Log:
         self.events += 1 if isinstance(event, Exchange) and event.experiments else 0
 
 
-def revision(routes: int, experiments: int) -> Revision:
+def revision(routes: int, experiments: int, *, mirror: bool) -> Revision:
     """Make a revision with so many routes, the last of them the one that is asked for, with an experiment."""
+    shadow = [{"target": "v3", "share": 1, "compare": {}}] if mirror else []
     names = [f"model-{number:04d}" for number in range(routes - 1)] + ["ranker"]
     arms = [{"name": name, "target": name, "weight": weight} for name, weight in (("v1", 95), ("v2", 5))]
     config = msgspec.convert(
         {
-            "targets": [{"name": name, "endpoints": [{"url": "http://127.0.0.1:9"}]} for name in ("v1", "v2")],
+            "targets": [{"name": name, "endpoints": [{"url": "http://127.0.0.1:9"}]} for name in ("v1", "v2", "v3")],
             "routes": [
-                {"name": name, "match": {"path": f"/v2/models/{name}/"}, "target": "v1", "unit": ["header:x-user-id"]}
+                {
+                    "name": name,
+                    "match": {"path": f"/v2/models/{name}/"},
+                    "target": "v1",
+                    "unit": ["header:x-user-id"],
+                    "shadow": shadow,
+                }
                 for name in names
             ],
             "experiments": [{"name": name, "route": name, "arms": arms} for name in names[-experiments:]],
@@ -100,15 +107,15 @@ def revision(routes: int, experiments: int) -> Revision:
     )  # fmt: skip
 
 
-async def measure(routes: int, experiments: int, rounds: int) -> float:
+async def measure(routes: int, experiments: int, rounds: int, *, mirror: bool = False) -> float:
     """Return the CPU time of an exchange in µs."""
     log = Log()
-    server = Server(revision(routes, experiments), [Segment.create(1).block(0)], 0, log)
+    server = Server(revision(routes, experiments, mirror=mirror), [Segment.create(1).block(0)], 0, log)
     caller = server.accept()
     wire: Any = Wire()
     caller.connection_made(wire)
     kept = []
-    for pool in server.pools.values():
+    for pool in (*server.pools.values(), *server.shadows.pools.values()):
         endpoint = pool.endpoints[0]
         upstream = Upstream(lambda _: None)
         upstream.connection_made(wire)
@@ -138,8 +145,10 @@ def main() -> int:
     options = parser.parse_args()
     small = asyncio.run(measure(1, 1, options.rounds))
     large = asyncio.run(measure(1000, 100, options.rounds))
+    mirrored = asyncio.run(measure(1, 1, options.rounds, mirror=True))
     print(f"1 route, 1 experiment:          {small:6.2f} µs CPU an exchange, without system calls")
     print(f"1,000 routes, 100 experiments:  {large:6.2f} µs ({large / small:.2f} times)")
+    print(f"every request mirrored:         {mirrored:6.2f} µs ({mirrored / small:.2f} times)")
     return 0
 
 

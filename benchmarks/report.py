@@ -51,6 +51,7 @@ def write(readings: Readings, targets: Sequence[Target], context: Context, plots
         "\n".join(["## What was to be reached", "", *goals(targets)]),
         "\n".join(["## What was on", "", *switched_on(readings)]),
         "\n".join(["## Requests", "", *requests(readings)]),
+        "\n".join(["## Every request mirrored", "", configs.MIRROR_IS_ON, "", *mirror(readings)]),
         "\n".join(["## Latency", "", *latency(readings, context)]),
         "\n".join(["## Server-sent events", "", *streams(readings)]),
         "\n".join(["## Bodies of one mebibyte", "", *bodies(readings)]),
@@ -124,6 +125,16 @@ def requests(readings: Readings) -> list[str]:
     lines = table(("", "CPU µs/request, worker", "CPU µs/request, all", "requests/s"), rows)
     note = "wrk, closed loop. Requests per second of the fast proxies are limited by core 1; CPU time compares them."
     return [note, "", *lines]
+
+
+def mirror(readings: Readings) -> list[str]:
+    """Return CPU time per request with every request mirrored."""
+    rows = []
+    for name in readings.proxies("mirror", "c=32"):
+        values = [readings.middle("mirror", name, "c=32", value) for value in ("worker_us", "all_us", "rate", "copies")]
+        digits = (1, 1, 0, 2)
+        rows.append([name, *(number(value, places) for value, places in zip(values, digits, strict=True))])
+    return table(("", "CPU µs/request, worker", "CPU µs/request, all", "requests/s", "copies a request"), rows)
 
 
 def latency(readings: Readings, context: Context) -> list[str]:

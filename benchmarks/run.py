@@ -28,8 +28,9 @@ from benchmarks.closed import LOAD_CORE, Bench  # noqa: E402
 from benchmarks.peers import WORK, Peer  # noqa: E402
 from benchmarks.result import Reading, Readings  # noqa: E402
 
-CASES = ("requests", "table", "latency", "streams", "bodies", "memory")
+CASES = ("requests", "mirror", "table", "latency", "streams", "bodies", "memory")
 PROXIES = ("nginx", "haproxy", "envoy", "envoy-matched", "router")
+MIRRORING = ("nginx", "envoy", "router")
 IDLE_CONNECTIONS = 10_000
 
 
@@ -124,6 +125,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> Iterator[Reading]:
             yield reading
     half, _slowest = cases.half_load(first)
     rest = {
+        "mirror": partial(cases.mirror, bench, [name for name in names if name in MIRRORING], pace),
         "table": partial(cases.table, bench, pace),
         "latency": partial(cases.latency, bench, names, pace, half),
         "streams": partial(cases.streams, bench, without_matched(names), pace),

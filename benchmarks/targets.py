@@ -29,6 +29,8 @@ def judge(readings: Readings, half: int) -> Iterator[Target]:
         yield cost(readings, f"CPU per request of the worker ÷ Envoy's, {at}", ("worker_us", "envoy", at), 0.75)
         yield cost(readings, f"CPU per request of the worker ÷ nginx's, {at}", ("worker_us", "nginx", at), 2.2)
         yield cost(readings, f"CPU per request of all processes ÷ Envoy's, {at}", ("all_us", "envoy", at), 1.0)
+    found = readings.paired(("mirror", "router", "c=32", "worker_us"), ("mirror", "envoy", "c=32", "worker_us"), ratio)
+    yield below("CPU per request with every request mirrored ÷ Envoy's with the same mirror", 0.75, found)
     yield added_latency(readings, str(half))
     at = next(iter(readings.parameters("streams")), "")
     found = readings.paired(("streams", "router", at, "worker_us"), ("streams", "nginx", at, "worker_us"), ratio)

@@ -23,7 +23,10 @@ from router.routing.recover import IDEMPOTENT
 from router.routing.sample import ShadowPlan
 
 if TYPE_CHECKING:
+    from asyncio import Transport
+
     from router.proxy.endpoint import Endpoint
+    from router.proxy.server import Server
     from router.proxy.shadow import Mirror, Shadows
     from router.proxy.upstream import Upstream
 
@@ -31,11 +34,12 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 16 * 1024 * 1024
 
 
-class Copy(Struct, eq=False):
+class Copy(Struct, gc=False, eq=False):
     """A copy: an ``endpoint.Claim`` and an ``upstream.User``. Times are seconds of ``time.monotonic``."""
 
     # Per copy
     shadows: "Shadows"
+    server: "Server"
     plan: ShadowPlan
     method: bytes
     endpoint: "Endpoint"
@@ -64,29 +68,32 @@ class Copy(Struct, eq=False):
         """Get a connection, and send the copy on it."""
         endpoint = self.endpoint
         self.attempts += 1
-        self.phase = CONNECT
         endpoint.active += 1
         if endpoint.standing.probing:
             self.ticket = endpoint.breaker.enter()
         upstream = None if fresh else endpoint.reuse()
-        if upstream is not None:
-            self.connected(upstream)
+        if upstream is not None and upstream.transport is not None:
+            self._send(upstream, upstream.transport)
         else:
+            self.phase = CONNECT
             waits = endpoint.claim(self)
             longest = endpoint.timeouts.connect
             self.deadline = min(monotonic() + (longest if waits else 2 * longest), self.total_at)
 
     def connected(self, upstream: "Upstream") -> None:
-        """Take the connection and send the copy, behind what is sent to others in this turn."""
-        if self.phase != CONNECT or upstream.transport is None:
-            return
+        """Take the connection and send the copy."""
+        if self.phase == CONNECT and upstream.transport is not None:
+            self.deadline = min(monotonic() + self.endpoint.timeouts.first_byte, self.total_at)
+            self._send(upstream, upstream.transport)
+
+    def _send(self, upstream: "Upstream", transport: "Transport") -> None:
+        """Send the copy, behind what is sent to others in this turn."""
         upstream.user = self
         self.upstream = upstream
         self.phase = HEAD
-        server = self.shadows.server
+        server = self.server
         self.turn = server.turn
-        server.cork(upstream.transport, self.request)
-        self.deadline = min(monotonic() + self.endpoint.timeouts.first_byte, self.total_at)
+        server.cork(transport, self.request)
 
     def not_connected(self, fault: str) -> None:
         """There is no connection."""
@@ -100,10 +107,37 @@ class Copy(Struct, eq=False):
         """Take bytes of the answer."""
         if self.phase == BODY:
             self._more(data)
-        elif self.turn == self.shadows.server.turn:  # nothing was sent yet: nobody asked for this
+        elif self.turn == self.server.turn:  # nothing was sent yet: nobody asked for this
             self._repeat("malformed", sent=False)
-        else:
+        elif self.held or self.method == b"HEAD":
             self._begin(data)
+        else:
+            head = self.server.responses.ordinary(data)
+            if head is not None and head.end + head.length == len(data) and head.end <= MAX_RESPONSE_HEAD:
+                self._whole(head, data)
+            else:
+                self._begin(data)
+
+    def _whole(self, head: ResponseHead, data: bytes) -> None:
+        """Do all that is to do for an ordinary answer that came in one piece: what is nearly always the case."""
+        now = monotonic()
+        endpoint = self.endpoint
+        upstream, self.upstream = self.upstream, None
+        self.phase = DONE
+        self.request = b""
+        self.status = head.status
+        self.size = head.length
+        self.body = data[head.end :] if head.length <= self.plan.answer_bytes else None
+        self.seconds = now - self.began
+        endpoint.observe(self.seconds)
+        self._judge(now)
+        endpoint.active -= 1
+        if self.ticket:
+            endpoint.breaker.leave()
+            self.ticket = 0
+        if upstream is not None:
+            endpoint.give_back(upstream, now)
+        self.shadows.ended(self)
 
     def upstream_ended(self) -> bool:
         """A shadow that has ended its answer needs no more of the request."""
@@ -116,7 +150,7 @@ class Copy(Struct, eq=False):
             clean = error is None and self.download is not None and self.download.end() is not None
             self.end(None if clean else "truncated")
         elif upstream is not None and upstream.used and not self.held and not self.interim:
-            self._repeat("reset", sent=self.turn != self.shadows.server.turn)
+            self._repeat("reset", sent=self.turn != self.server.turn)
         else:
             self.end("reset")
 
@@ -145,7 +179,7 @@ class Copy(Struct, eq=False):
         endpoint = self.endpoint
         fault = self.fault
         if fault is None and self.status < SERVER_ERROR:
-            self.shadows.server.words[endpoint.succeeded] += 1
+            self.server.words[endpoint.succeeded] += 1
             if self.ticket:
                 endpoint.breaker.passed(self.ticket, now)
         elif fault is None or fault in ENDPOINTS_OWN or (fault == "timeout_total" and self.phase == HEAD):
@@ -185,7 +219,7 @@ class Copy(Struct, eq=False):
         if self.held:
             data = self.held + data
             self.held = b""
-        responses = self.shadows.server.responses
+        responses = self.server.responses
         head = responses.ordinary(data) if self.method != b"HEAD" else None
         if head is None:
             end = data.find(b"\r\n\r\n") + 4
@@ -219,11 +253,6 @@ class Copy(Struct, eq=False):
         self.status = head.status
         self.request = b""
         self.reusable = head.keep_alive
-        if head.length == len(rest):  # whole, as nearly always
-            self.size = head.length
-            self.body = rest if head.length <= self.plan.answer_bytes else None
-            self.end(None)
-            return
         self.download = Download(head.length, http11=False)  # as for a caller that knows no chunks: the content alone
         if head.length == UNTIL_CLOSE:
             self.reusable = False

@@ -21,10 +21,9 @@ from msgspec import Struct
 from router import counters
 from router.events.model import Revision
 from router.events.model import Shadow as Event
-from router.histogram import HISTOGRAM_BUCKETS, HISTOGRAM_SUM, bucket
+from router.histogram import HISTOGRAM_BUCKETS, HISTOGRAM_SUM, SHORT_BUCKETS, SHORT_US, bucket
 from router.proxy.bodies import chunked_content
 from router.proxy.copy import Copy
-from router.proxy.deadlines import NEVER
 from router.proxy.phase import DONE
 from router.proxy.pool import Planned, Shared, TargetPool, plan_pool
 from router.routing.compare import Answer, compare_answers
@@ -44,7 +43,7 @@ _SECONDS_SUM: Final = counters.SHADOW_SECONDS + HISTOGRAM_SUM
 _AGREE: Final = {"agree": True, "differ": False}
 
 
-class Mirror(Struct, eq=False):
+class Mirror(Struct, gc=False, eq=False):
     """What is kept of one exchange for its copies: the request until it is whole, the answer, and its end.
 
     Attributes:
@@ -110,9 +109,10 @@ class Mirror(Struct, eq=False):
     def ended(self, exchange: "Exchange", now: float) -> None:
         """Take what became of the exchange, and compare it with the answers that are there already."""
         shadows = exchange.server.shadows
-        for plan in self.reserved:
-            shadows.release(plan, "dropped_incomplete")
-        self.reserved, self.request = (), None
+        if self.reserved:
+            for plan in self.reserved:
+                shadows.release(plan, "dropped_incomplete")
+            self.reserved, self.request = (), None
         if not self.copies:
             return
         head = exchange.head
@@ -127,7 +127,7 @@ class Mirror(Struct, eq=False):
         self.fault = exchange.outcome_fault or ("fallback" if exchange.step is not None else None)
         if self.framed and self.body is not None and self.fault is None:
             self.body = chunked_content(bytes(self.body))
-        for copy in tuple(self.copies):
+        for copy in self.copies.copy():
             if copy.phase == DONE:
                 shadows.judge(copy, self)
 
@@ -143,19 +143,21 @@ def mirror(exchange: "Exchange", body: bytes) -> None:
     if decision is None or exchange.head.upgrade:  # a copy of half a conversation is none
         return
     shadows = exchange.server.shadows
+    done = exchange.request_done
+    length = len(body) if done else max(len(body), exchange.head.length)
     made = Mirror([])
-    length = len(body) if exchange.request_done else max(len(body), exchange.head.length)
-    admitted = tuple(plan for plan in decision.shadows if shadows.admit(plan, length))
-    for plan in admitted:
-        if plan.rules is not None and plan.answer_bytes > made.limit:
-            made.limit = plan.answer_bytes
-    if exchange.request_done:
-        for plan in admitted:
-            shadows.send(exchange, plan, body, made)
-    else:
-        made.reserved = admitted
+    for plan in decision.shadows:
+        if shadows.admit(plan, length):
+            if plan.answer_bytes > made.limit and plan.rules is not None:
+                made.limit = plan.answer_bytes
+            if done:
+                shadows.send(exchange, plan, body, made)
+            else:
+                made.reserved = (*made.reserved, plan)
+    if made.reserved:
         made.request = bytearray(body)
-    if made.copies or made.reserved:
+        exchange.shadow = made
+    elif made.copies:
         exchange.shadow = made
 
 
@@ -219,9 +221,12 @@ class Shadows:
         now = monotonic()
         compared = made if plan.rules is not None else None
         request = exchange.request_lines(body, endpoint, MARK)
+        timeouts = endpoint.timeouts
+        total_at = now + timeouts.total
         copy = Copy(
-            self, plan, exchange.head.method, endpoint, compared, request, now, NEVER, now + endpoint.timeouts.total
-        )
+            self, self.server, plan, exchange.head.method, endpoint, compared, request, now,
+            min(now + timeouts.first_byte, total_at), total_at,
+        )  # fmt: skip
         if compared is not None:
             made.copies.append(copy)
         self._under_way.add(copy)
@@ -234,7 +239,7 @@ class Shadows:
         row = copy.plan.row
         us = int(copy.seconds * 1e6)
         words[row + _SECONDS_SUM] += us
-        words[row + _SECONDS + bucket(us)] += 1
+        words[row + _SECONDS + (SHORT_BUCKETS[us] if us < SHORT_US else bucket(us))] += 1
         primary = copy.primary
         if primary is None:
             self.release(copy.plan, "answered" if copy.fault is None else "failed")
