@@ -315,9 +315,13 @@ class Downstream(asyncio.Protocol):
         else:
             self.transport.abort()
 
+    def is_idle(self) -> bool:
+        """Return whether the connection carries nothing, and nothing of a request has come."""
+        return self.state == IDLE and self.exchange is None and not self.held
+
     def close_if_idle(self) -> bool:
-        """End a connection that carries no exchange, as at shutdown."""
-        if self.state == IDLE and self.exchange is None and not self.held:
+        """End a connection that carries nothing, as at shutdown."""
+        if self.is_idle():
             self._close()
             return True
         return False

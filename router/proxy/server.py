@@ -273,9 +273,20 @@ class Server:
         pools = (*self.shadows.pools.values(), *self.pools.values())
         return sum(endpoint.close_idle() for pool in pools for endpoint in pool.endpoints)
 
-    def drain(self) -> None:
-        """Let exchanges under way end, and take no further requests on their connections."""
+    def announce_end(self) -> None:
+        """Say with every answer from now on that its connection ends, so that callers move on by themselves."""
         self.draining = True
+
+    def is_idle(self) -> bool:
+        """Return whether no caller waits for anything."""
+        return all(caller.is_idle() for caller in self.connections)
+
+    def drain(self) -> None:
+        """Close the connections that carry nothing; the others end with what they carry.
+
+        A caller may be sending on one at this moment, which nothing can tell: hence last.
+        """
+        self.announce_end()
         for caller in tuple(self.connections):
             caller.close_if_idle()
 

@@ -127,17 +127,15 @@ class Worker:
     async def _drain(self, server: Server) -> None:
         """Wait for exchanges under way, up to ``server.drain``.
 
-        Beside a successor there is time: connections end with their next answer, and idle ones are closed only in the
-        second half, because a caller may be sending on one.
+        Connections end with their next answer. Idle ones are closed last, because a caller may be sending on one: when
+        nobody waits for anything, or beside a successor, when there is time, in the second half.
         """
         drain_s = server.table.config.server.drain
         deadline = time.monotonic() + drain_s
-        if self._gentle:
-            server.draining = True
-            while server.connections and time.monotonic() < deadline - drain_s / 2:  # noqa: ASYNC110  # likewise
-                await asyncio.sleep(POLL_S)
-        server.drain()
-        while server.connections and time.monotonic() < deadline:  # noqa: ASYNC110  # the end of a life, not a path
+        server.announce_end()
+        while server.connections and (now := time.monotonic()) < deadline:
+            if now > deadline - drain_s / 2 if self._gentle else server.is_idle():
+                server.drain()
             await asyncio.sleep(POLL_S)
         if server.connections:
             logger.warning(
@@ -152,6 +150,8 @@ class Worker:
         self._beat()
         server = self._server
         server.tick(time.monotonic())
+        if self._segment.words[counters.DRAINING]:  # callers are still accepted, for `server.shutdown_delay`
+            server.announce_end()
         published = self._segment.words[counters.PUBLISHED]
         if published not in (self._words[counters.ACKNOWLEDGED], self._tried):
             self._tried = published
