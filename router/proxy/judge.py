@@ -44,5 +44,7 @@ def succeeded(exchange: "Exchange", now: float) -> None:
     endpoint = exchange.endpoint
     if endpoint is not None and exchange.status < SERVER_ERROR:
         exchange.server.words[endpoint.succeeded] += 1
-        if exchange.ticket:
-            endpoint.breaker.passed(exchange.ticket, now)
+        ticket, exchange.ticket = exchange.ticket, 0
+        if ticket:  # its place is free now, though a tunnel may go on for hours
+            endpoint.breaker.leave()
+            endpoint.breaker.passed(ticket, now)

@@ -153,7 +153,7 @@ def trips(settings: Settings, streak: int, counts: Counts) -> bool:
     """
     if 0 < settings.consecutive <= streak:
         return True
-    total = counts.succeeded + counts.failed
+    total = max(counts.succeeded + counts.failed, counts.slow)
     if total < settings.min_requests:
         return False
     if settings.ratio and counts.failed >= settings.ratio * total:

@@ -16,7 +16,10 @@ SLOTS: Final = 10
 
 
 class Counts(NamedTuple):
-    """Attempts at an endpoint, by what came of them; slow ones are among those that succeeded."""
+    """Attempts at an endpoint, by what came of them.
+
+    Slow ones are among those that succeeded, or were given up because another endpoint was faster (``hedge``).
+    """
 
     succeeded: int = 0
     failed: int = 0

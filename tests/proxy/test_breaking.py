@@ -375,3 +375,26 @@ def test_slow_answers_open_it() -> None:
             plane.settle()
             target.take()
         assert states(plane)[0] == OPEN
+
+
+def test_a_tunnel_is_a_good_probe_and_keeps_no_place() -> None:
+    """An upgrade that succeeds has passed though its connection stays: recovery does not wait for its end."""
+    with Plane(BACKED) as plane:
+        for _ in range(5):
+            _, wire = plane.caller()
+            plane.ask(wire).feed(ERROR)
+            plane.settle()
+            plane.targets[-1].feed(OK)
+            plane.settle()
+        plane.wait(34)
+        upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        switch = b"GET / HTTP/1.1\r\nHost: h\r\n" + upgrade
+        for _ in range(3):
+            assert states(plane) == [HALF_OPEN]
+            _, wire = plane.caller()
+            plane.ask(wire, switch).feed(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
+            plane.settle()
+        assert states(plane) == [RAMP]
+        assert plane.words[row(plane, "http://10.0.0.1") + counters.ENDPOINT_PROBES] == 0
