@@ -51,6 +51,7 @@ FAULTS: Final = (
     "truncated", "tls", "dns", "pool_timeout", "local", "unavailable", "breaker_open", "shed", "status",
 )  # fmt: skip
 HEDGES: Final = ("won", "rescued", "lost", "failed", "cancelled", "denied")  # what became of second requests
+SHED_CAUSES: Final = ("rate_limit", "degrade", "queue_full", "queue_timeout", "deadline")
 CAUSES: Final = ("unavailable", "timeout", "5xx", "breaker_open", "shed")  # of fallbacks
 
 # What became of each copy that a shadow was to get: the first three are comparisons, `answered` is without one.
@@ -97,7 +98,8 @@ PAIR_WORDS: Final = PAIR_RESPONSE_BYTES + 1
 # route\0ROUTE
 ROUTE_NO_UNIT: Final = 0  # exchanges in which no source of the unit was present
 ROUTE_CLIENT_GONE: Final = 1  # exchanges whose caller went away before the end
-ROUTE_WORDS: Final = 2
+ROUTE_SHED: Final = 2  # one word for each of SHED_CAUSES: exchanges that were not let through
+ROUTE_WORDS: Final = ROUTE_SHED + len(SHED_CAUSES)
 # shadow\0ROUTE\0TARGET
 SHADOW_INFLIGHT: Final = 0  # gauge: copies that wait for their answer, or for that of the primary
 SHADOW_COUNTS: Final = 1  # one word for each of SHADOW_RESULTS
@@ -110,7 +112,14 @@ TARGET_CONNECTS: Final = TARGET_FAULTS + len(FAULTS)  # connections opened
 TARGET_RETRIES: Final = TARGET_CONNECTS + 1  # further attempts at the same target
 TARGET_RETRIES_DENIED: Final = TARGET_RETRIES + 1  # those that the budget had no room for
 TARGET_HEDGES: Final = TARGET_RETRIES_DENIED + 1  # one word for each of HEDGES
-TARGET_WORDS: Final = TARGET_HEDGES + len(HEDGES)
+TARGET_QUEUED: Final = TARGET_HEDGES + len(HEDGES)  # gauge: exchanges that wait for a slot
+TARGET_WORDS: Final = TARGET_QUEUED + 1
+# rate\0ROUTE, and units\0ROUTE for a limit for each unit
+RATE_ADMITTED: Final = 0  # exchanges that were let through
+RATE_BUCKETS: Final = 1  # likewise, one word for each bucket
+UNIT_SLOTS: Final = 1 << 16  # buckets that units share
+RATE_WORDS: Final = RATE_BUCKETS + 1
+UNITS_WORDS: Final = RATE_BUCKETS + UNIT_SLOTS
 # fallback\0ROUTE\0TO
 FALLBACK_WORDS: Final = len(CAUSES)  # one word for each: answers by the cause that made them necessary
 # endpoint\0TARGET\0URL
@@ -141,6 +150,8 @@ _SIZES: Final = {
     "arm": ARM_WORDS,
     "copies": ENDPOINT_WORDS,
     "shadow": SHADOW_WORDS,
+    "rate": RATE_WORDS,
+    "units": UNITS_WORDS,
 }
 
 
@@ -169,11 +180,25 @@ class _Arm(Protocol):
     def target(self) -> str: ...
 
 
+class _Degrade(Protocol):
+    @property
+    def target(self) -> str | None: ...
+
+
+class _RateLimit(Protocol):
+    @property
+    def per(self) -> str: ...
+
+
 class _Route(_Arm, Protocol):
     @property
     def fallback(self) -> Sequence[_Fallback]: ...
     @property
     def shadow(self) -> Sequence[_Shadow]: ...
+    @property
+    def degrade(self) -> Sequence[_Degrade]: ...
+    @property
+    def rate_limit(self) -> _RateLimit | None: ...
 
 
 class _Endpoint(Protocol):
@@ -258,6 +283,11 @@ def shadow_key(route: str, target: str) -> str:
     return f"shadow\0{route}\0{target}"
 
 
+def rate_key(route: str, per: str) -> str:
+    """Return the key of the row of a route's rate limit, ``per`` route or unit."""
+    return f"{'units' if per == 'unit' else 'rate'}\0{route}"
+
+
 def row_size(key: str) -> int:
     """Return the words in the row of a key.
 
@@ -267,6 +297,16 @@ def row_size(key: str) -> int:
     return _SIZES[key.partition("\0")[0]]
 
 
+def _pairs(config: _Config) -> dict[str, list[str]]:
+    """Return the targets that can serve each route; "" stands for answers that no target gives."""
+    pairs = {route.name: [route.target, *(step.target or "" for step in route.fallback)] for route in config.routes}
+    for route in config.routes:
+        pairs[route.name].extend(step.target for step in route.degrade if step.target is not None)
+    for experiment in config.experiments:
+        pairs[experiment.route].extend(arm.target for arm in experiment.arms)
+    return pairs
+
+
 def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, int]]:
     """Yield key and size of each row that a configuration needs, each once, in a fixed order.
 
@@ -274,11 +314,8 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
         config: A ``router.config.schema.Config``.
         runs: Run and phase of each of its experiments.
     """
-    pairs = {route.name: [route.target, *(step.target or "" for step in route.fallback)] for route in config.routes}
-    for experiment in config.experiments:
-        pairs[experiment.route].extend(arm.target for arm in experiment.arms)
     yield from _target_keys(config)
-    for name, targets in pairs.items():
+    for name, targets in _pairs(config).items():
         yield route_key(name), ROUTE_WORDS
         for target_name in dict.fromkeys(targets):
             yield pair_key(name, target_name), PAIR_WORDS
@@ -287,6 +324,9 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
             yield fallback_key(route.name, to), FALLBACK_WORDS
         for shadow in route.shadow:
             yield shadow_key(route.name, shadow.target), SHADOW_WORDS
+        if route.rate_limit is not None:
+            key = rate_key(route.name, route.rate_limit.per)
+            yield key, row_size(key)
     for experiment in config.experiments:
         run = runs[experiment.name]
         for arm in experiment.arms:
@@ -335,6 +375,7 @@ def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
         kind = key.partition("\0")[0]
         if kind == "target":
             block[base + TARGET_INFLIGHT] = 0
+            block[base + TARGET_QUEUED] = 0
         elif kind in ("endpoint", "copies"):
             block[base + ENDPOINT_PROBES] = block[base + ENDPOINT_ACTIVE] = 0
         elif kind == "shadow":

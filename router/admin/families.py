@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from router.counters import CAUSES, FAULTS, GATHER_CAUSES, REFUSALS, SHADOW_RESULTS
+from router.counters import CAUSES, FAULTS, GATHER_CAUSES, REFUSALS, SHADOW_RESULTS, SHED_CAUSES
 
 # Upper bounds in microseconds, themselves not included. Model answers: 128 µs to 67 s; overhead: 8 µs to 1 s.
 LATENCY_BOUNDS_US: Final = tuple(2**power for power in range(7, 27))
@@ -58,6 +58,8 @@ FAMILIES: Final = {
         Family("router_shadow_total", "counter", ("target", "result"), "Copies for a shadow, by what came of them."),
         Family("router_shadow_seconds", "histogram", ("target",), "Sending a copy to the last byte of its answer."),
         Family("router_shadow_inflight", "gauge", ("target",), "Copies whose comparison is not done."),
+        Family("router_queued", "gauge", ("target",), "Exchanges that wait for a slot of a target."),
+        Family("router_shed_total", "counter", ("route", "cause"), "Exchanges that were not let through."),
         Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),
         Family("router_client_gone_total", "counter", ("route",), "Exchanges whose caller went away before the end."),
         Family("router_refused_total", "counter", ("cause",), "Requests refused before any target saw them."),
@@ -98,6 +100,8 @@ removed, and begin at 0 when the router starts.
   `router_upstream_connects_total`: neither in that of an arm, nor of a route, nor in `router_inflight`.
 - `cause` of `router_refused_total` is one of {refusals}.
 - `cause` of `router_gather_skipped_total` is one of {gather}.
+- `cause` of `router_shed_total` is one of {shed}: the route's rate, a share by load, no room to wait, a longer wait
+  than `queue_timeout`, or than the exchange has left.
 - `fault` of `router_upstream_faults_total` is one of {faults}; `status` is an answer of 500 or more.
 - `target` is empty where an answer came from none, but from a fallback of another kind.
 - `result` of `router_retries_total` is `sent`, or `denied` when the retry budget had no room.
@@ -132,6 +136,7 @@ def reference() -> str:
         refusals=_listed(REFUSALS),
         gather=_listed(GATHER_CAUSES),
         faults=_listed(FAULTS),
+        shed=_listed(SHED_CAUSES),
         causes=_listed(CAUSES),
         shadows=_listed(SHADOW_RESULTS),
         latency=(LATENCY_BOUNDS_US[0] / 1e6, LATENCY_BOUNDS_US[-1] / 1e6),

@@ -94,21 +94,24 @@ class Metrics(Collector):
         yield from (requests, seconds, first_byte, received, sent)
 
     def _routes(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
-        no_unit, gone = map(_counter, ("router_no_unit_total", "router_client_gone_total"))
+        no_unit, gone, shed = map(_counter, ("router_no_unit_total", "router_client_gone_total", "router_shed_total"))
         for names, base in rows:
             row = fold(self._segment, base, counters.ROUTE_WORDS)
             no_unit.add_metric(names, row[counters.ROUTE_NO_UNIT])
             gone.add_metric(names, row[counters.ROUTE_CLIENT_GONE])
-        yield from (no_unit, gone)
+            for cause, count in zip(counters.SHED_CAUSES, row[counters.ROUTE_SHED :], strict=False):
+                shed.add_metric([*names, cause], count)
+        yield from (no_unit, gone, shed)
 
     def _targets(self, rows: Sequence[tuple[list[str], int]], present: set[str]) -> Iterator[Metric]:
-        inflight = _gauge("router_inflight")
+        inflight, queued = map(_gauge, ("router_inflight", "router_queued"))
         faults, connects = map(_counter, ("router_upstream_faults_total", "router_upstream_connects_total"))
         retries, hedges = map(_counter, ("router_retries_total", "router_hedges_total"))
         for names, base in rows:
             row = fold(self._segment, base, counters.TARGET_WORDS)
             if row[counters.TARGET_INFLIGHT] or names[0] in present:
                 inflight.add_metric(names, row[counters.TARGET_INFLIGHT])
+                queued.add_metric(names, row[counters.TARGET_QUEUED])
             for fault, count in zip(counters.FAULTS, row[counters.TARGET_FAULTS :], strict=False):
                 faults.add_metric([*names, fault], count)
             connects.add_metric(names, row[counters.TARGET_CONNECTS])
@@ -116,7 +119,7 @@ class Metrics(Collector):
             retries.add_metric([*names, "denied"], row[counters.TARGET_RETRIES_DENIED])
             for result, count in zip(counters.HEDGES, row[counters.TARGET_HEDGES :], strict=False):
                 hedges.add_metric([*names, result], count)
-        yield from (inflight, faults, connects, retries, hedges)
+        yield from (inflight, queued, faults, connects, retries, hedges)
 
     def _fallbacks(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
         family = _counter("router_fallback_total")

@@ -21,6 +21,11 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "duration": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "examples": ["250ms", "5s", "10m"]},
     "size": {"anyOf": [_SIZE_TEXT, {"type": "integer", "minimum": 0}], "examples": ["64KiB", "16MiB"]},
     "share": {"anyOf": [_SHARE_TEXT, {"type": "number", "minimum": 0, "maximum": 1}], "examples": ["5%"]},
+    "rate": {
+        "type": "string",
+        "pattern": r"^[0-9]+(\.[0-9]+)?/[smh]$",
+        "examples": ["1000/s", "600/m", "10000/h"],
+    },
     "source": {
         "type": "string",
         "pattern": r"^((header|cookie|query):.+|json:(/.*)?|client_ip|request)$",
@@ -32,7 +37,12 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "host": {"type": "string", "pattern": rf"^(\*\.)?{_HOST}$"},
     "server_name": {"type": "string", "pattern": rf"^{_HOST}$"},
 }
-_FORMATTERS = {"duration": scalars.format_duration, "size": scalars.format_size, "share": scalars.format_share}
+_FORMATTERS = {
+    "duration": scalars.format_duration,
+    "size": scalars.format_size,
+    "share": scalars.format_share,
+    "rate": scalars.format_rate,
+}
 
 
 def json_schema() -> dict[str, Any]:

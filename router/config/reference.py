@@ -24,6 +24,7 @@ _WORDS = {
     "duration": "duration",
     "size": "size",
     "share": "share",
+    "rate": "rate",
     "source": "source",
     "pointer": "JSON pointer",
     "url": "URL",

@@ -16,6 +16,7 @@ from typing import Any
 
 from router.config import scalars
 from router.config.mistake import show
+from router.config.overload_references import check_overload
 from router.config.parts import Report, given, items, must_exist, named, part
 from router.config.resolve import BROKEN
 from router.config.route_references import check_matches, check_routes
@@ -42,6 +43,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     _targets(config, report)
     check_routes(config, report)
     check_matches(config, report)
+    check_overload(config, report)
     _experiments(config, report)
     _overrides(config, report)
 

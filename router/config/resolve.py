@@ -45,6 +45,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "duration": scalars.parse_duration,
     "size": scalars.parse_size,
     "share": scalars.parse_share,
+    "rate": scalars.parse_rate,
 }
 _NORMALISERS: Mapping[str, Callable[[str], str]] = {
     "source": lambda text: scalars.format_source(scalars.parse_source(text)),
@@ -59,13 +60,16 @@ _FORMATTERS: Mapping[str, Callable[[Any], str]] = {
     "duration": scalars.format_duration,
     "size": scalars.format_size,
     "share": scalars.format_share,
+    "rate": scalars.format_rate,
 }
 _EXAMPLES: Mapping[str, str] = {
     "duration": "a duration such as 5s",
     "size": "a size such as 64KiB",
     "share": "a share such as 5%",
+    "rate": "a rate such as 1000/s",
     "listen": "an address such as 0.0.0.0:8080",
 }
+_WITH_UNIT: Final = frozenset({"duration", "rate"})  # a bare number could mean any
 
 
 class Origin(NamedTuple):
@@ -225,7 +229,7 @@ class Resolver:
                 value = _NORMALISERS[scalar](value)
         except ValueError as error:
             return self._wrong(node, place, str(error))
-        if not _is(kind, value) or (scalar == "duration" and not isinstance(node.value, str)):
+        if not _is(kind, value) or (scalar in _WITH_UNIT and not isinstance(node.value, str)):
             return self._mismatch(
                 node, place, _EXAMPLES.get(scalar) or _EXPECTED.get(type(kind), "another kind of value")
             )

@@ -8,8 +8,22 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.overload import Degrade, RateLimit
 from router.config.shadow import Shadow
-from router.config.terms import Duration, HeaderName, Host, Json, Method, Name, Path, Pointer, Scalar, Size, Source
+from router.config.terms import (
+    Duration,
+    HeaderName,
+    Host,
+    Importance,
+    Json,
+    Method,
+    Name,
+    Path,
+    Pointer,
+    Scalar,
+    Size,
+    Source,
+)
 
 
 class Match(Struct, frozen=True, kw_only=True):
@@ -104,6 +118,17 @@ class Route(Struct, frozen=True, kw_only=True):
         ),
     ] = ("unavailable", "timeout", "5xx", "breaker_open", "shed")
     fallback: Annotated[tuple[Fallback, ...], Meta(description="what answers when the target cannot, in order")] = ()
+    rate_limit: Annotated[
+        RateLimit | None, Meta(description="how many requests the route takes; no limit unless present")
+    ] = None
+    degrade: Annotated[
+        tuple[Degrade, ...],
+        Meta(description="what gives way when the assigned target, which needs `concurrency`, has much to do"),
+    ] = ()
+    features: Annotated[
+        dict[Name, Importance],
+        Meta(description="what the model can leave out, and how important each is; the smallest goes first"),
+    ] = field(default_factory=dict)
     replay_bytes: Annotated[
         Size,
         Meta(

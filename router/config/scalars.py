@@ -1,4 +1,4 @@
-"""The small languages inside the YAML: durations, sizes, shares, sources, URLs, addresses.
+"""The small languages inside the YAML: durations, sizes, shares, rates, sources, URLs, addresses.
 
 Responsible for: turning each text into a value with its unit resolved, and back; ``parse(format(x)) == x``.
 Does not know: where in a document a text stood; the caller adds the place.
@@ -16,8 +16,10 @@ from urllib.parse import unquote
 from router.config.mistake import show
 
 _DURATION_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+_RATE_UNITS = {"s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 _SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([A-Za-z]+)")
+_RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,340})?)/([smh])")
 _SHARE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,340})?)%")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
@@ -31,6 +33,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 MAX_DURATION = 3650 * 86400.0  # ten years: far below what timers and dates can hold
 MAX_SIZE = 1024**5
+MAX_RATE = 1e9  # requests a second: more than any machine has
 
 SourceKind = Literal["header", "cookie", "query", "json", "client_ip", "request"]
 
@@ -117,6 +120,28 @@ def format_share(share: float) -> str:
     """Write 0.05 as ``5%``."""
     percent = f"{Decimal(repr(float(share))) * 100:f}"
     return f"{percent.rstrip('0').rstrip('.') if '.' in percent else percent}%"
+
+
+def parse_rate(text: str) -> float:
+    """Read ``1000/s``, ``600/m`` or ``10000/h`` as requests a second."""
+    found = _RATE.fullmatch(text)
+    if not found:
+        raise ValueError(f"{show(text)} is not a rate; write a number and a time, as in 1000/s, 600/m or 10000/h")
+    rate = float(Decimal(found[1]) / _RATE_UNITS[found[2]])
+    if rate == 0:
+        raise ValueError(f"{show(text)} lets nothing through; write a rate above 0")
+    if rate > MAX_RATE:
+        raise ValueError(f"{show(text)} is too much; the most is {format_rate(MAX_RATE)}")
+    return rate
+
+
+def format_rate(rate: float) -> str:
+    """Write requests a second with the shortest time that needs no fraction."""
+    for unit, seconds in _RATE_UNITS.items():
+        count = round(rate * float(seconds))
+        if count and float(Decimal(count) / seconds) == rate:
+            return f"{count}/{unit}"
+    return f"{Decimal(repr(rate)):f}/s"
 
 
 def parse_source(text: str) -> Source:

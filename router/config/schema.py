@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.overload import Concurrency as Concurrency
+from router.config.overload import Degrade as Degrade
+from router.config.overload import RateLimit as RateLimit
 from router.config.readiness import Breaker as Breaker
 from router.config.readiness import Health as Health
 from router.config.route import Cached as Cached

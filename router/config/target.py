@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.overload import Concurrency
 from router.config.readiness import Breaker, Health
 from router.config.terms import Duration, File, Method, Name, ServerName, Share, Timeout, Url
 
@@ -100,6 +101,9 @@ class Target(Struct, frozen=True, kw_only=True):
         default_factory=TargetTimeouts
     )
     pool: Annotated[Pool, Meta(description="connections kept")] = field(default_factory=Pool)
+    concurrency: Annotated[
+        Concurrency | None, Meta(description="how much goes on at once; no limit unless present")
+    ] = None
     retry: Annotated[Retry | None, Meta(description="further attempts when one fails; off unless present")] = None
     hedge: Annotated[
         Hedge | None,

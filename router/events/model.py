@@ -118,6 +118,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
         fallback: Cause of the fallback that answered.
         fallback_to: The fallback that answered: a target, or a kind of answer.
         hedge: What became of a second request that was sent because the first took long (``counters.HEDGES``).
+        degraded: The highest load of the route's ``degrade`` that the target had reached; None below all of them.
     """
 
     id: str
@@ -143,6 +144,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     fallback: str | None = None
     fallback_to: str | None = None
     hedge: str | None = None
+    degraded: float | None = None
 
 
 class Shadow(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="shadow"):

@@ -10,6 +10,9 @@ gather        its first phases: the request body, and the decision
 receive       its last phases: the response
 phase         what it can wait for
 judge         what an attempt says about its endpoint
+admit         whether a route's rate and a target's load let a request go on
+gate          the slots of a target with a limit, and the queue for them
+limiter       a route's rate
 record        what it leaves behind: counters and an event
 hedge         a second request when the first takes long
 question      the key of what a request asks, and which answers may be given again

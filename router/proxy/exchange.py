@@ -23,11 +23,12 @@ from router.config import schema
 from router.proxy import hedge, judge, problem, receive
 from router.proxy.bodies import Download, Upload
 from router.proxy.deadlines import NEVER
-from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, WAIT
-from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, record
+from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, QUEUE, WAIT
+from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, SHED_OFFSET, record
 from router.proxy.request_head import Refusal, RequestHead
 from router.proxy.rescue import CAUSE_OFFSET, rescue, spare
 from router.proxy.shadow import mirror
+from router.routing.admission import expected_wait, retry_after
 from router.routing.recover import may_run_again
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from router.proxy.downstream import Downstream
     from router.proxy.endpoint import Endpoint
+    from router.proxy.gate import Gate
     from router.proxy.hedge import Hedge
     from router.proxy.pool import TargetPool
     from router.proxy.remember import Coming
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from router.proxy.shadow import Mirror
     from router.proxy.upstream import Upstream
     from router.routing.decide import Decision
+    from router.routing.degrade import Level
     from router.routing.steps import Step
     from router.routing.table import Table
 
@@ -97,6 +100,9 @@ class Exchange(Struct, gc=False, eq=False):
     step: "Step | None" = None  # the fallback that is to answer
     next_step: int = 0
     passed: tuple[str, ...] = ()  # targets tried before
+    gate: "Gate | None" = None  # where it waits for a slot, or has one
+    level: "Level | None" = None  # what gave way
+    retry_after: int = 0  # seconds, for a caller that is turned away
     retrying: "TargetPool | None" = None  # in whose budget the present attempt is
     timer: "TimerHandle | None" = None
     upload: Upload | None = None
@@ -127,8 +133,13 @@ class Exchange(Struct, gc=False, eq=False):
 
     # --- pick and send ----------------------------------------------------------------------------------------
 
-    def pick(self, *, fresh: bool = False) -> None:
-        """Choose an endpoint of the present target, and get a connection to it."""
+    def pick(self, *, fresh: bool = False, admitted: bool = False) -> None:
+        """Choose an endpoint of the present target, and get a connection to it.
+
+        Args:
+            fresh: Whether to make a new connection.
+            admitted: Whether a slot of the target is given already, where it has a limit.
+        """
         decision = self.decision
         if decision is None:
             raise RuntimeError("an endpoint is picked before the target is decided")
@@ -140,13 +151,16 @@ class Exchange(Struct, gc=False, eq=False):
         self.phase = CONNECT
         self.row = pool.row
         self.timeouts = pool.target.timeouts
-        if self.tries == 0:
+        if self.tries == 0 and not admitted:
             self.total_at = (self.started if self.step is None else monotonic()) + self.timeouts.total
+        if pool.gate is not None and not admitted and not self._enter(pool.gate):
+            return
         endpoint = self.endpoint = self.chosen or self._choose(pool, decision.key)
         self.chosen = None
         if endpoint is None:
             self.fail(pool.closed_by)
             return
+        self.gate = pool.gate
         self.attempts += 1
         self.tries += 1
         self.began = monotonic()
@@ -176,6 +190,28 @@ class Exchange(Struct, gc=False, eq=False):
         policy = self.pools[self.target].target.hedge
         if policy is not None and self.request_done:
             hedge.prepare(self, policy)
+
+    def _enter(self, gate: "Gate") -> bool:
+        """Ask for a slot; False when there is none now, and the exchange waits or has gone another way."""
+        now = monotonic()
+        verdict = gate.enter(self, self.total_at - now)
+        if verdict == "admit":
+            return True
+        if verdict == "wait":
+            self.overhead += now - self.arrived
+            self.gate = gate
+            self.phase = QUEUE
+            self.caller.watch(min(now + gate.limit.queue_timeout, self.total_at))
+        else:
+            self.retry_after = retry_after(expected_wait(gate.limit, gate.load()))
+            self.shed(verdict)
+        return False
+
+    def admitted(self) -> None:
+        """Take the slot that has become free."""
+        self.gate = None
+        self.arrived = monotonic()
+        self.pick(admitted=True)
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""
@@ -235,6 +271,8 @@ class Exchange(Struct, gc=False, eq=False):
             made, ident, end = b"x-request-id: ", self.request_id, b"\r\n"
         origin, asked, end_of_head = self.caller.forwarded(head)
         own = decision.head if decision is not None else b""
+        if self.level is not None and self.step is None:
+            own += self.level.head
         return b"".join((head.forward, host, made, ident, end, own, mark, origin, asked, end_of_head, body))
 
     def not_connected(self, fault: str) -> None:
@@ -326,7 +364,7 @@ class Exchange(Struct, gc=False, eq=False):
         """Send the request on a new connection; the attempt before counts for nothing."""
         self.leave_attempt()
         self.tries -= 1
-        self.pick(fresh=True)
+        self.pick(fresh=True, admitted=True)
 
     def leave_attempt(self) -> None:
         """Cancel the present attempt, and be ready for another."""
@@ -337,6 +375,7 @@ class Exchange(Struct, gc=False, eq=False):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
+        self._leave_queue()
         self._leave_endpoint()
         if self.kept is not None:
             self.outbox = bytearray(self.kept) + self.outbox
@@ -359,6 +398,10 @@ class Exchange(Struct, gc=False, eq=False):
         if self.phase == BODY and not self.caller.writable:
             self.outcome_fault = "client_stalled"
             self.cut()
+        elif self.phase == QUEUE:
+            late = now >= self.total_at
+            self._leave_queue()
+            self.shed("deadline" if late else "queue_timeout")
         elif now >= self.total_at:
             self.fail("timeout_total")
         elif self.phase == GATHER or (self.phase == HEAD and not self.request_done and self.caller.reading):
@@ -390,6 +433,27 @@ class Exchange(Struct, gc=False, eq=False):
         if self.replied or not rescue(self, fault):
             self.outcome_fault = fault
             self._end(problem.FAULTS[fault], keep=self.request_done)
+
+    def shed(self, cause: str) -> None:
+        """The target has too much to do for this exchange: go on another way, or turn the caller away.
+
+        Args:
+            cause: One of ``counters.SHED_CAUSES``.
+        """
+        self.count_shed(cause)
+        self.retry_after = self.retry_after or 1
+        self.row = self.pools[self.target].row
+        self.fail("shed")
+
+    def count_shed(self, cause: str) -> None:
+        """Count that the exchange is not let through."""
+        if self.decision is not None:
+            self.server.words[self.decision.route.row + SHED_OFFSET[cause]] += 1
+
+    def turn_away(self, refusal: Refusal) -> None:
+        """End with an answer that blames neither the request nor a target."""
+        self.outcome_fault = refusal.cause
+        self._end(refusal, keep=self.request_done)
 
     def refused_by_status(self, head: "ResponseHead", rest: bytes) -> bool:
         """The target answered with an error: go on another way; False when its answer is the only one."""
@@ -423,6 +487,8 @@ class Exchange(Struct, gc=False, eq=False):
             return
         self.step = None
         head, content = problem.parts(refusal, self.request_id)
+        if self.retry_after and refusal.status in {429, 503}:
+            head += b"retry-after: %d\r\n" % self.retry_after
         self.answer(refusal.status, head, b"" if self.head.method == b"HEAD" else content, keep=keep)
 
     def answer(self, status: int, lines: bytes, content: bytes, *, keep: bool) -> None:
@@ -465,6 +531,7 @@ class Exchange(Struct, gc=False, eq=False):
         """The last phase of every exchange."""
         if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
+        self._leave_queue()
         self.phase = DONE
         if self.hedge is not None:
             self.hedge.end("cancelled")
@@ -481,12 +548,22 @@ class Exchange(Struct, gc=False, eq=False):
             self.server.words[self.step.row + CAUSE_OFFSET[self.cause or ""]] += 1
         record(self, now)
 
+    def _leave_queue(self) -> None:
+        """Wait for no slot any more."""
+        if self.phase == QUEUE and self.gate is not None:
+            self.gate.withdraw(self)
+            self.gate = None
+            self.phase = CONNECT
+
     def _leave_endpoint(self) -> None:
         self.settle()
         endpoint, self.endpoint = self.endpoint, None
         if endpoint is not None:
             endpoint.active -= 1
             self.server.words[self.row + counters.TARGET_INFLIGHT] -= 1
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            gate.leave(monotonic() - self.began)
 
     def settle(self) -> None:
         """It is known how the attempt went: it is no probe any more, and no retry."""

@@ -13,10 +13,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from router import counters
+from router.proxy.admit import admit
 from router.proxy.bodies import TooLargeError, Upload, chunked_content
 from router.proxy.exchange import Exchange
 from router.proxy.framing import FramingError
-from router.proxy.phase import CONNECT, GATHER, HEAD, WAIT
+from router.proxy.phase import CONNECT, GATHER, HEAD, QUEUE, WAIT
 from router.proxy.record import GATHER_WORD
 from router.proxy.request_head import CHUNKED, RequestHead
 from router.proxy.shadow import mirror
@@ -110,7 +111,7 @@ def more(exchange: "Exchange", data: bytes) -> None:
     exchange.outbox += body
     if exchange.phase == GATHER:
         _decide(exchange)
-    elif exchange.phase in (CONNECT, WAIT) and len(exchange.outbox) > OUTBOX_BYTES:
+    elif exchange.phase in (CONNECT, WAIT, QUEUE) and len(exchange.outbox) > OUTBOX_BYTES:
         exchange.caller.read(on=False)
 
 
@@ -152,7 +153,10 @@ def _decide(exchange: "Exchange") -> None:
     exchange.target = decision.target
     if request.invalid:
         exchange.server.words[GATHER_WORD["invalid"]] += 1
-    exchange.pick()
+    if plan.admits:
+        admit(exchange, decision)
+    else:
+        exchange.pick()
 
 
 def _gathered(exchange: "Exchange", limit: int) -> bool:

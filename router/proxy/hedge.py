@@ -70,7 +70,8 @@ class Hedge(Struct, eq=False):
         decision = exchange.decision
         if decision is None or exchange.held or exchange.interim:
             return
-        if not may_hedge(self.policy, words[pool.row + counters.TARGET_INFLIGHT], pool.hedging):
+        full = pool.gate is not None and pool.gate.share() >= 1.0
+        if full or not may_hedge(self.policy, words[pool.row + counters.TARGET_INFLIGHT], pool.hedging):
             words[pool.row + _RESULT["denied"]] += 1
             return
         endpoint = pool.pick(decision.key, random, spare=True, avoid=exchange.endpoint)

@@ -7,4 +7,5 @@ CONNECT: Final = 1  # for a connection to the endpoint
 HEAD: Final = 2  # for the head of the response
 BODY: Final = 3  # for more of the response
 WAIT: Final = 4  # for the time of the next attempt
-DONE: Final = 5
+QUEUE: Final = 5  # for a slot of the target
+DONE: Final = 6

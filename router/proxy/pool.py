@@ -19,6 +19,8 @@ from router.config import schema
 from router.config.place import place_of
 from router.events.model import Revision
 from router.proxy.endpoint import Endpoint
+from router.proxy.gate import Gate
+from router.routing.admission import Limit
 from router.routing.balance import Balancer, make
 from router.routing.standing import Standing, Words
 
@@ -53,11 +55,12 @@ class TargetPool:
         waiting: Those of them that wait for their time, and are not in flight meanwhile.
         hedging: Second requests under way.
         closed_by: The fault of a request for which there is none.
+        gate: Where exchanges get a slot; None without a limit.
     """
 
     __slots__ = (
         "_admission", "_balancer", "_key", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by",
-        "direct", "endpoints", "hedging", "retrying", "row", "straight", "target", "usable", "waiting",
+        "direct", "endpoints", "gate", "hedging", "retrying", "row", "straight", "target", "usable", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +85,7 @@ class TargetPool:
         self.waiting = 0
         self.hedging = 0
         self._shared = shared
+        self.gate: Gate | None = None
         # Per revision
         self.target = target
         self.endpoints: tuple[Endpoint, ...] = ()
@@ -147,7 +151,17 @@ class TargetPool:
         if target.balance != self._kind:
             self._kind = target.balance
             self._balancer = make(target.balance)
+        self._limit(target.concurrency)
         self._arrange(now)
+
+    def _limit(self, concurrency: schema.Concurrency | None) -> None:
+        gate, self.gate = self.gate, None
+        if concurrency is not None:
+            limit = Limit(concurrency.max, concurrency.queue, concurrency.queue_timeout)
+            self.gate = gate or Gate(limit, self.row, self._shared.blocks, self._own)
+            self.gate.limit = limit
+        elif gate is not None:
+            gate.open()
 
     def close(self) -> None:
         """Use no more."""
@@ -173,6 +187,8 @@ class TargetPool:
             endpoint.refresh(now, self.target.dns)
         if self._moving:
             self._arrange(now)
+        if self.gate is not None:
+            self.gate.tick()
 
     def _arrange_now(self) -> None:
         self._arrange(monotonic())
@@ -196,7 +212,7 @@ class TargetPool:
         failing = any(endpoint.standing.ready for endpoint in self.endpoints)
         self.closed_by = "breaker_open" if failing else "unavailable"
         self.direct = len(usable) > self._panic_at and not self._probing and admission >= 1.0
-        self.straight = self.direct and self.target.hedge is None
+        self.straight = self.direct and self.gate is None and self.target.hedge is None
 
     # --- one exchange -----------------------------------------------------------------------------------------
 

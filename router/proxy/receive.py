@@ -76,7 +76,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     if (
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
-        or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket
+        or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket or exchange.gate is not None
         or exchange.hedge is not None or exchange.decision is None or exchange.decision.route.cached
     ):  # fmt: skip
         return False

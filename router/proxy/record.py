@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_PATH: Final = 256
 FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in enumerate(counters.FAULTS)}
 REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enumerate(counters.REFUSALS)}
+SHED_OFFSET: Final = {cause: counters.ROUTE_SHED + index for index, cause in enumerate(counters.SHED_CAUSES)}
 GATHER_WORD: Final = {cause: counters.GATHER + index for index, cause in enumerate(counters.GATHER_CAUSES)}
 
 _METHOD: Final = {method: method.decode() for method in METHODS}
@@ -48,7 +49,8 @@ def record(exchange: "Exchange", ended: float) -> None:
         exchange.shadow.ended(exchange, ended)
     words = server.words
     duration = ended - exchange.started
-    pair = decision.pair if exchange.step is None else exchange.step.pair
+    other = exchange.step or exchange.level
+    pair = decision.pair if other is None else other.pair or decision.pair
     words[pair + _CODE_SLOT[exchange.status]] += 1
     us = int(duration * 1e6)
     words[pair + _SECONDS_SUM] += us
@@ -104,4 +106,5 @@ def _event(exchange: "Exchange", decision: "Decision", duration: float, first_by
         exchange.cause if exchange.step is not None else None,
         exchange.step.name if exchange.step is not None else None,
         exchange.hedged,
+        exchange.level.at if exchange.level is not None else None,
     )

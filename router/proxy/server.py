@@ -25,6 +25,7 @@ from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestReader
 from router.proxy.last_good import LastGood
+from router.proxy.limiter import Limiter
 from router.proxy.pool import Shared, TargetPool, follow, plan_pool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
@@ -56,6 +57,7 @@ class Server:
         "draining",
         "expose_id_only",
         "last_good",
+        "limiters",
         "limits",
         "log",
         "loop",
@@ -107,6 +109,7 @@ class Server:
         self.pools: dict[str, TargetPool] = {}
         self.last_good: dict[str, LastGood] = {}  # by route
         self.shadows = Shadows(self, [block for number, block in enumerate(blocks) if number != worker])
+        self.limiters: dict[str, Limiter] = {}  # by route
         # Per revision
         self.tls: ssl.SSLContext | None = None
         self.swap(revision)
@@ -127,6 +130,7 @@ class Server:
         self.pools = follow(self.pools, pools)
         self.shadows.pools = follow(self.shadows.pools, copies)
         self.last_good = self._stores(config)
+        self.limiters = {route.name: limiter for route in config.routes if (limiter := self._limiter(route, revision))}
         self.limits = config.server.limits
         self.timeouts = config.server.timeouts
         self.unenrolled = config.events.unenrolled
@@ -148,6 +152,18 @@ class Server:
                     store = stores[route.name] = self.last_good.get(route.name) or LastGood(step.cached.ttl, share)
                     store.resize(step.cached.ttl, share)
         return stores
+
+    def _limiter(self, route: schema.Route, revision: Revision) -> Limiter | None:
+        """Return what limits a route from now on; while the limit is of the same kind it goes on where it was."""
+        config = route.rate_limit
+        if config is None:
+            return None
+        known = self.limiters.get(route.name)
+        if known is not None and known.config.per == config.per:
+            known.change(config)
+            return known
+        base = revision.slots[counters.rate_key(route.name, config.per)]
+        return Limiter(config, base, self._blocks, self._shared.worker, time.monotonic())
 
     # --- writing ----------------------------------------------------------------------------------------------
 
@@ -265,6 +281,8 @@ class Server:
         self.wall_offset = time.time() - now
         self.wheel.advance(now)
         self.shadows.tick(now)
+        for limiter in self.limiters.values():
+            limiter.tick(now)
         for pool in self.pools.values():
             pool.tick(now)
 

@@ -15,6 +15,9 @@ coerce      JavaScript's truth, numbers, text, equality and order, which JSONLog
 sample      which requests shadows get a copy of
 compare     whether a shadow's answer is that of the primary
 explain     the same answers, step by step and in words
+rate        token buckets that several workers share
+admission   whether a target takes one more exchange now, later, or not at all
+degrade     what gives way at which load of a target
 balance     an endpoint among those that are usable
 breaker     when an endpoint that fails gets no requests, and how it comes back; agreed on by all workers
 window      what happened lately, from counts that only grow

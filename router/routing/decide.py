@@ -23,6 +23,7 @@ from router.config.schema import Arm, Experiment, Route
 from router.counters import arm_key, pair_key, route_key
 from router.events.model import Enrolment, Revision
 from router.routing.bucket import SCALE, arm_prefix, unit_key
+from router.routing.degrade import Level, compile_levels
 from router.routing.request import Request
 from router.routing.sample import ShadowPlan, compile_shadow, sampled
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
@@ -144,6 +145,8 @@ class RoutePlan(Struct, frozen=True):
         head: Header fields to that target, each with its CRLF.
         trial: The route's experiment.
         direct: Whether nothing stands between the head of a request and its target.
+        admits: Whether a rate or a load is to be asked before a request goes on.
+        levels: What gives way at which load, the highest first.
         fallback: What answers when the target cannot, in order.
         rules_read: Whether an attribute that rules ask for reads the body.
         cached: Whether the last good answers are kept.
@@ -164,6 +167,8 @@ class RoutePlan(Struct, frozen=True):
     head: bytes
     trial: Trial | None
     direct: bool
+    admits: bool
+    levels: tuple[Level, ...]
     fallback: tuple[Step, ...]
     rules_read: bool
     cached: bool
@@ -252,6 +257,7 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
     fallback = compile_steps(route, attributes, slots)
     rules_read = route.inspect_bytes > 0 and any(isinstance(step, WrittenStep) and step.reads_body for step in fallback)
     needs_body = rules_read or (route.inspect_bytes > 0 and any(source.json for source in sources))
+    admits = route.rate_limit is not None or bool(route.degrade)
     return RoutePlan(
         name=route.name,
         inspect_bytes=route.inspect_bytes,
@@ -263,7 +269,9 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         pair=slots[pair_key(route.name, route.target)],
         head=_head(route.name, None),
         trial=trial,
-        direct=not needs_body,
+        direct=not (needs_body or admits),
+        admits=admits,
+        levels=compile_levels(route, slots),
         fallback=fallback,
         rules_read=rules_read,
         cached=any(isinstance(step, CachedStep) for step in fallback),

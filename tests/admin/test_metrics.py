@@ -194,7 +194,7 @@ def test_counters_of_removed_things_stay_and_their_gauges_go(segment: Segment) -
     old, new = scrape(segment, before), scrape(segment, after)
     gone = old.keys() - new.keys()
     gauges = {
-        "router_inflight", "router_arm_weight", "router_experiment_killed", "router_breaker_state",
+        "router_inflight", "router_queued", "router_arm_weight", "router_experiment_killed", "router_breaker_state",
         "router_endpoint_healthy",
     }  # fmt: skip
     assert {name for name, _ in gone} == gauges

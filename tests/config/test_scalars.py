@@ -14,6 +14,7 @@ PARSERS: tuple[Callable[[str], object], ...] = (
     scalars.parse_duration,
     scalars.parse_size,
     scalars.parse_share,
+    scalars.parse_rate,
     scalars.parse_source,
     scalars.parse_host,
     scalars.parse_host_pattern,
@@ -45,6 +46,42 @@ def test_sizes_are_bytes(text: str, count: int) -> None:
 def test_shares_are_parts_of_one(text: str, share: float) -> None:
     """A percentage is the float that its decimal fraction would be."""
     assert scalars.parse_share(text) == share
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("1000/s", 1000.0), ("600/m", 10.0), ("1/m", 1 / 60), ("10000/h", 10000 / 3600), ("0.5/s", 0.5)]
+)
+def test_rates_are_requests_a_second(text: str, rate: float) -> None:
+    """A rate is read as requests a second, whatever its time, and written as it was."""
+    assert scalars.parse_rate(text) == rate
+    assert scalars.parse_rate(scalars.format_rate(rate)) == rate
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(1000.0, "1000/s"), (0.5, "30/m"), (1 / 60, "1/m"), (10000 / 3600, "10000/h")]
+)
+def test_rates_are_written_without_a_fraction_where_that_can_be(rate: float, text: str) -> None:
+    """The shortest time that gives a whole number is used."""
+    assert scalars.format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1000", "not a rate"), ("1000/d", "not a rate"), ("/s", "not a rate"), ("-1/s", "not a rate"),
+        ("1 / s", "not a rate"), ("0/s", "lets nothing through"), ("10000000000/s", "the most is 1000000000/s"),
+    ],
+)  # fmt: skip
+def test_what_is_no_rate_says_what_is(text: str, words: str) -> None:
+    """A rate that cannot be read is shown, with the way out."""
+    with pytest.raises(ValueError, match=words):
+        scalars.parse_rate(text)
+
+
+@given(st.floats(1e-9, scalars.MAX_RATE))
+def test_rates_round_trip(rate: float) -> None:
+    """A rate that was written is read as the same number."""
+    assert scalars.parse_rate(scalars.format_rate(rate)) == rate
 
 
 @given(st.floats(0, scalars.MAX_DURATION).filter(lambda x: x == 0 or x > 1e-12))

@@ -1,0 +1,47 @@
+"""*Admit*: between the decision and the pick, on routes that limit or degrade.
+
+Responsible for: the order in which a request is asked whether it may go on: the route's rate, then what gives way at
+the load of its target.
+Does not know: how rates and loads are counted, endpoints.
+
+Rules: the assignment stays what it is, whoever serves. Which requests of a share are shed is drawn for each by itself:
+by unit, the same users would be shed all the time.
+"""
+
+from random import random
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from router.proxy.request_head import Refusal
+from router.routing.admission import retry_after
+from router.routing.degrade import reached
+
+if TYPE_CHECKING:
+    from router.proxy.exchange import Exchange
+    from router.routing.decide import Decision
+
+_TOO_MANY = Refusal(429, "rate_limit", "there are more requests than the route takes")
+
+
+def admit(exchange: "Exchange", decision: "Decision") -> None:
+    """Send an exchange on to its target, or to another, or end it."""
+    server = exchange.server
+    plan = decision.route
+    limiter = server.limiters.get(plan.name)
+    if limiter is not None:
+        wait = limiter.take(None if decision.unit is None else decision.key, exchange.head.client, monotonic())
+        if wait:
+            exchange.count_shed("rate_limit")
+            exchange.retry_after = retry_after(wait)
+            exchange.turn_away(_TOO_MANY)
+            return
+    gate = exchange.pools[decision.target].gate
+    level = reached(plan.levels, gate.share()) if plan.levels and gate is not None else None
+    if level is not None:
+        exchange.level = level
+        if level.shed and random() < level.shed:  # noqa: S311  # a share of requests, not secrecy
+            exchange.shed("degrade")
+            return
+        if level.target is not None:
+            exchange.target = level.target
+    exchange.pick()
