@@ -57,6 +57,7 @@ def write(readings: Readings, targets: Sequence[Target], context: Context, plots
         "\n".join(["## Bodies of one mebibyte", "", *bodies(readings)]),
         "\n".join(["## Memory", "", *memory(readings)]),
         "\n".join(["## Size of the route table", "", *routes(readings)]),
+        "\n".join(["## When something goes wrong", "", *faults(readings)]),
     ]
     shown = [f"![{title}](plots/{name})" for name, title in PLOTS if name in plots]
     return "\n\n".join([*parts, *shown]) + "\n"
@@ -201,6 +202,28 @@ def routes(readings: Readings) -> list[str]:
         for at in readings.parameters("table")
     ]
     return table(("router", "CPU µs/request, worker", "CPU µs/request, all"), rows)
+
+
+def faults(readings: Readings) -> list[str]:
+    """Return how long a dead target and a killed experiment are felt, and what slow readers take."""
+    rows = []
+    for at in readings.parameters("failover"):
+        last, failed = (readings.middle("failover", "router", at, value) for value in ("last_failed_s", "failed"))
+        rows.append([f"kill -9 of one of two endpoints, {at}: last failed request, ms", number(last, 1, 0.001)])
+        rows.append([f"kill -9 of one of two endpoints, {at}: failed requests", number(failed, 0)])
+    for at in readings.parameters("kill switch"):
+        for value, what in (("last_treated_s", "last treated request"), ("acknowledged_s", "answer of the admin API")):
+            found = readings.middle("kill switch", "router", at, value)
+            rows.append([f"kill of an experiment, {at}: {what}, ms", number(found, 1, 0.001)])
+    for at in readings.parameters("slow readers"):
+        each = readings.middle("slow readers", "router", at, "each")
+        rows.append([f"{at} of a stream of 10 MiB: memory of the worker for each, KiB", number(each, 0, 1024)])
+    note = (
+        "32 callers send one POST after another. Without `retry`, requests fail until the endpoint's breaker opens; "
+        "with it, only those that the endpoint had taken. A breaker's probes find a target that stays dead again, a "
+        "few requests each time, unless `health` is configured."
+    )
+    return [note, "", *table(("", "router"), rows)]
 
 
 def lines(targets: Sequence[Target]) -> Iterator[str]:

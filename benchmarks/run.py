@@ -23,12 +23,12 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT / "benchmarks")]
 
-from benchmarks import cases, idle, machine, peers, plots, process, report, targets  # noqa: E402 - the path comes first
+from benchmarks import cases, faults, idle, machine, peers, plots, process, report, targets  # noqa: E402 - the path comes first
 from benchmarks.closed import LOAD_CORE, Bench  # noqa: E402
 from benchmarks.peers import WORK, Peer  # noqa: E402
 from benchmarks.result import Reading, Readings  # noqa: E402
 
-CASES = ("requests", "mirror", "table", "latency", "streams", "bodies", "memory")
+CASES = ("requests", "mirror", "table", "latency", "streams", "bodies", "memory", "faults")
 PROXIES = ("nginx", "haproxy", "envoy", "envoy-matched", "router")
 MIRRORING = ("nginx", "envoy", "router")
 IDLE_CONNECTIONS = 10_000
@@ -131,9 +131,10 @@ def measure(bench: Bench, options: argparse.Namespace) -> Iterator[Reading]:
         "streams": partial(cases.streams, bench, without_matched(names), pace),
         "bodies": partial(cases.bodies, bench, without_matched(names), pace),
         "memory": partial(cases.memory, bench, without_matched(names), idle.possible(IDLE_CONNECTIONS)),
+        "faults": partial(faults.measure, bench, pace),
     }
     for name, case in rest.items():
-        if name in chosen and (name != "table" or "router" in names):
+        if name in chosen and (name not in ("table", "faults") or "router" in names):
             yield from case()
 
 

@@ -12,6 +12,9 @@ from benchmarks.cases import LARGE, SMALL
 from benchmarks.result import Middle, Readings, difference, ratio
 
 MIB = 1024 * 1024
+# What may be held for a caller that does not read: 64 KiB that it did not take, one read of the event loop (256 KiB),
+# and the connection pair itself.
+SLOW_READER_KIB = 384
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -41,6 +44,16 @@ def judge(readings: Readings, half: int) -> Iterator[Target]:
     for at in readings.parameters("memory"):
         if at != "idle":
             yield size(readings, f"added resident memory of {at}, MiB", (at, "added_resident"), 100)
+    found = readings.middle("failover", "router", "breaker alone", "last_failed_s")
+    yield below("seconds from an endpoint's death to the last failed request", 1, found)
+    found = readings.middle("kill switch", "router", "2 workers", "last_treated_s")
+    yield below("seconds from a kill to the last treated request", 1, found)
+    at = next(iter(readings.parameters("slow readers")), "")
+    found = readings.middle("slow readers", "router", at, "each")
+    what = f"KiB of a worker's memory for each of {at or 'the slow readers'} of a 10 MiB stream"
+    yield below(
+        what, SLOW_READER_KIB, Middle(found.median / 1024, found.low / 1024, found.high / 1024) if found else None
+    )
 
 
 def cost(readings: Readings, what: str, against: tuple[str, str, str], limit: float) -> Target:
