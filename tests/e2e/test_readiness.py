@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -144,6 +145,36 @@ def test_a_dead_endpoint_is_left_alone_by_all_workers_and_comes_back(tmp_path: P
             metrics = router.ask("/metrics")[1].decode()
             assert f'router_breaker_state{{endpoint="{a.url}",target="t"}} 0.0' in metrics
             assert f'router_breaker_openings_total{{endpoint="{b.url}",target="t"}} 0.0' in metrics
+
+
+def test_with_a_retry_a_dead_endpoint_costs_nobody_anything(tmp_path: Path) -> None:
+    """One of two endpoints dies under load, and is probed again and again: no caller sees an error of it."""
+    keys = "retry: {attempts: 1, backoff: 1ms}, breaker: {consecutive: 3, open: 200ms, max_open: 200ms}"
+    with models("a", "b") as (a, b):
+        targets = f"[{{name: t, endpoints: ['{a.url}', '{b.url}'], {keys}}}]"
+        with routed(tmp_path, targets, "[{name: r, target: t}]") as router:
+            statuses: Counter[int] = Counter()
+            stop = threading.Event()
+
+            def call() -> None:
+                while not stop.is_set():
+                    statuses[router.served()[0]] += 1
+
+            callers = [threading.Thread(target=call) for _ in range(3)]
+            for caller in callers:
+                caller.start()
+            try:
+                wait_until(lambda: a.requests and b.requests, "both to be used")
+                a.die()
+                wait_until(lambda: endpoints(router)[0]["breaker"]["openings"] >= 4, "several probes to fail")
+                a.start()
+                asked = a.requests
+                wait_until(lambda: breakers(router)[0] in {"ramp", "closed"} and a.requests > asked, "it to be back")
+            finally:
+                stop.set()
+                for caller in callers:
+                    caller.join()
+            assert set(statuses) == {200}
 
 
 def _failures_until(router: Router, state: str) -> int:
