@@ -490,7 +490,7 @@ def over_tls(folder: Path, *, caller: bool, target: bool) -> Iterator[tuple[Prox
         if caller:
             trusting = ssl.create_default_context()
             authority.configure_trust(trusting)
-            sock = trusting.wrap_socket(sock, server_hostname="localhost")
+            sock = trusting.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
         with Caller(sock) as made:
             yield proxy, scripted, made
 
@@ -543,3 +543,33 @@ def test_an_upgrade_is_never_mirrored() -> None:
                 assert other.response().status == 200
             assert shadow.accept().read_request().startswith(b"GET /mirrored ")
             assert not shadow.pending()
+
+
+@pytest.mark.parametrize(("caller", "target"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("first", ["caller", "target"])
+def test_a_tunnel_over_tls_that_is_broken(tmp_path: Path, *, caller: bool, target: bool, first: str) -> None:
+    """A reset under TLS, on either side, is none of an end in order on the other."""
+    with over_tls(tmp_path, caller=caller, target=target) as (proxy, scripted, asking):
+        connection = switch(asking, scripted)
+        asking.send(b"x")
+        connection.read_until(b"x")
+        broken, other = (asking, connection.socket) if first == "caller" else (connection, asking.socket)
+        if isinstance(other, ssl.SSLSocket):
+            # Else Python takes an end without close_notify for one in order.
+            setattr(other, "suppress_ragged_eofs", False)  # noqa: B010  # typeshed does not know it
+        broken.reset()
+        with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
+            other.recv(1)
+        event = proxy.event()
+        assert event.status == 101
+        assert event.outcome_fault == ("client_gone" if first == "caller" else "truncated")
+
+
+def test_a_truncation_of_tls_breaks_a_tunnel(tmp_path: Path) -> None:
+    """A TLS target that closes TCP alone has not ended its data (RFC 9112 9.8): the caller sees an error."""
+    with over_tls(tmp_path, caller=False, target=True) as (proxy, scripted, asking):
+        connection = switch(asking, scripted)
+        connection.socket.close()
+        with pytest.raises(ConnectionResetError):
+            asking.socket.recv(1)
+        assert proxy.event().outcome_fault == "truncated"
