@@ -31,6 +31,7 @@ from router.routing.standing import Standing
 WAITERS_PER_CONNECTION = 4  # how many claims may wait for each connection that an endpoint may have
 logger = logging.getLogger(__name__)
 _LOCAL_ERRNO = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_LOCAL_EAI = frozenset({socket.EAI_SYSTEM, socket.EAI_MEMORY})  # a resolver without a descriptor, or memory
 _EWMA_WEIGHT = 0.1
 
 
@@ -231,8 +232,8 @@ class Endpoint:
         if not self._addresses:
             try:
                 await self.resolve()
-            except OSError:
-                return "dns"
+            except OSError as error:
+                return "local" if error.errno in _LOCAL_EAI else "dns"
         fault = "dns"
         for offset in range(len(self._addresses)):
             family, (host, port) = self._addresses[(self._next_address + offset) % len(self._addresses)]

@@ -276,8 +276,12 @@ class Exchange(Struct, gc=False, eq=False):
         return b"".join((head.forward, host, made, ident, end, own, mark, origin, asked, end_of_head, body))
 
     def not_connected(self, fault: str) -> None:
-        """There is no connection."""
-        if self.phase == CONNECT:
+        """There is no connection; when it was for want of descriptors, those that lie idle are given up for it."""
+        if self.phase != CONNECT:
+            return
+        if fault == "local" and self.endpoint is not None and self.server.close_idle():
+            self.endpoint.claim(self)
+        else:
             self.fail(fault)
 
     def await_response(self, now: float) -> None:

@@ -1,5 +1,6 @@
 """Too much traffic: slots, queues, rates, and what gives way first; on scripted transports."""
 
+import errno
 import json
 
 import pytest
@@ -317,3 +318,35 @@ def test_the_rate_is_asked_before_the_load(monkeypatch: pytest.MonkeyPatch) -> N
         send(plane, 0)
         answered(send(plane, 1)[1], 429, "rate-limit")
         assert shed(plane) == {"rate_limit": 1}
+
+
+# --- Descriptors -----------------------------------------------------------------------------------------------------
+
+
+def test_idle_connections_are_given_up_for_a_request() -> None:
+    """When no descriptor is left for a connection, those that lie idle are closed, and it is tried again."""
+    text = yaml() + "  - {name: other, target: cheap, match: {path: /other/}}\n"
+    text = text.replace("routes: [{", "routes:\n  - {").replace("}]\n  -", "}\n  -")
+    with Plane(text) as plane:
+        _, wire = plane.caller()
+        idle = plane.ask(wire, b"GET /other/ HTTP/1.1\r\nHost: h\r\n\r\n")
+        idle.feed(OK)
+        plane.settle()
+        plane.loop.outcomes.append(OSError(errno.EMFILE, "Too many open files"))
+        _, caller = send(plane)
+        plane.settle()
+        assert idle.lost
+        plane.targets[-1].feed(OK)
+        plane.settle()
+        assert caller.sent.endswith(b"ok")
+        assert plane.fault("local") == 0
+
+
+def test_without_idle_connections_it_is_the_routers_own_fault() -> None:
+    """Nothing can be given up, so the request fails, once, and the target is not to blame."""
+    with Plane(yaml()) as plane:
+        plane.loop.outcomes.append(OSError(errno.EMFILE, "Too many open files"))
+        _, wire = send(plane)
+        answered(wire, 503, "local")
+        (event,) = plane.log.events
+        assert (event.fault, event.failed) == ("local", False)
