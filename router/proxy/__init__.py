@@ -5,9 +5,13 @@ worker        the process: listener, tick, signals, revisions in, heartbeat out
 acceptor      takes connections from the listener, while descriptors last
 server        what all connections of a worker share; accepts, swaps tables, drains
 downstream    one caller connection: heads in, pipelining, deadlines, answers out
-exchange      one request and its response: its state, pick, send, and its ends
+exchange      one request and its response: its state, and its ends
 gather        its first phases: the request body, and the decision
+picking       an endpoint of the target, a connection, and the request on its way
+sending       what is sent of the request, and what of it is kept
 receive       its last phases: the response
+leaving       what an attempt held, given back
+rescue        another way to an answer after a failed attempt
 phase         what it can wait for
 judge         what an attempt says about its endpoint
 admit         whether a route's rate and a target's load let a request go on

@@ -12,24 +12,19 @@ end that no one can take for a clean one; unless ``rescue`` finds another way to
 connection turned out to be dead is sent once more on a new one, where it cannot run twice; that is no failed attempt.
 """
 
-from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from router import counters
 from router.config import schema
-from router.proxy import hedge, judge, problem, receive
+from router.proxy import judge, leaving, picking, problem, receive
 from router.proxy.bodies import Download, Upload
 from router.proxy.deadlines import NEVER
-from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, QUEUE, WAIT
+from router.proxy.phase import BODY, CONNECT, DONE, GATHER, HEAD, QUEUE
 from router.proxy.record import FAULT_OFFSET, GATHER_WORD, REFUSAL_WORD, SHED_OFFSET, record
 from router.proxy.request_head import Refusal, RequestHead
-from router.proxy.rescue import CAUSE_OFFSET, rescue, spare
-from router.proxy.shadow import mirror
-from router.routing.admission import expected_wait, retry_after
-from router.routing.recover import may_run_again
+from router.proxy.rescue import CAUSE_OFFSET, rescue
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -134,146 +129,16 @@ class Exchange(Struct, gc=False, eq=False):
     # --- pick and send ----------------------------------------------------------------------------------------
 
     def pick(self, *, fresh: bool = False, admitted: bool = False) -> None:
-        """Choose an endpoint of the present target, and get a connection to it.
-
-        Args:
-            fresh: Whether to make a new connection.
-            admitted: Whether a slot of the target is given already, where it has a limit.
-        """
-        decision = self.decision
-        if decision is None:
-            raise RuntimeError("an endpoint is picked before the target is decided")
-        server = self.server
-        pool = self.pools[self.target]
-        if self.timer is not None:
-            self.timer = None
-            pool.waiting -= 1
-        self.phase = CONNECT
-        self.row = pool.row
-        self.timeouts = pool.target.timeouts
-        if self.tries == 0 and not admitted:
-            self.total_at = (self.started if self.step is None else monotonic()) + self.timeouts.total
-        if pool.gate is not None and not admitted and not self._enter(pool.gate):
-            return
-        endpoint = self.endpoint = self.chosen or self._choose(pool, decision.key)
-        self.chosen = None
-        if endpoint is None:
-            self.fail(pool.closed_by)
-            return
-        self.gate = pool.gate
-        self.attempts += 1
-        self.tries += 1
-        self.began = monotonic()
-        if endpoint.standing.probing:
-            self.ticket = endpoint.breaker.enter()
-        endpoint.active += 1
-        server.words[pool.row + counters.TARGET_INFLIGHT] += 1
-        self._hedge()
-        upstream = None if fresh else endpoint.reuse()
-        if upstream is not None:
-            self.connected(upstream)
-        else:
-            waits = endpoint.claim(self)
-            now = monotonic()
-            self.overhead += now - self.arrived
-            # The endpoint times the connecting itself; what is timed here is the wait for a place in its pool.
-            longest = self.timeouts.connect if waits else 2 * self.timeouts.connect
-            self.caller.watch(min(now + longest, self.total_at))
-
-    def _choose(self, pool: "TargetPool", key: int) -> "Endpoint | None":
-        if pool.direct and self.avoid is None:
-            return pool.choose(key, random)
-        return pool.pick(key, random, spare=spare(self, pool.closed_by), avoid=self.avoid)
-
-    def _hedge(self) -> None:
-        """Have a whole request sent once more after a while, where the target says so."""
-        policy = self.pools[self.target].target.hedge
-        if policy is not None and self.request_done:
-            hedge.prepare(self, policy)
-
-    def _enter(self, gate: "Gate") -> bool:
-        """Ask for a slot; False when there is none now, and the exchange waits or has gone another way."""
-        now = monotonic()
-        verdict = gate.enter(self, self.total_at - now)
-        if verdict == "admit":
-            return True
-        if verdict == "wait":
-            self.overhead += now - self.arrived
-            self.gate = gate
-            self.phase = QUEUE
-            self.caller.watch(min(now + gate.limit.queue_timeout, self.total_at))
-        else:
-            self.retry_after = retry_after(expected_wait(gate.limit, gate.load()))
-            self.shed(verdict)
-        return False
+        """Choose an endpoint of the present target, and get a connection to it (``picking.pick``)."""
+        picking.pick(self, fresh=fresh, admitted=admitted)
 
     def admitted(self) -> None:
         """Take the slot that has become free."""
-        self.gate = None
-        self.arrived = monotonic()
-        self.pick(admitted=True)
+        picking.admitted(self)
 
     def connected(self, upstream: "Upstream") -> None:
         """Take the connection and send what is there of the request."""
-        if self.phase != CONNECT:
-            return
-        upstream.user = self
-        self.upstream = upstream
-        self.phase = HEAD
-        body = bytes(self.outbox)
-        self.outbox.clear()
-        self.kept = body if len(body) <= self.replay_bytes() else None
-        self.sent = True
-        upstream.write(self.request_lines(body, self.endpoint))
-        decision = self.decision
-        if decision is not None and decision.shadows and not self.mirrored:
-            self.mirrored = True
-            mirror(self, body)
-        if not self.request_done:
-            self.say_continue()
-            self.caller.read(on=True)
-        now = monotonic()
-        self.overhead += now - self.arrived
-        self.await_response(now)
-
-    def replay_bytes(self) -> int:
-        """Return how much of the body to keep: of one that is still coming, only where it may be of use."""
-        decision = self.decision
-        if decision is None:
-            return 0
-        useful = self.request_done or decision.route.fallback or self.pools[self.target].target.retry is not None
-        return decision.route.replay_bytes if useful else 0
-
-    def keep_sent(self, body: bytes) -> None:
-        """Keep more of the body, or none of it when that is too much."""
-        if self.kept is not None:
-            if len(self.kept) + len(body) <= self.replay_bytes():
-                if not isinstance(self.kept, bytearray):
-                    self.kept = bytearray(self.kept)
-                self.kept += body
-            else:
-                self.kept = None
-
-    def kept_body(self) -> bytes | None:
-        """Return all of the body that has come, chunks and all; None when some of it was sent and not kept."""
-        if self.kept is None and self.phase not in {CONNECT, WAIT}:
-            return None
-        return bytes(self.kept or b"") + bytes(self.outbox)
-
-    def request_lines(self, body: bytes, endpoint: "Endpoint | None", mark: bytes = b"") -> bytes:
-        """Return the head to send to an endpoint, with the router's own fields, and the body behind it."""
-        head = self.head
-        decision = self.decision
-        host = made = ident = end = b""
-        if not head.authority and endpoint is not None:
-            host = b"host: %b\r\n" % endpoint.authority
-        if head.request_id is None:
-            made, ident, end = b"x-request-id: ", self.request_id, b"\r\n"
-        origin, asked, end_of_head = self.caller.forwarded(head)
-        own = decision.head if decision is not None else b""
-        if self.level is not None and self.step is None:
-            own += self.level.head
-        return b"".join((head.forward, host, made, ident, end, own, mark, origin, asked, end_of_head, body))
+        picking.send(self, upstream)
 
     def not_connected(self, fault: str) -> None:
         """There is no connection; when it was for want of descriptors, those that lie idle are given up for it."""
@@ -283,17 +148,6 @@ class Exchange(Struct, gc=False, eq=False):
             self.endpoint.claim(self)
         else:
             self.fail(fault)
-
-    def await_response(self, now: float) -> None:
-        """Set the deadline of what is waited for: the rest of the request, or the response."""
-        if self.phase == BODY:
-            return
-        if self.request_done:
-            self.asked_at = now
-            self._hedge()
-            self.caller.watch(min(now + self.timeouts.first_byte, self.total_at))
-        else:
-            self.watch_body(now)
 
     def watch_body(self, now: float) -> None:
         """Set the deadline of further bytes of the request body: for silence, and for all that came so far.
@@ -345,55 +199,14 @@ class Exchange(Struct, gc=False, eq=False):
             else:
                 self.caller.write(last)
                 self.complete()
-        elif upstream is not None and upstream.used and self._may_repeat() and not self._hedging():
-            self._repeat()
+        elif upstream is not None and upstream.used and leaving.may_repeat(self) and not self._hedging():
+            leaving.repeat(self)
         else:
             self.fail("reset")
 
     def _hedging(self) -> bool:
         """Return whether a second request is under way."""
         return self.hedge is not None and self.hedge.endpoint is not None
-
-    def leave_connection(self) -> None:
-        """Send the request on another connection: this one was of no use before anything was sent on it."""
-        upstream, self.upstream = self.upstream, None
-        if upstream is not None:
-            upstream.close()
-        if self.kept is None:
-            self.fail("malformed")
-        else:
-            self._repeat()
-
-    def _repeat(self) -> None:
-        """Send the request on a new connection; the attempt before counts for nothing."""
-        self.leave_attempt()
-        self.tries -= 1
-        self.pick(fresh=True, admitted=True)
-
-    def leave_attempt(self) -> None:
-        """Cancel the present attempt, and be ready for another."""
-        if self.hedge is not None:
-            self.hedge.end("cancelled")
-        if self.phase == CONNECT and self.endpoint is not None:
-            self.endpoint.withdraw(self)
-        upstream, self.upstream = self.upstream, None
-        if upstream is not None:
-            upstream.close()
-        self._leave_queue()
-        self._leave_endpoint()
-        if self.kept is not None:
-            self.outbox = bytearray(self.kept) + self.outbox
-            self.kept = None
-        self.held = b""
-        self.turn = -1
-
-    def _may_repeat(self) -> bool:
-        """Return whether the request can be sent again without any risk that it runs twice (RFC 9110 9.2.2)."""
-        if self.kept is None or not self.request_done:
-            return False
-        if self.turn == self.server.turn:  # nothing was sent yet
-            return True
-        return not self.held and not self.interim and may_run_again(self.head.method, self.head.fields, None)
 
     # --- ends -------------------------------------------------------------------------------------------------
 
@@ -404,7 +217,7 @@ class Exchange(Struct, gc=False, eq=False):
             self.cut()
         elif self.phase == QUEUE:
             late = now >= self.total_at
-            self._leave_queue()
+            leaving.leave_queue(self)
             self.shed("deadline" if late else "queue_timeout")
         elif now >= self.total_at:
             self.fail("timeout_total")
@@ -535,7 +348,7 @@ class Exchange(Struct, gc=False, eq=False):
         """The last phase of every exchange."""
         if self.phase == CONNECT and self.endpoint is not None:
             self.endpoint.withdraw(self)
-        self._leave_queue()
+        leaving.leave_queue(self)
         self.phase = DONE
         if self.hedge is not None:
             self.hedge.end("cancelled")
@@ -545,35 +358,9 @@ class Exchange(Struct, gc=False, eq=False):
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()
-        self._leave_endpoint()
+        leaving.leave_endpoint(self)
         if self.coming is not None:
             self.coming.end(now)
         if self.step is not None and self.replied:
             self.server.words[self.step.row + CAUSE_OFFSET[self.cause or ""]] += 1
         record(self, now)
-
-    def _leave_queue(self) -> None:
-        """Wait for no slot any more."""
-        if self.phase == QUEUE and self.gate is not None:
-            self.gate.withdraw(self)
-            self.gate = None
-            self.phase = CONNECT
-
-    def _leave_endpoint(self) -> None:
-        self.settle()
-        endpoint, self.endpoint = self.endpoint, None
-        if endpoint is not None:
-            endpoint.active -= 1
-            self.server.words[self.row + counters.TARGET_INFLIGHT] -= 1
-        gate, self.gate = self.gate, None
-        if gate is not None:
-            gate.leave(monotonic() - self.began)
-
-    def settle(self) -> None:
-        """It is known how the attempt went: it is no probe any more, and no retry."""
-        if self.ticket and self.endpoint is not None:
-            self.endpoint.breaker.leave()
-        self.ticket = 0
-        retrying, self.retrying = self.retrying, None
-        if retrying is not None:
-            retrying.retrying -= 1

@@ -18,8 +18,10 @@ from router.proxy.bodies import TooLargeError, Upload, chunked_content
 from router.proxy.exchange import Exchange
 from router.proxy.framing import FramingError
 from router.proxy.phase import CONNECT, GATHER, HEAD, QUEUE, WAIT
+from router.proxy.picking import await_response
 from router.proxy.record import GATHER_WORD
 from router.proxy.request_head import CHUNKED, RequestHead
+from router.proxy.sending import keep_sent, request_lines
 from router.proxy.shadow import mirror
 from router.routing.decide import RoutePlan
 from router.routing.match import NeedBody
@@ -58,7 +60,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 upstream.user = exchange
                 endpoint.active += 1
                 server.words[pool.row + counters.TARGET_INFLIGHT] += 1
-                server.cork(upstream.transport, exchange.request_lines(rest, endpoint))
+                server.cork(upstream.transport, request_lines(exchange, rest, endpoint))
                 if decision.shadows:
                     exchange.mirrored = True
                     mirror(exchange, rest)
@@ -104,9 +106,9 @@ def more(exchange: "Exchange", data: bytes) -> None:
         exchange.shadow.upload(exchange, body)
     if exchange.upstream is not None:
         if body:
-            exchange.keep_sent(body)
+            keep_sent(exchange, body)
             exchange.upstream.write(body)
-        exchange.await_response(monotonic())
+        await_response(exchange, monotonic())
         return
     exchange.outbox += body
     if exchange.phase == GATHER:

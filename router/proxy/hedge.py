@@ -20,8 +20,10 @@ from router import counters
 from router.config import schema
 from router.proxy import receive
 from router.proxy.judge import ENDPOINTS_OWN
+from router.proxy.leaving import leave
 from router.proxy.phase import CONNECT, HEAD
 from router.proxy.record import FAULT_OFFSET
+from router.proxy.sending import kept_body, replay_bytes, request_lines
 from router.routing.recover import may_hedge, may_run_again
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Hedge(Struct, eq=False):
         elif self.endpoint is not None:
             upstream.user = self
             self.upstream = upstream
-            upstream.write(exchange.request_lines(exchange.kept_body() or b"", self.endpoint))
+            upstream.write(request_lines(exchange, kept_body(exchange) or b"", self.endpoint))
 
     def not_connected(self, fault: str) -> None:
         """There is no connection."""
@@ -207,7 +209,7 @@ class Hedge(Struct, eq=False):
         """Cancel the first request, and make the second the exchange's attempt."""
         exchange = self.exchange
         exchange.hedge = None
-        exchange.leave_attempt()
+        leave(exchange)
         endpoint, self.endpoint = self.endpoint, None
         upstream, self.upstream = self.upstream, None
         self.pool.hedging -= 1
@@ -244,7 +246,7 @@ def prepare(exchange: "Exchange", policy: schema.Hedge) -> None:
     body = exchange.outbox if exchange.kept is None else exchange.kept
     at_hand = exchange.phase == CONNECT or exchange.kept is not None
     if (
-        exchange.hedge is not None or exchange.head.upgrade or not at_hand or len(body) > exchange.replay_bytes()
+        exchange.hedge is not None or exchange.head.upgrade or not at_hand or len(body) > replay_bytes(exchange)
         or not may_run_again(exchange.head.method, exchange.head.fields, None)
     ):  # fmt: skip
         return

@@ -14,6 +14,7 @@ from router.proxy import judge, remember
 from router.proxy.bodies import Download
 from router.proxy.framing import FramingError
 from router.proxy.grammar import BROKEN_LINE
+from router.proxy.leaving import leave_connection, settle
 from router.proxy.phase import BODY, DONE
 from router.proxy.record import record
 from router.proxy.response_head import UNTIL_CLOSE, ResponseHead
@@ -31,7 +32,7 @@ SERVER_ERROR: Final = 500
 def take(exchange: "Exchange", data: bytes) -> None:
     """Take bytes of the response."""
     if exchange.turn == exchange.server.turn:  # nothing of the request was sent yet: nobody asked for this
-        exchange.leave_connection()
+        leave_connection(exchange)
         return
     if exchange.held:
         seen = len(exchange.held)
@@ -212,7 +213,7 @@ def _switch(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
     exchange.first_byte_at = exchange.arrived
     endpoint.observe(exchange.arrived - (exchange.began or exchange.started))
     judge.succeeded(exchange, exchange.arrived)  # the tunnel may last for hours
-    exchange.settle()
+    settle(exchange)
     Tunnel(exchange, upstream).begin(head, rest)
 
 

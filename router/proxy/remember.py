@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from router.proxy import question
+from router.proxy.sending import kept_body
 from router.routing.steps import Written
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def begin(exchange: "Exchange", head: "ResponseHead", body: bytes) -> Coming | N
     good = question.good(head, decision) if store is not None else None
     if store is None or good is None:
         return None
-    key = question.key(exchange.head, exchange.kept_body(), decision)
+    key = question.key(exchange.head, kept_body(exchange), decision)
     if key is None or not store.set_aside(head.length):
         return None
     return Coming(store, key, good.lines, exchange.arrived - good.age, head.length, bytearray(body))

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from router import counters
 from router.proxy import remember
+from router.proxy.leaving import leave
 from router.proxy.phase import CONNECT, WAIT
+from router.proxy.sending import kept_body
 from router.routing.recover import (
     CAUSE,
     RETRIED,
@@ -61,7 +63,7 @@ def _again(exchange: "Exchange", fault: str, status: int) -> bool:
     wait = backoff_s(retry, exchange.tries, random())  # noqa: S311  # jitter, not secrecy
     if monotonic() + wait >= exchange.total_at:
         return False
-    exchange.leave_attempt()
+    leave(exchange)
     pool.retrying += 1
     pool.waiting += 1
     exchange.retrying = pool
@@ -105,7 +107,7 @@ def _fall_back(exchange: "Exchange", cause: str) -> bool:
     if decision is None or found is None:
         return False
     index, answer = found
-    exchange.leave_attempt()
+    leave(exchange)
     exchange.passed = (*exchange.passed, exchange.target)
     exchange.cause = exchange.cause or cause
     exchange.next_step = index + 1
@@ -124,7 +126,7 @@ def _fall_back(exchange: "Exchange", cause: str) -> bool:
 def _answer(exchange: "Exchange", step: CachedStep | WrittenStep) -> Written | None:
     """Return the answer of a step that needs no target; None when it has none for this request."""
     if isinstance(step, CachedStep):
-        return remember.recall(exchange, exchange.kept_body())
+        return remember.recall(exchange, kept_body(exchange))
     written = step.answer(exchange.head)
     if written is None:
         return None

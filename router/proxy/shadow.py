@@ -26,6 +26,7 @@ from router.proxy.bodies import chunked_content
 from router.proxy.copy import Copy
 from router.proxy.phase import DONE
 from router.proxy.pool import Planned, Shared, TargetPool, plan_pool
+from router.proxy.sending import request_lines
 from router.routing.compare import Answer, compare_answers
 from router.routing.sample import ShadowPlan
 
@@ -220,7 +221,7 @@ class Shadows:
             return
         now = monotonic()
         compared = made if plan.rules is not None else None
-        request = exchange.request_lines(body, endpoint, MARK)
+        request = request_lines(exchange, body, endpoint, MARK)
         timeouts = endpoint.timeouts
         total_at = now + timeouts.total
         copy = Copy(
