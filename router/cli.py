@@ -286,6 +286,30 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     raise typer.Exit(code)
 
 
+@app.command(epilog="Example: [bold]router sign ranker-v2=treatment --keys /run/secrets/keys --for 1h[/]")
+def sign(
+    override: Annotated[str, typer.Argument(metavar="EXPERIMENT=ARM", help="Experiment, and the arm to be given.")],
+    *,
+    keys: Annotated[Path, typer.Option(metavar="FILE", help="The router's server.signing.keys_file.", readable=False)],
+    unit: Annotated[str | None, typer.Option(metavar="U", help="The only unit that may use it.")] = None,
+    lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it counts, up to 30d.")] = "1h",
+    as_json: Json = False,
+) -> None:
+    """Write the header field that gives its sender an arm, whatever the weights.
+
+    x-router-override: EXPERIMENT=ARM; TOKEN. The token is signed with the first key of the file, and is all that makes
+    the field count: whoever has it may use it until it expires. It also works for an arm of weight 0; not while the
+    experiment is killed.
+    """
+    from router.command import sign as command
+
+    try:
+        code = command.sign(override, keys, unit, lasting, as_json=as_json)
+    except command.SignError as error:
+        _fail(f"router sign: {error}")
+    raise typer.Exit(code)
+
+
 @app.command(epilog="Example: [bold]router schema > config/router.schema.json[/]")
 def schema(
     *,

@@ -127,6 +127,7 @@ def _referenced(config: Config) -> tuple[Path, ...]:
     tls = config.server.tls
     names = [
         config.admin.token_file,
+        config.server.signing.keys_file if config.server.signing else None,
         *((tls.cert, tls.key) if tls else ()),
         *(target.tls.ca for target in config.targets),
     ]

@@ -17,7 +17,6 @@ KEYS: frozenset[str] = frozenset(
         "$.notify",
         "$.locked",
         "$.layered_by",
-        "$.server.signing",
         "$.events.sinks",
         "$.targets[].rewrite",
         "$.targets[].headers",
@@ -58,7 +57,6 @@ KEYS: frozenset[str] = frozenset(
 )
 
 VALUES: dict[str, frozenset[str]] = {
-    "$.server.expose[]": frozenset({"assignment"}),
     "$.experiments[].allocate.use": frozenset(
         {
             "rollout",

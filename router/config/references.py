@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from router.config import scalars
+from router.config.keys import read_keys
 from router.config.mistake import show
 from router.config.overload_references import check_overload
 from router.config.parts import Report, given, items, must_exist, named, part
@@ -38,6 +39,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     """
     _listeners(config, report)
     _tls_files(config, report)
+    _signing(config, report)
     for key in ("targets", "routes", "experiments"):
         _unique_names(list(items(config, key)), report)
     _targets(config, report)
@@ -117,6 +119,23 @@ def _tls_files(config: Mapping[str, Any], report: Report) -> None:
             report("$.server.tls", f"certificate and key cannot be used: {_reason(error)}")
     if given(admin, "token_file"):
         _token(admin["token_file"], report)
+
+
+def _signing(config: Mapping[str, Any], report: Report) -> None:
+    server = part(config, "server")
+    expose = server.get("expose", ())
+    if "signing" not in server and isinstance(expose, list) and "assignment" in expose:
+        report(f"$.server.expose[{expose.index('assignment')}]", "has to be signed; set server.signing.keys_file")
+    file = part(server, "signing").get("keys_file", BROKEN)
+    if file is BROKEN:
+        return
+    if why := _unreadable(file):
+        report("$.server.signing.keys_file", why)
+        return
+    try:
+        read_keys(file)
+    except (OSError, ValueError) as error:
+        report("$.server.signing.keys_file", f"file {show(file)}: {getattr(error, 'strerror', None) or error}")
 
 
 def _reason(error: Exception) -> str:

@@ -75,6 +75,18 @@ class ServerTimeouts(Struct, frozen=True, kw_only=True):
     body_read: Annotated[Timeout, Meta(description="silence while a request body is awaited; 408 beyond")] = 30.0
 
 
+class Signing(Struct, frozen=True, kw_only=True):
+    """What assignments and overrides are signed with."""
+
+    keys_file: Annotated[
+        File,
+        Meta(
+            description="file with one secret a line, base64 of at least 32 bytes; the first signs, all verify; "
+            "relative to the config file"
+        ),
+    ]
+
+
 class Server(Struct, frozen=True, kw_only=True):
     """The listener for callers."""
 
@@ -95,11 +107,14 @@ class Server(Struct, frozen=True, kw_only=True):
     ] = ()
     shutdown_delay: Annotated[Duration, Meta(description="how long accepting goes on after readiness went false")] = 5.0
     drain: Annotated[Duration, Meta(description="how long exchanges in flight may take to end at shutdown")] = 30.0
+    signing: Annotated[
+        Signing | None, Meta(description="sign assignments and overrides; without it there are neither")
+    ] = None
     expose: Annotated[
-        tuple[Literal["request-id", "arm", "target", "fallback"], ...],
+        tuple[Literal["request-id", "arm", "target", "fallback", "assignment"], ...],
         Meta(
             description="which headers callers get: `x-request-id`, `x-router-arm`, `x-router-target`, "
-            "`x-router-fallback` (who answered in the target's place)"
+            "`x-router-fallback` (who answered in the target's place), `x-router-assignment` (signed)"
         ),
     ] = ("request-id", "fallback")
 

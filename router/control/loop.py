@@ -10,6 +10,7 @@ same, with an alarm: workers must not wait for a disk. A kill does not even try 
 """
 
 import asyncio
+import stat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -300,6 +301,8 @@ class Control:
             return Refusal((Mistake(str(self.path), 0, "", f"cannot be compiled: {error}"),))
         if not known and not urgent:
             await self.ledger.write(following.history[-1], _PATIENCE_S)
+        if self._table is None or self._table.config.server.signing != revision.config.server.signing:
+            _warn_of_open_keys(revision.config)
         self.seat.publisher.publish(revision)
         self.state, self._table = following, table
         if urgent:
@@ -395,7 +398,16 @@ def _few(changes: tuple[str, ...]) -> str:
     return ("; ".join(changes[:_SAID]) or "none") + more
 
 
+def _warn_of_open_keys(config: Config) -> None:
+    """Say when others than this user can read the signing keys; where secrets are mounted that may be meant."""
+    signing = config.server.signing
+    if signing is not None and Path(signing.keys_file).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        log.warning("$.server.signing.keys_file: %s can be read by other users; chmod 600 it", signing.keys_file)
+
+
 def _certificates(config: Config) -> set[Path]:
-    tls = config.server.tls
+    """Give the files that workers read, those of the signing keys included."""
+    tls, signing = config.server.tls, config.server.signing
     names = [*((tls.cert, tls.key) if tls else ()), *(target.tls.ca for target in config.targets)]
+    names += [signing.keys_file] if signing else []
     return {Path(name) for name in names if name is not None}

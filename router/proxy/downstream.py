@@ -21,6 +21,7 @@ from router.proxy.careful import judge_start
 from router.proxy.deadlines import NEVER
 from router.proxy.record import REFUSAL_WORD
 from router.proxy.request_head import Refusal, RequestHead
+from router.proxy.signing import FIELD
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
@@ -181,6 +182,8 @@ class Downstream(asyncio.Protocol):
         if isinstance(head, RequestHead):
             if self.peer_trusted and b"x-forwarded-for" in head.fields:
                 head.client = server.client_behind(self.client, head.fields[b"x-forwarded-for"])
+            if FIELD in head.fields:
+                head.forced = server.forced(head.fields[FIELD], now)
             self.held = b""
             self._blanks = 0
             self.state = EXCHANGE

@@ -10,6 +10,7 @@ is read from their counters.
 """
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Sequence
@@ -30,7 +31,11 @@ from router.proxy.pool import Shared, TargetPool, follow, plan_pool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
 from router.proxy.shadow import Shadows
+from router.proxy.signing import Signing
 from router.routing.table import Table, compile_table
+from router.routing.token import Forced
+
+logger = logging.getLogger(__name__)
 
 VIA = b"via: 1.1 router\r\n"
 VIA_1_0 = b"via: 1.0 router\r\n"
@@ -53,6 +58,7 @@ class Server:
         "_expose_more",
         "_networks",
         "_shared",
+        "_signing",
         "connections",
         "draining",
         "expose_id_only",
@@ -110,6 +116,7 @@ class Server:
         self.last_good: dict[str, LastGood] = {}  # by route
         self.shadows = Shadows(self, [block for number, block in enumerate(blocks) if number != worker])
         self.limiters: dict[str, Limiter] = {}  # by route
+        self._signing = Signing()
         # Per revision
         self.tls: ssl.SSLContext | None = None
         self.swap(revision)
@@ -126,7 +133,8 @@ class Server:
         copies = self.shadows.plan(revision, self._shared)
         networks = tuple(ip_network(network, strict=False) for network in config.server.trusted_proxies)
         if config.server.tls is not None:  # the last step that can fail
-            self.tls = _server_context(config.server.tls, self.tls)
+            self.tls = self._certificate(config.server.tls)
+        self._signing.follow(config.server.signing.keys_file if config.server.signing is not None else None)
         self.pools = follow(self.pools, pools)
         self.shadows.pools = follow(self.shadows.pools, copies)
         self.last_good = self._stores(config)
@@ -164,6 +172,19 @@ class Server:
             return known
         base = revision.slots[counters.rate_key(route.name, config.per)]
         return Limiter(config, base, self._blocks, self._shared.worker, time.monotonic())
+
+    def _certificate(self, tls: schema.Tls) -> ssl.SSLContext:
+        """Load the certificate of the listener; one that cannot be read again stays what it was.
+
+        A revision, a kill above all, must not wait for a certificate that somebody is renewing.
+        """
+        try:
+            return _server_context(tls, self.tls)
+        except OSError as error:
+            if self.tls is None or tls != self.table.config.server.tls:
+                raise
+            logger.error("the certificate cannot be read again, the one of before is served: %s", error)  # noqa: TRY400 - the text says all
+            return self.tls
 
     # --- writing ----------------------------------------------------------------------------------------------
 
@@ -218,9 +239,15 @@ class Server:
                 lines += b"x-router-arm: %b\r\n" % decision.arm.encode()
             if "target" in expose:
                 lines += b"x-router-target: %b\r\n" % exchange.target.encode()
+            if "assignment" in expose and decision.cell >= 0:  # enrolled, and not forced
+                lines += self._signing.line(decision, exchange.started + self.wall_offset)
         if exchange.step is not None and "fallback" in expose:
             lines += b"x-router-fallback: %b\r\n" % exchange.step.name.encode()
         return lines
+
+    def forced(self, value: bytes, now: float) -> Forced | None:
+        """Return the override that a request asks for, if it may; ``now`` is of ``time.monotonic``."""
+        return self._signing.override(value, now + self.wall_offset)
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -323,5 +350,7 @@ def _server_context(tls: schema.Tls, context: ssl.SSLContext | None) -> ssl.SSLC
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
+    else:  # a pair that does not fit would leave half of itself in the context that is in use
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(Path(tls.cert), Path(tls.key))
     context.load_cert_chain(Path(tls.cert), Path(tls.key))
     return context

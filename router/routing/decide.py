@@ -28,6 +28,7 @@ from router.routing.request import Request
 from router.routing.sample import ShadowPlan, compile_shadow, sampled
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
+from router.routing.token import Forced
 
 NO_CELL: Final = -1
 
@@ -66,6 +67,7 @@ class Trial(Struct, frozen=True):
         arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
             first of equal scores is the one that ``bucket.choose`` gives.
         overrides: Unit to the meaning of the arm that it is given.
+        forced: Arm to what being forced into it means; empty while the experiment is killed.
         weights: Arm to weight, also the arms of weight 0, in the order of the file.
     """
 
@@ -73,6 +75,7 @@ class Trial(Struct, frozen=True):
     salt: str
     arms: tuple[tuple[bytes, float, ArmPlan], ...]
     overrides: Mapping[str, ArmPlan]
+    forced: Mapping[str, ArmPlan]
     weights: Mapping[str, float]
 
     def choose(self, unit: bytes) -> ArmPlan | None:
@@ -204,6 +207,10 @@ class RoutePlan(Struct, frozen=True):
 
     def decide(self, request: Request) -> Decision:
         """Decide about a request; what is not gathered of its body counts as absent."""
+        if request.forced is not None:
+            forced = self._force(request, request.forced)
+            if forced is not None:
+                return forced
         value = None if self.first is None else request.fields.get(self.first)
         kept = self.kept()
         if not value or len(value) > _LONGEST_KEPT or kept is None:
@@ -215,6 +222,16 @@ class RoutePlan(Struct, frozen=True):
         decision = self._decide(request)
         kept.places[place] = (self.row, value, decision)
         return decision
+
+    def _force(self, request: Request, forced: Forced) -> Decision | None:
+        """Decide as an override says; None when it is not about this route, or not for this unit."""
+        trial, override = self.trial, forced.override
+        arm = trial.forced.get(override.arm) if trial is not None and trial.experiment == override.experiment else None
+        label, unit, data = self.find_unit(request) or (None, None, None)
+        if arm is None or not forced.fits(data):
+            return None
+        key = int(request.id[:16], 16) if data is None else unit_key(data)[0]
+        return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, NO_CELL, arm.name, key)
 
     def _decide(self, request: Request) -> Decision:
         found = self.find_unit(request)
@@ -296,17 +313,19 @@ def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
     for arm in experiment.arms:
         share = weights[arm.name] / total if total else 0.0
         plans[arm.name] = _arm_plan(experiment, arm, revision, share)
-        forced[arm.name] = _arm_plan(experiment, arm, revision, None)
+        # A killed experiment has no overrides: what was killed gets no request at all.
+        if experiment.name not in revision.killed:
+            forced[arm.name] = _arm_plan(experiment, arm, revision, None)
     return Trial(
         experiment=experiment.name,
         salt=salt,
         arms=tuple((arm_prefix(salt, name), weights[name], plans[name]) for name in sorted(plans) if weights[name] > 0),
-        # A killed experiment has no overrides: what was killed gets no request at all.
         overrides={
             override.unit: forced[override.arm]
             for override in revision.config.overrides
-            if override.experiment == experiment.name and experiment.name not in revision.killed
+            if override.experiment == experiment.name and forced
         },
+        forced=forced,
         weights={name: weights[name] for name in plans},
     )
 

@@ -15,6 +15,8 @@ from typing import Final
 from msgspec import Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
+from router.routing.token import Forced
+
 Contents = dict[str, Raw] | list[Raw] | Raw  # of an object, an array, or a scalar
 Key = str | int | float | bytes  # a scalar to compare: text, number, or b"true" and b"false" (True equals 1 in Python)
 
@@ -47,6 +49,7 @@ class Request(Struct, gc=False):
         body: None when it is not gathered (yet); empty when absent, too large, encoded or unreadable.
         invalid: Whether the body was looked at and is not JSON.
         contents: What the body holds at the top; None before somebody asked.
+        forced: The override that the request may use.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Request(Struct, gc=False):
     body: bytes | None = None
     invalid: bool = False
     contents: Contents | None = None
+    forced: Forced | None = None
 
     def value(self, tokens: tuple[str, ...]) -> Raw | None:
         """Return the JSON text at a pointer, without white space around it.

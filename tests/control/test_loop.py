@@ -1,6 +1,7 @@
 """The control process's work on real files and counters, without other processes."""
 
 import asyncio
+import base64
 import errno
 import os
 import shutil
@@ -424,3 +425,39 @@ def test_a_kill_on_the_ground_of_an_old_view_is_stale(tmp_path: Path) -> None:
         assert desk.control.revision.number == 3
 
     asyncio.run(run())
+
+
+def test_other_signing_keys_are_handed_to_the_workers(tmp_path: Path) -> None:
+    """Workers read the file again with the revision that says so; what is no key file is refused, by its line."""
+    keys = tmp_path / "keys"
+    keys.write_bytes(base64.b64encode(b"a" * 32))
+    keys.chmod(0o600)
+    desk = Desk(tmp_path, yaml(top=f"server: {{signing: {{keys_file: {keys}}}}}"))
+
+    async def use() -> None:
+        await desk.control.reload()  # the files are followed by then
+        keys.write_bytes(base64.b64encode(b"b" * 32))
+        await _until(lambda: desk.segment.words[PUBLISHED] == 2)
+        assert desk.control.revision.cause == "certificate"
+        keys.write_bytes(b"short")
+        await _until(lambda: desk.control.rejected is not None)
+        assert desk.segment.words[PUBLISHED] == 2
+
+    _at_work(desk, use)
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_keys_that_others_can_read_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, *, warned: bool
+) -> None:
+    """A line of the log names the file, and nothing of what it holds."""
+    keys = tmp_path / "keys"
+    keys.write_bytes(base64.b64encode(b"a" * 32))
+    keys.chmod(mode)
+    desk = Desk(tmp_path, yaml(top=f"server: {{signing: {{keys_file: {keys}}}}}"))
+    asyncio.run(desk.begin())
+    assert ("can be read by other users" in caplog.text) == warned
+    assert base64.b64encode(b"a" * 32).decode() not in caplog.text
+    published = (desk.run_dir / "revision.msgpack").read_bytes()
+    assert base64.b64encode(b"a" * 32) not in published
+    assert b"a" * 32 not in published
