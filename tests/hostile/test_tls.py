@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from msgspec import structs
 
 from tests.harness import Caller, Proxy, Target, simple_yaml, wait_until
 from tests.hostile.wire import CHUNKED, LOG_ALL, OK, assert_fault, assert_problem, head
@@ -176,6 +177,29 @@ def test_tls_listener(listening: Proxy, target: Target, authority: trustme.CA) -
             caller.send(head())
             assert caller.response().body == b"ok"
     assert b"\r\nx-forwarded-proto: https\r\n" in target.requests[0]
+
+
+@pytest.mark.parametrize("broken", ["gone", "rubbish", "another key"])
+def test_a_certificate_that_cannot_be_read_again_holds_no_revision_up(
+    listening: Proxy, target: Target, authority: trustme.CA, broken: str
+) -> None:
+    """A kill must not wait for a certificate that somebody is renewing: the pair of before is served, whole."""
+    tls = listening.revision.config.server.tls
+    assert tls is not None
+    revision = structs.replace(listening.revision, number=2)
+    cert = Path(tls.cert)
+    if broken == "gone":
+        cert.unlink()
+    elif broken == "rubbish":
+        cert.write_text("rubbish")
+    else:
+        authority.issue_cert("router.test").cert_chain_pems[0].write_to_path(str(cert))
+    listening.call(listening.server.swap, revision)
+    assert listening.server.table.number == 2
+    target.answer(OK)
+    with secure_caller(listening, authority) as caller:
+        caller.send(head())
+        assert caller.response().body == b"ok"
 
 
 def test_tls_listener_speaks_http_1_1_only(listening: Proxy, authority: trustme.CA) -> None:
