@@ -46,6 +46,11 @@ class TargetProcess:
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         wait_until(self._listens, f"target {self.name}")
 
+    def stop(self) -> None:
+        """Let it hang: connections are taken by the kernel, and nothing is answered."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """End at once, as ``kill -9`` does."""
         if self._process is not None:
