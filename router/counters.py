@@ -57,7 +57,7 @@ CAUSES: Final = ("unavailable", "timeout", "5xx", "breaker_open", "shed")  # of 
 # What became of each copy that a shadow was to get: the first three are comparisons, `answered` is without one.
 SHADOW_RESULTS: Final = (
     "agree", "differ", "not_comparable", "answered", "failed", "primary_failed", "cancelled", "dropped_inflight",
-    "dropped_body", "dropped_incomplete", "dropped_unavailable",
+    "dropped_body", "dropped_incomplete", "dropped_unavailable", "dropped_upgrade",
 )  # fmt: skip
 
 # --- Status of a worker: the first words of its block -------------------------------------------------------------

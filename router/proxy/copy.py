@@ -284,3 +284,11 @@ class Copy(Struct, gc=False, eq=False):
             self.end(None)
         else:
             self.deadline = min(monotonic() + self.endpoint.timeouts.idle, self.total_at)
+            if self.shadows.tires(len(data)):
+                self.read(on=False)
+
+    def read(self, *, on: bool) -> None:
+        """Stop or begin again to read the answer."""
+        if self.upstream is not None and on != self.upstream.reading:
+            self.upstream.read(on=on)
+            self.deadline = min(monotonic() + self.endpoint.timeouts.idle, self.total_at)

@@ -214,7 +214,7 @@ class Endpoint:
             async with asyncio.timeout(self.timeouts.connect):
                 fault = await self._open(upstream)
         except TimeoutError:
-            pass
+            upstream.abandon()
         finally:
             if not upstream.opened:
                 self._connections -= 1

@@ -36,6 +36,10 @@ class User(Protocol):
         """The endpoint stopped, or began again, to take what it is sent."""
 
 
+def _forget_nothing(_: "Upstream") -> None:
+    return
+
+
 class Upstream(asyncio.Protocol):
     """A connection; made by ``Endpoint`` and given back to it."""
 
@@ -111,6 +115,17 @@ class Upstream(asyncio.Protocol):
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
+
+    def abandon(self) -> None:
+        """Give up a connection that was still being made: nobody hears of it any more.
+
+        A time-out may come in the turn in which it was made. uvloop closes it then without a word to its protocol.
+        """
+        transport, self.transport = self.transport, None
+        self.opened = False
+        self._forget = _forget_nothing
+        if transport is not None:
+            transport.abort()
 
     def is_stale(self) -> bool:
         """Ask the kernel whether the endpoint has closed, or sent something, since the event loop last looked."""

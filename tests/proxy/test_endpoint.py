@@ -317,3 +317,32 @@ def test_a_reload_keeps_endpoints_that_stay() -> None:
         assert first.closed
         assert all(wire.closing for wire in plane.targets)
         plane.swap(YAML)
+
+
+def test_a_connection_that_is_made_as_its_time_runs_out_is_given_to_nobody() -> None:
+    """The event loop closes it without a word; its place is free again, and the claim hears that there is none."""
+
+    async def scenario(loop: Loop) -> None:
+        made = loop.create_connection
+
+        async def late(factory: Any, *where: Any, **more: Any) -> Any:
+            await made(factory, *where, **more)
+            await asyncio.Event().wait()  # until the time-out cancels it
+
+        loop.create_connection = late  # type: ignore[method-assign, assignment]
+        subject = endpoint(maximum=1)
+        subject.timeouts = schema.TargetTimeouts(connect=0.001)
+        claim = Claimant()
+        subject.claim(claim)
+        while claim.fault is None:  # noqa: ASYNC110  # told by a callback
+            await asyncio.sleep(0)
+        assert claim.fault == "connect_timeout"
+        await turns()
+        assert subject._connections == 0
+        assert loop.made[0].aborted
+        loop.create_connection = made  # type: ignore[method-assign]
+        subject.claim(again := Claimant())
+        await turns()
+        assert again.upstream is not None
+
+    run(scenario)

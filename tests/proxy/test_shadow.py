@@ -306,9 +306,59 @@ def test_a_flood_is_read_without_being_held_and_is_cut(plane: Plane) -> None:
     for _ in range(20):
         copy.feed(b"x" * 1024 * 1024)
         assert under.body is None
-    plane.settle()
+        plane.wait(0.05)
     assert copy.closing
     assert results(plane) == {"not_comparable": 1}
+
+
+def test_long_answers_are_read_at_a_bounded_rate(plane: Plane) -> None:
+    """A shadow that floods is not read until the next tick, so that it cannot take the time of the others."""
+    _, wire = plane.caller()
+    primary, copy = ask(plane, wire)
+    reply(plane, primary, OK)
+    copy.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 1_400_000)
+    assert copy.reading
+    copy.feed(b"x" * 1_400_000)
+    assert not copy.reading
+    plane.wait(0.05)
+    assert copy.reading
+    reply(plane, copy, b"x" * 200_000)
+    assert results(plane) == {"not_comparable": 1}
+    assert plane.log.shadows[0].shadow_bytes == 3_000_000
+
+
+def test_an_upgrade_is_not_copied(plane: Plane) -> None:
+    """What two peers say to each other after it is nobody else's."""
+    _, wire = plane.caller()
+    wire.feed(GET[:-2] + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    plane.settle()
+    assert wires(plane, SHADOW) == []
+    assert results(plane) == {"dropped_upgrade": 1}
+    assert under_way(plane) == 0
+
+
+def test_a_breaker_of_its_own() -> None:
+    """Failures in a row open the breaker for copies, which are dropped then; the target's own stays closed."""
+    with Plane(
+        YAML.replace("timeouts: {first", "breaker: {consecutive: 2, open: 5s, probes: 1}, timeouts: {first")
+    ) as plane:
+        _, wire = plane.caller()
+        for _ in range(2):
+            primary, copy = ask(plane, wire, POST)
+            copy.reset()
+            plane.settle()
+            reply(plane, primary, OK)
+        wire.feed(POST)
+        plane.settle()
+        reply(plane, wires(plane, PRIMARY)[0], OK)
+        assert results(plane) == {"failed": 2, "dropped_unavailable": 1}
+        assert plane.server.pools["s"].direct
+        plane.wait(6)
+        primary, copy = ask(plane, wire, POST)
+        reply(plane, primary, OK)
+        reply(plane, copy, OK)
+        assert results(plane) == {"failed": 2, "dropped_unavailable": 1, "agree": 1}
+        assert plane.server.shadows.pools["s"].endpoints[0].breaker.probes_in_flight == 0
 
 
 def test_a_body_that_is_too_long_is_not_copied(plane: Plane) -> None:
