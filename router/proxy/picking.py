@@ -45,7 +45,7 @@ def pick(exchange: "Exchange", *, fresh: bool = False, admitted: bool = False) -
     exchange.timeouts = pool.target.timeouts
     if exchange.tries == 0 and not admitted:
         exchange.total_at = (exchange.started if exchange.step is None else monotonic()) + exchange.timeouts.total
-    if pool.gate is not None and not admitted and not _enter(exchange, pool.gate):
+    if pool.gate is not None and not admitted and not _enter(exchange, pool, pool.gate):
         return
     endpoint = exchange.endpoint = exchange.chosen or _choose(exchange, pool, decision.key)
     exchange.chosen = None
@@ -79,8 +79,11 @@ def _choose(exchange: "Exchange", pool: "TargetPool", key: int) -> "Endpoint | N
     return pool.pick(key, random, spare=spare(exchange, pool.closed_by), avoid=exchange.avoid)
 
 
-def _enter(exchange: "Exchange", gate: "Gate") -> bool:
+def _enter(exchange: "Exchange", pool: "TargetPool", gate: "Gate") -> bool:
     """Ask for a slot; False when there is none now, and the exchange waits or has gone another way."""
+    if not pool.usable and spare(exchange, pool.closed_by):  # a slot would be of no use
+        exchange.fail(pool.closed_by)
+        return False
     now = monotonic()
     verdict = gate.enter(exchange, exchange.total_at - now)
     if verdict == "admit":

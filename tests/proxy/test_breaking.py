@@ -398,3 +398,19 @@ def test_a_tunnel_is_a_good_probe_and_keeps_no_place() -> None:
             plane.settle()
         assert states(plane) == [RAMP]
         assert plane.words[row(plane, "http://10.0.0.1") + counters.ENDPOINT_PROBES] == 0
+
+
+def test_nobody_queues_for_a_target_that_may_not_be_used() -> None:
+    """With a limit that is reached and an open breaker, the fallback answers at once, not after ``queue_timeout``."""
+    yaml = BACKED.replace("health:", "concurrency: {max: 1, queue: 5, queue_timeout: 5s}, health:")
+    with Plane(yaml) as plane:
+        _, waiting = plane.caller()
+        plane.ask(waiting)
+        say(plane, "http://10.0.0.1", UNHEALTHY)
+        _, wire = plane.caller()
+        plane.ask(wire).feed(OK)
+        plane.settle()
+        assert wire.take().endswith(b"ok")
+        assert plane.log.events[-1].target == "old"
+        waiting.reset()
+        plane.settle()
