@@ -65,6 +65,10 @@ class Gate:
             self._words[self._row + counters.TARGET_QUEUED] += 1
         return verdict
 
+    def spare(self) -> bool:
+        """Return whether a slot is free that nobody waits for, in any worker."""
+        return self._sum(counters.TARGET_INFLIGHT) < self.limit.max and not self._sum(counters.TARGET_QUEUED)
+
     def withdraw(self, guest: Guest) -> None:
         """Leave the queue; not to be in it is no error."""
         if guest in self._waiting:

@@ -3,10 +3,10 @@
 Responsible for: when the second is sent, which of the two answers counts, and what becomes of the other.
 Does not know: how an answer is passed on; that of the second becomes the exchange's own attempt before it is.
 
-Rules: only requests that may run twice, only whole ones whose body is at hand, and only within a share of the target's
-live requests. Nothing of an answer goes to the caller before the other request is cancelled. An answer of 500 or more,
-or another fault, decides nothing while the other request is under way. Each request that was sent is counted as in
-flight for just as long as it is.
+Rules: only requests that may run twice, only whole ones whose body is at hand, only within a share of the target's live
+requests, and only where no other request waits for the target. Nothing of an answer goes to the caller before the other
+request is cancelled. An answer of 500 or more, or another fault, decides nothing while the other request is under way.
+Each request that was sent is counted as in flight for just as long as it is.
 """
 
 from asyncio import TimerHandle
@@ -72,8 +72,8 @@ class Hedge(Struct, eq=False):
         decision = exchange.decision
         if decision is None or exchange.held or exchange.interim:
             return
-        full = pool.gate is not None and pool.gate.share() >= 1.0
-        if full or not may_hedge(self.policy, words[pool.row + counters.TARGET_INFLIGHT], pool.hedging):
+        room = pool.gate is None or pool.gate.spare()
+        if not room or not may_hedge(self.policy, words[pool.row + counters.TARGET_INFLIGHT], pool.hedging):
             words[pool.row + _RESULT["denied"]] += 1
             return
         endpoint = pool.pick(decision.key, random, spare=True, avoid=exchange.endpoint)
@@ -184,6 +184,8 @@ class Hedge(Struct, eq=False):
         endpoint.active -= 1
         self.exchange.server.words[self.pool.row + counters.TARGET_INFLIGHT] -= 1
         self.pool.hedging -= 1
+        if self.pool.gate is not None:
+            self.pool.gate.leave(monotonic() - self.began)
 
     def _fail(self, fault: str) -> None:
         """The second request failed, and the first is still under way."""
@@ -214,6 +216,7 @@ class Hedge(Struct, eq=False):
         upstream, self.upstream = self.upstream, None
         self.pool.hedging -= 1
         exchange.endpoint = endpoint
+        exchange.gate = self.pool.gate
         exchange.began = exchange.asked_at = self.began
         timeouts = exchange.timeouts
         if upstream is None:

@@ -84,10 +84,12 @@ class LastGood:
         if before is not None:
             self.used -= before.size
         kept = Kept(lines, body, born, now)
-        if kept.size <= self.size // _LARGEST_PART:
+        size = kept.size
+        if size <= self.size // _LARGEST_PART:
             self._kept[key] = kept
-            self.used += kept.size
-            self._evict()
+            self.used += size
+            if self.used + self.coming > self.size:
+                self._evict()
 
     def get(self, key: bytes, now: float) -> Kept | None:
         """Return the answer to a question, unless there is none or it is too old."""

@@ -9,3 +9,5 @@ BODY: Final = 3  # for more of the response
 WAIT: Final = 4  # for the time of the next attempt
 QUEUE: Final = 5  # for a slot of the target
 DONE: Final = 6
+
+UNSENT: Final = frozenset({GATHER, CONNECT, WAIT, QUEUE})  # nothing was sent by the present attempt

@@ -4,16 +4,17 @@ Responsible for: the key of a question, and whether a question has one and an an
 Does not know: where answers are kept, for how long, when one is given again.
 
 Rules: when in doubt, no. Two requests have the same key only if nothing that may tell two callers or two answers apart
-differs: method, host, path, query, body, unit, attributes, and the fields below. Each part stands in the key with its
-length, and what is absent differs from what is empty, so no two lists of parts run together. What a shared cache must
-not keep (RFC 9111 section 3) is not kept, and some that it may: what sets a cookie, and what belongs to a request with
+differs: method, host, path, query, body, unit, attributes, and the fields below. The key is a digest of their encoding
+as MessagePack, which can be decoded again: no two questions are written the same. What a shared cache must not keep
+(RFC 9111 section 3) is not kept, and some that it may: what sets a cookie, and what belongs to a request with
 credentials.
 """
 
 import re
-from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import msgpack
 
 from router.proxy.grammar import fields_pattern, lines_pattern
 from router.proxy.request_head import CHUNKED
@@ -35,7 +36,7 @@ _CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization"})
 _UNWANTED: Final = frozenset({b"no-store", b"no-cache"})  # RFC 9111 5.2.1: in a request
 _UNSHARED: Final = frozenset({b"no-store", b"no-cache", b"private", b"must-revalidate", b"proxy-revalidate"})  # 5.2.2
 _KEY_BYTES: Final = 32
-_ABSENT: Final = (2**64 - 1).to_bytes(8, "little")  # no part is that long
+encode = msgpack.Encoder().encode
 _ASKED: Final = fields_pattern(SELECTING | _CREDENTIALS | {b"cache-control"})
 _ANSWERED: Final = fields_pattern({b"cache-control", b"set-cookie", b"vary", b"content-type", b"age"})
 _NOT_KEPT: Final = lines_pattern({b"age", b"x-request-id"})  # age is counted on; the id was another exchange's
@@ -47,13 +48,6 @@ class Good(NamedTuple):
 
     lines: bytes
     age: int
-
-
-def encode(parts: Iterable[bytes | None]) -> bytes:
-    """Write parts so that no other parts are written the same; None is absent."""
-    return b"".join(
-        _ABSENT if part is None else len(part).to_bytes(8, "little") + part for part in parts
-    )  # a length and what it counts, or a length that counts nothing
 
 
 def key(request: "RequestHead", body: bytes | None, decision: "Decision") -> bytes | None:
@@ -82,15 +76,16 @@ def key(request: "RequestHead", body: bytes | None, decision: "Decision") -> byt
         elif name in _CREDENTIALS or not _UNWANTED.isdisjoint(_directives(value)):
             return None
     selecting.sort()
-    chunked = b"chunked" if request.length == CHUNKED else None
-    parts = [request.method, request.host, request.path, request.query, chunked, body]
-    parts += (_utf8(decision.unit_source), _utf8(decision.unit), len(selecting).to_bytes(8, "little"))
-    for pair in selecting:
-        parts += pair
-    for name, source in decision.route.attributes.items():
-        if not source.json:  # what is read from the body is in the key with it
-            parts += (name.encode(), source.label.encode(), _utf8(source.read(request)))
-    return blake2b(encode(parts), digest_size=_KEY_BYTES).digest()
+    attributes = [
+        (name, source.label, source.read(request))
+        for name, source in decision.route.attributes.items()
+        if not source.json  # what is read from the body is in the key with it
+    ]
+    question = (
+        request.method, request.host, request.path, request.query, request.length == CHUNKED, body,
+        decision.unit_source, decision.unit, selecting, attributes,
+    )  # fmt: skip
+    return blake2b(encode(question), digest_size=_KEY_BYTES).digest()
 
 
 def good(answer: "ResponseHead", decision: "Decision") -> Good | None:
@@ -132,7 +127,3 @@ def _directives(value: bytes) -> frozenset[bytes]:
 
 def _names(value: bytes) -> frozenset[bytes]:
     return frozenset(part.strip(b" \t").lower() for part in value.split(b",")) - {b""}
-
-
-def _utf8(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("utf-8", "surrogatepass")

@@ -78,7 +78,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
         or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket or exchange.gate is not None
-        or exchange.hedge is not None or exchange.decision is None or exchange.decision.route.cached
+        or exchange.hedge is not None
     ):  # fmt: skip
         return False
     own = b"x-request-id: %b\r\n" % exchange.request_id if server.expose_id_only else server.exposed(exchange)
@@ -90,6 +90,8 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     exchange.response_bytes = head.length
     if exchange.shadow is not None:
         exchange.shadow.begin(data[head.end :], framed=False)
+    if exchange.decision is not None and exchange.decision.route.cached:
+        remember.whole(exchange, head, data[head.end :])
     exchange.upstream = exchange.endpoint = None
     endpoint.active -= 1
     server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1

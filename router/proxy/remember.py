@@ -3,7 +3,8 @@
 Responsible for: what of an exchange goes to ``question`` and ``last_good``, and the answer that comes out again.
 Does not know: which answers may be kept, or for how long.
 
-Rules: only on routes that keep answers, and only those of the assigned target or the route's own, never a fallback's.
+Rules: only on routes that keep answers, and only those of the assigned target or the route's own with all it can do,
+never a fallback's, nor one that gave way to load.
 An answer is kept once all of it has come.
 """
 
@@ -56,17 +57,36 @@ def begin(exchange: "Exchange", head: "ResponseHead", body: bytes) -> Coming | N
         head: The answer's head.
         body: What came of its content with the head.
     """
+    found = _keepable(exchange, head)
+    if found is None:
+        return None
+    store, key, good = found
+    if not store.set_aside(head.length):
+        return None
+    return Coming(store, key, good.lines, exchange.arrived - good.age, head.length, bytearray(body))
+
+
+def _keepable(exchange: "Exchange", head: "ResponseHead") -> "tuple[LastGood, bytes, question.Good] | None":
+    """Return where an answer may be kept, for which question, and what of its head; None when it may not be."""
     decision = exchange.decision
-    if decision is None or exchange.step is not None or not exchange.request_done:
+    second_best = exchange.step is not None or exchange.level is not None
+    if decision is None or second_best or not exchange.request_done:
         return None
     store = exchange.server.last_good.get(decision.route.name)
     good = question.good(head, decision) if store is not None else None
     if store is None or good is None:
         return None
     key = question.key(exchange.head, kept_body(exchange), decision)
-    if key is None or not store.set_aside(head.length):
-        return None
-    return Coming(store, key, good.lines, exchange.arrived - good.age, head.length, bytearray(body))
+    return None if key is None else (store, key, good)
+
+
+def whole(exchange: "Exchange", head: "ResponseHead", body: bytes) -> None:
+    """Keep an answer that came as a whole, where it may be kept."""
+    found = _keepable(exchange, head)
+    if found is not None:
+        store, key, good = found
+        now = exchange.arrived
+        store.put(key, good.lines, body, now - good.age, now)
 
 
 def recall(exchange: "Exchange", body: bytes | None) -> Written | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from router import counters
 from router.proxy import remember
 from router.proxy.leaving import leave
-from router.proxy.phase import CONNECT, WAIT
+from router.proxy.phase import UNSENT, WAIT
 from router.proxy.sending import kept_body
 from router.routing.recover import (
     CAUSE,
@@ -136,4 +136,4 @@ def _answer(exchange: "Exchange", step: CachedStep | WrittenStep) -> Written | N
 
 def _repeatable(exchange: "Exchange") -> bool:
     """Return whether all that was sent of the request is still at hand, so that it can be sent from its beginning."""
-    return exchange.phase in {CONNECT, WAIT} or exchange.kept is not None
+    return exchange.phase in UNSENT or exchange.kept is not None

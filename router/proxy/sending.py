@@ -6,7 +6,7 @@ Does not know: connections, or when anything is sent.
 
 from typing import TYPE_CHECKING
 
-from router.proxy.phase import CONNECT, WAIT
+from router.proxy.phase import UNSENT
 
 if TYPE_CHECKING:
     from router.proxy.endpoint import Endpoint
@@ -53,6 +53,8 @@ def keep_sent(exchange: "Exchange", body: bytes) -> None:
 
 def kept_body(exchange: "Exchange") -> bytes | None:
     """Return all of the body that has come, chunks and all; None when some of it was sent and not kept."""
-    if exchange.kept is None and exchange.phase not in {CONNECT, WAIT}:
+    if exchange.kept is None and exchange.phase not in UNSENT:
         return None
+    if isinstance(exchange.kept, bytes) and not exchange.outbox:
+        return exchange.kept
     return bytes(exchange.kept or b"") + bytes(exchange.outbox)

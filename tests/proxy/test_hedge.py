@@ -455,6 +455,56 @@ def test_second_requests_have_a_budget() -> None:
         assert plane.server.pools["t"].hedging == 0
 
 
+def test_a_second_request_takes_no_slot_that_somebody_needs() -> None:
+    """With ``concurrency`` a second request needs a free slot, gives it back, and whoever waits gets it."""
+    yaml = YAML.replace("hedge:", "concurrency: {max: 2, queue: 4}\n    hedge:")
+    with Plane(yaml) as plane:
+        protocol, wire, first = asked(plane)
+        second = pass_time(plane, protocol)
+        assert second is not None
+        other, waits = plane.caller()
+        waits.feed(GET)
+        plane.settle()
+        assert plane.inflight() == 2
+        first.feed(OK)
+        plane.settle()
+        assert wire.take().endswith(b"ok")
+        assert plane.inflight() == 1
+        assert other.exchange is not None
+        served = next(made for made in plane.targets if made.protocol.user is other.exchange)
+        third, third_wire, third_target = asked(plane)
+        assert pass_time(plane, third) is None
+        assert results(plane) == {"lost": 1, "denied": 1}
+        for made in (served, third_target):
+            made.feed(OK)
+        plane.settle()
+        assert waits.take().endswith(b"ok")
+        assert third_wire.take().endswith(b"ok")
+
+
+def test_a_winner_has_the_slot_of_its_own() -> None:
+    """When the second request wins, the slots of both are free in the end, and taken by those who wait."""
+    yaml = YAML.replace("hedge:", "concurrency: {max: 2, queue: 4}\n    hedge:")
+    with Plane(yaml) as plane:
+        wire, _, second = raced(plane)
+        waiting = [plane.caller() for _ in range(2)]
+        for _, caller in waiting:
+            caller.feed(GET)
+        plane.settle()
+        second.feed(OK.replace(b"2\r\n", b"3\r\n"))
+        plane.settle()
+        assert plane.inflight() == 2
+        second.feed(b"!")
+        plane.settle()
+        assert plane.inflight() == 2
+        assert wire.take().endswith(b"ok!")
+        for protocol, caller in waiting:
+            next(made for made in plane.targets if made.protocol.user is protocol.exchange).feed(OK)
+            plane.settle()
+            assert caller.take().endswith(b"ok")
+        assert plane.inflight() == 0
+
+
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_the_budget_is_a_share_of_what_is_live(live: int, share: float) -> None:
     """Second requests are at most their share of the live requests, or the one that always may be."""

@@ -199,6 +199,42 @@ def test_only_the_targets_own_answers_are_kept() -> None:
         assert fallback(plane, request()) == "502"
 
 
+def test_an_answer_that_gave_way_to_load_is_not_kept() -> None:
+    """What a model says when it is told to drop features is not the last good answer."""
+    yaml = YAML.replace("first_byte: 50ms}}", "first_byte: 50ms}, concurrency: {max: 2}}")
+    yaml += "    degrade: [{when: {inflight: 0.5}, header: {x-degrade: '1'}}]\n"
+    with Plane(yaml) as plane:
+        _, busy = plane.caller()
+        occupied = plane.ask(busy, request("/busy"))
+        learn(plane, request())
+        assert len(plane.server.last_good["r"]) == 0
+        occupied.feed(ANSWER)
+        plane.settle()
+        learn(plane, request())
+        assert len(plane.server.last_good["r"]) == 2
+
+
+@pytest.mark.parametrize("first", ["cached", "u"])
+def test_a_request_that_is_shed_has_all_fallbacks(first: str) -> None:
+    """A request that its target is spared goes down the whole chain: nothing of it was sent, and all is at hand."""
+    yaml = YAML.replace("first_byte: 50ms}}", "first_byte: 50ms}, concurrency: {max: 2}}")
+    yaml += "    degrade: [{when: {inflight: 0.5}, shed: 100%}]\n"
+    if first == "u":
+        yaml = yaml.replace("causes: [timeout]", "causes: [timeout, shed]")
+    with Plane(yaml) as plane:
+        learn(plane, request())
+        _, busy = plane.caller()
+        plane.ask(busy, request("/busy"))
+        _, wire = plane.caller()
+        wire.feed(request())
+        plane.settle()
+        if first == "u":
+            plane.targets[-1].feed(ANSWER)
+            plane.settle()
+        assert b"\r\nx-router-fallback: %b\r\n" % first.encode() in wire.take()
+        assert answered(plane, first, "shed") == 1
+
+
 def test_overrides_neither_leave_answers_nor_get_them() -> None:
     """A forced arm's answers are for whoever forced it; an assigned unit has its own."""
     with Plane(YAML + EXPERIMENT) as plane:
