@@ -45,7 +45,8 @@ def test_a_refusal_says_when_there_is_a_token(rate: Rate, waits: list[float]) ->
         if left == 0.0:
             admitted += 1
         else:
-            assert buckets.look(0, now + left * 0.99, admitted) < 1.0
+            if left > 1e-9:  # below that, sums of floats say nothing
+                assert buckets.look(0, now + left * 0.99, admitted) < 1.0
             assert buckets.look(0, now + left * 1.000001 + 1e-9, admitted) >= 1.0 - EPSILON
             now += left * 1.000001 + 1e-9
 
