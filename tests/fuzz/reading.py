@@ -21,6 +21,7 @@ ONCE = (b"host", b"content-length", b"transfer-encoding")
 NEVER_SENT_ON = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"http2-settings", b"expect"}
 )
+TUNNEL = frozenset({b"connection", b"upgrade"})  # RFC 9110 7.8: sent on together, and set anew, to ask for a tunnel
 
 
 class Message(NamedTuple):
@@ -220,7 +221,11 @@ def _chunks(source: Bytes, *, plain: bool, sofar: bytearray) -> bytes:
 
 def sent_on_wrongly(message: Message) -> str:
     """Say what a proxy should not have sent on of a request; empty when it is all right."""
+    tunnel = [value.lower() for value in message.values(b"connection")] == [b"upgrade"]
+    tunnel = tunnel and len(message.values(b"upgrade")) == 1 and message.start[0] == b"GET" and not message.content
     for name, _ in message.fields:
+        if tunnel and name in TUNNEL:
+            continue
         if name in NEVER_SENT_ON:
             return f"{name.decode()} belongs to one connection"
         if b"_" in name:

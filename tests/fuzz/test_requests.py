@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from router.proxy.heads import RequestReader
 from router.proxy.request_head import RequestHead
-from tests.fuzz.drawing import changes, cuts, damage, pieces, requests
+from tests.fuzz.drawing import TRAPS, changes, cuts, damage, pieces, requests
 from tests.fuzz.reading import Message, read_requests, sent_on_wrongly
 from tests.proxy.memory import Plane
 
@@ -26,8 +26,8 @@ YAML = (
 # What Connection may name without effect: RFC 9110 7.6.1 is about fields of one connection, and these are of the
 # message, or the router's own, set after the removal.
 NEEDED = {
-    b"close", b"host", b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"x-request-id",
-    b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-router-route",
+    b"close", b"upgrade", b"host", b"content-length", b"transfer-encoding", b"content-encoding", b"content-type",
+    b"x-request-id", b"via", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-router-route",
 }  # fmt: skip
 READER = RequestReader([b"x-user-id"], 100)
 
@@ -86,11 +86,8 @@ streams = st.tuples(st.lists(requests(), min_size=1, max_size=3), changes).map(
 )
 
 
-@settings(MANY)
-@given(streams, cuts)
-@example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", list(range(40)))
-def test_any_pieces_get_the_same_verdict_and_send_the_same_on(data: bytes, where: list[int]) -> None:
-    """However a caller's bytes are cut, the same requests are carried, refused, and sent on byte for byte."""
+def assert_same_in_pieces(data: bytes, where: list[int]) -> None:
+    """Assert that the same requests are carried, refused, and sent on byte for byte."""
     whole, cut = play([data]), play(pieces(data, where))
     assert verdict(cut) == verdict(whole)
     one, other = (read_requests(outcome.forwarded, forwarded=True) for outcome in (whole, cut))
@@ -99,10 +96,8 @@ def test_any_pieces_get_the_same_verdict_and_send_the_same_on(data: bytes, where
     assert one.rest.startswith(other.rest) or other.rest.startswith(one.rest)
 
 
-@settings(MANY)
-@given(streams, cuts)
-def test_nothing_ambiguous_is_sent_on(data: bytes, where: list[int]) -> None:
-    """What reaches targets is exactly the grammar to a second reader, and to a third; and is what the caller meant."""
+def assert_unambiguous(data: bytes, where: list[int]) -> None:
+    """Assert that what is sent on is exactly the grammar to two other readers, and what the caller meant."""
     outcome = play(pieces(data, where))
     read = read_requests(outcome.forwarded, forwarded=True)
     assert read.off == ""
@@ -113,6 +108,36 @@ def test_nothing_ambiguous_is_sent_on(data: bytes, where: list[int]) -> None:
     for sent, message in zip(read.messages, meant, strict=False):
         options = {option.strip(b" \t").lower() for option in b",".join(message.values(b"connection")).split(b",")}
         assert not (options - NEEDED) & {name for name, _ in sent.fields}
+
+
+@settings(MANY)
+@given(streams, cuts)
+@example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", list(range(40)))
+def test_any_pieces_get_the_same_verdict_and_send_the_same_on(data: bytes, where: list[int]) -> None:
+    """However a caller's bytes are cut, the same requests are carried, refused, and sent on byte for byte."""
+    assert_same_in_pieces(data, where)
+
+
+@settings(MANY)
+@given(streams, cuts)
+def test_nothing_ambiguous_is_sent_on(data: bytes, where: list[int]) -> None:
+    """What reaches targets is exactly the grammar to a second reader, and to a third; and is what the caller meant."""
+    assert_unambiguous(data, where)
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("framing", [b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("trap", TRAPS)
+def test_each_trap(trap: bytes, framing: bytes, version: bytes) -> None:
+    """Each treacherous line alone, before and behind the framing, with a request behind, whole and byte by byte."""
+    body = {b"": b"", b"C": b"hello", b"T": b"5\r\nhello\r\n0\r\n\r\n"}[framing[:1]]
+    for lines in (trap + framing, framing + trap):
+        start = b"POST" if framing else b"GET"
+        data = b"%b / HTTP/%b\r\nHost: h\r\n%b\r\n%b" % (start, version, lines, body)
+        data += b"GET /behind HTTP/1.1\r\nHost: h\r\n\r\n"
+        for where in ([], list(range(len(data)))):
+            assert_unambiguous(data, where)
+        assert_same_in_pieces(data, list(range(len(data))))
 
 
 @given(requests(), changes)
@@ -147,5 +172,11 @@ def _llhttp_counts(data: bytes) -> int:
         def on_message_complete(self) -> None:
             counted.append(1)
 
-    httptools.HttpRequestParser(Count()).feed_data(data)
+    while data:
+        try:
+            httptools.HttpRequestParser(Count()).feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:  # what follows is HTTP again, as nothing here grants a tunnel
+            data = data[upgrade.args[0] :]
+        else:
+            break
     return len(counted)
