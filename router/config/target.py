@@ -36,8 +36,12 @@ class TargetTimeouts(Struct, frozen=True, kw_only=True):
     first_byte: Annotated[
         Timeout, Meta(description="from the end of the request to the first byte of the response; 504 beyond")
     ] = 30.0
-    idle: Annotated[Timeout, Meta(description="silence within a response; the response is cut beyond")] = 60.0
-    total: Annotated[Timeout, Meta(description="whole exchange; 504 before the first byte, cut after it")] = 300.0
+    idle: Annotated[
+        Timeout, Meta(description="silence within a response, or both ways in a tunnel; it is cut beyond")
+    ] = 60.0
+    total: Annotated[
+        Timeout, Meta(description="whole exchange; 504 before the first byte, cut after it; tunnels go on")
+    ] = 300.0
 
 
 class Pool(Struct, frozen=True, kw_only=True):
