@@ -21,7 +21,8 @@ from router.admin.metrics import Metrics
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.config.scalars import Listen, is_loopback, parse_listen
 from router.control.kill import tag
-from router.control.loop import Asked, Control, Stale
+from router.control.loop import Control
+from router.control.seat import Asked, Stale
 from router.control.state import Refusal
 from router.counters import ACKNOWLEDGED, DRAINING
 from router.events.model import Revision

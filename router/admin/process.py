@@ -29,8 +29,9 @@ from router.config.mistake import ConfigError
 from router.config.scalars import format_listen, parse_listen
 from router.config.schema import Config
 from router.control.address import AddressError, unusable
-from router.control.loop import Control, Seat
+from router.control.loop import Control
 from router.control.publish import Publisher
+from router.control.seat import Seat
 from router.control.state import replay
 from router.control.terms import Agreed, Terms
 from router.events.journal import Journal

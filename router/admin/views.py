@@ -16,7 +16,8 @@ import msgspec
 from router import counters
 from router.admin.endpoints import standings, view
 from router.config.mistake import ROOT, Mistake, child
-from router.control.loop import Control, Rejected
+from router.control.loop import Control
+from router.control.seat import Rejected
 from router.events.model import Revised, Revision
 from router.segment import Segment, fold
 

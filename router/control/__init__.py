@@ -2,10 +2,16 @@
 
 =========  ==========================================================================================================
 state      what a new configuration, a restore or a new certificate makes of the present revision, or why not (pure)
+switch     what killing and resuming an experiment make of it (pure)
+kill       the weights under kills, which kills a configuration keeps, and an experiment's tag (pure)
+phases     which run and phase an experiment is in after a change (pure)
 refuse     what may not change while the router runs, and what makes an experiment another one (pure)
 watch      notices that the bytes of files have changed, whatever way they were saved
 publish    a revision on its way to the workers, and their acknowledgements
-loop       the control process's own tasks: start, reload, restore, watch, retention, heartbeat
+ledger     the journal, in order and off the loop, with an alarm instead of an error
+private    files that workers read for themselves: certificates and signing keys
+seat       what goes in and out of the loop, as frozen data
+loop       the control process's own tasks: start, reload, restore, kill, watch, retention, heartbeat
 probe      whom to ask for readiness and when, and telling the workers
 ask        one such question over HTTP
 notice     saying in the log when an endpoint is left alone, and when it is back
@@ -13,5 +19,5 @@ terms      what the control process and the supervisor say to each other; light,
 address    why an address cannot be listened on; light, because the supervisor imports it
 =========  ==========================================================================================================
 
-Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``.
+Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``.
 """

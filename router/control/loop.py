@@ -10,31 +10,29 @@ same, with an alarm: workers must not wait for a disk. A kill does not even try 
 """
 
 import asyncio
-import stat
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from logging import getLogger
 from pathlib import Path
 
 from router.config.load import Loaded, load
 from router.config.mistake import ConfigError, Mistake
-from router.config.schema import Config
 from router.control import state as decide
 from router.control import switch
 from router.control.ask import Asker
 from router.control.kill import tag
 from router.control.ledger import Decisions, Ledger
 from router.control.notice import Notice
+from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
-from router.control.publish import Publisher
+from router.control.seat import Asked, Rejected, Seat, Stale
 from router.control.state import Refusal, State
 from router.control.watch import Watch
 from router.counters import CONTROL_HEARTBEAT, DRAINING, PID, RELOAD_OK
 from router.events import keep
 from router.events.model import Revision
 from router.routing.table import Table, compile_table
-from router.segment import Segment, reset_left_gauges
+from router.segment import reset_left_gauges
 
 log = getLogger(__name__)
 
@@ -44,54 +42,6 @@ _RETENTION_S = 60.0
 _SAID = 10
 # A disk that takes longer is one that cannot take the decision now; a working one takes milliseconds.
 _PATIENCE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The configuration on disk that is not served.
-
-    Attributes:
-        time: When it was refused, in unix seconds.
-        mistakes: Why.
-    """
-
-    time: float
-    mistakes: tuple[Mistake, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """A change that was asked for on the ground of a revision that is no longer the present one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks to kill or resume an experiment.
-
-    Attributes:
-        by: Who.
-        reason: Why.
-        tag: What ``kill.tag`` gave of the experiment when they looked; None if that does not matter.
-    """
-
-    by: str
-    reason: str | None = None
-    tag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """What the control process was given by the supervisor.
-
-    Attributes:
-        segment: The shared counters.
-        publisher: The way to the workers.
-        tell: Takes each new configuration, for the supervisor's part in it.
-    """
-
-    segment: Segment
-    publisher: Publisher
-    tell: Callable[[Revision], None]
 
 
 class Control:
@@ -302,7 +252,7 @@ class Control:
         if not known and not urgent:
             await self.ledger.write(following.history[-1], _PATIENCE_S)
         if self._table is None or self._table.config.server.signing != revision.config.server.signing:
-            _warn_of_open_keys(revision.config)
+            warn_of_open_keys(revision.config)
         self.seat.publisher.publish(revision)
         self.state, self._table = following, table
         if urgent:
@@ -338,7 +288,7 @@ class Control:
         """Take what the watch saw: another configuration, other certificates, or both."""
         before = self.revision
         await self.reload()
-        if self.rejected is None and before is self.revision and paths & _certificates(before.config):
+        if self.rejected is None and before is self.revision and paths & worker_files(before.config):
             async with self._change:
                 await self._commit(*decide.certificate(self.state, time.time()))
 
@@ -396,18 +346,3 @@ def _few(changes: tuple[str, ...]) -> str:
     """Say what changed in one readable line; ``/v1/revisions`` has it in full."""
     more = f"; {len(changes) - _SAID} more in /v1/revisions" if len(changes) > _SAID else ""
     return ("; ".join(changes[:_SAID]) or "none") + more
-
-
-def _warn_of_open_keys(config: Config) -> None:
-    """Say when others than this user can read the signing keys; where secrets are mounted that may be meant."""
-    signing = config.server.signing
-    if signing is not None and Path(signing.keys_file).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        log.warning("$.server.signing.keys_file: %s can be read by other users; chmod 600 it", signing.keys_file)
-
-
-def _certificates(config: Config) -> set[Path]:
-    """Give the files that workers read, those of the signing keys included."""
-    tls, signing = config.server.tls, config.server.signing
-    names = [*((tls.cert, tls.key) if tls else ()), *(target.tls.ca for target in config.targets)]
-    names += [signing.keys_file] if signing else []
-    return {Path(name) for name in names if name is not None}

@@ -4,8 +4,9 @@ import threading
 from pathlib import Path
 
 from router.config.load import load
-from router.control.loop import Control, Seat
+from router.control.loop import Control
 from router.control.publish import Publisher
+from router.control.seat import Seat
 from router.control.state import State
 from router.counters import ACKNOWLEDGED
 from router.events.model import Revised

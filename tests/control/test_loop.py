@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -20,13 +20,16 @@ from router.config.mistake import ConfigError
 from router.control import ledger
 from router.control import loop as control_loop
 from router.control.kill import tag
-from router.control.loop import Asked, Control, Stale
+from router.control.seat import Asked, Stale
 from router.control.state import Refusal, replay
 from router.counters import ACKNOWLEDGED, CONTROL_HEARTBEAT, JOURNAL_FAILED, PUBLISHED, RELOAD_OK
 from router.events.model import Revision
 from router.routing.table import Table
 from tests.control.build import plain, yaml
 from tests.control.desk import Desk
+
+if TYPE_CHECKING:
+    from router.control.loop import Control
 
 DEADLINE_S = 10.0
 
