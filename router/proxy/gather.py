@@ -47,7 +47,9 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
         if isinstance(plan, RoutePlan) and plan.direct:
             decision = plan.decide(head)
             pool = server.pools[decision.target]
-            endpoint = pool.choose(decision.key, random) if pool.straight else None
+            gate = pool.gate
+            if pool.straight and (gate is None or gate.free()):
+                endpoint = pool.choose(decision.key, random)
             upstream = endpoint.reuse() if endpoint is not None else None
             if endpoint is not None and upstream is not None and upstream.transport is not None:
                 timeouts = endpoint.timeouts
@@ -60,6 +62,8 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 upstream.user = exchange
                 endpoint.active += 1
                 server.words[pool.row + counters.TARGET_INFLIGHT] += 1
+                if gate is not None:
+                    exchange.gate = gate
                 server.cork(upstream.transport, request_lines(exchange, rest, endpoint))
                 if decision.shadows:
                     exchange.mirrored = True

@@ -79,7 +79,7 @@ def leave_endpoint(exchange: "Exchange") -> None:
         exchange.server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
     gate, exchange.gate = exchange.gate, None
     if gate is not None:
-        gate.leave(monotonic() - exchange.began)
+        gate.leave(monotonic() - (exchange.began or exchange.started))
 
 
 def settle(exchange: "Exchange") -> None:

@@ -212,7 +212,7 @@ class TargetPool:
         failing = any(endpoint.standing.ready for endpoint in self.endpoints)
         self.closed_by = "breaker_open" if failing else "unavailable"
         self.direct = len(usable) > self._panic_at and not self._probing and admission >= 1.0
-        self.straight = self.direct and self.gate is None and self.target.hedge is None
+        self.straight = self.direct and self.target.hedge is None
 
     # --- one exchange -----------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     if (
         endpoint is None or upstream is None or not exchange.request_done or server.draining or caller.held
         or not caller.reading or not request.http11 or not request.keep_alive or head.end > MAX_RESPONSE_HEAD
-        or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket or exchange.gate is not None
+        or head.status >= SERVER_ERROR or exchange.fault is not None or exchange.ticket
         or exchange.hedge is not None
     ):  # fmt: skip
         return False
@@ -99,6 +99,9 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     endpoint.observe(now - (exchange.asked_at or exchange.started))
     ended = monotonic()
     exchange.overhead += ended - now
+    if exchange.gate is not None:
+        exchange.gate.leave(ended - (exchange.began or exchange.started))
+        exchange.gate = None
     endpoint.give_back(upstream, ended)
     record(exchange, ended)
     caller.ready(ended)
