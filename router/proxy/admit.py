@@ -18,6 +18,7 @@ from router.routing.degrade import reached
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
+    from router.proxy.server import Server
     from router.routing.decide import Decision
 
 _TOO_MANY = Refusal(429, "rate_limit", "there are more requests than the route takes")
@@ -27,9 +28,8 @@ def admit(exchange: "Exchange", decision: "Decision") -> None:
     """Send an exchange on to its target, or to another, or end it."""
     server = exchange.server
     plan = decision.route
-    limiter = server.limiters.get(plan.name)
-    if limiter is not None:
-        wait = limiter.take(None if decision.unit is None else decision.key, exchange.head.client, monotonic())
+    if plan.limited and not exchange.drawn:
+        wait = draw(server, decision, exchange.head.client, monotonic())
         if wait:
             exchange.count_shed("rate_limit")
             exchange.retry_after = retry_after(wait)
@@ -45,3 +45,11 @@ def admit(exchange: "Exchange", decision: "Decision") -> None:
         if level.target is not None:
             exchange.target = level.target
     exchange.pick()
+
+
+def draw(server: "Server", decision: "Decision", client: str, now: float) -> float:
+    """Draw from a route's rate; 0 if the request is within it, else the seconds until one would be."""
+    limiter = server.limiters.get(decision.route.name)
+    if limiter is None:  # the revision in force has none any more
+        return 0.0
+    return limiter.take(None if decision.unit is None else decision.key, client, now)

@@ -97,6 +97,7 @@ class Exchange(Struct, gc=False, eq=False):
     passed: tuple[str, ...] = ()  # targets tried before
     gate: "Gate | None" = None  # where it waits for a slot, or has one
     level: "Level | None" = None  # what gave way
+    drawn: bool = False  # whether it is within its route's rate
     retry_after: int = 0  # seconds, for a caller that is turned away
     retrying: "TargetPool | None" = None  # in whose budget the present attempt is
     timer: "TimerHandle | None" = None

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from router import counters
-from router.proxy.admit import admit
+from router.proxy.admit import admit, draw
 from router.proxy.bodies import TooLargeError, Upload, chunked_content
 from router.proxy.exchange import Exchange
 from router.proxy.framing import FramingError
@@ -42,6 +42,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
     request_id = head.request_id or head.id.encode()
     length = head.length
     endpoint = None
+    drawn = False
     if length == len(rest) and length <= server.limits.body_bytes:
         plan = server.table.find(head)
         if isinstance(plan, RoutePlan) and plan.direct:
@@ -50,7 +51,8 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
             gate = pool.gate
             if pool.straight and (gate is None or gate.free()):
                 endpoint = pool.choose(decision.key, random)
-            upstream = endpoint.reuse() if endpoint is not None else None
+                drawn = plan.limited and draw(server, decision, head.client, now) == 0.0
+            upstream = endpoint.reuse() if endpoint is not None and drawn == plan.limited else None
             if endpoint is not None and upstream is not None and upstream.transport is not None:
                 timeouts = endpoint.timeouts
                 exchange = Exchange(
@@ -74,6 +76,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
                 return
     caller.exchange = exchange = Exchange(server, caller, server.table, server.pools, head, request_id, now, now)
     exchange.chosen = endpoint
+    exchange.drawn = drawn
     start(exchange, rest)
 
 

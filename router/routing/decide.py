@@ -147,7 +147,8 @@ class RoutePlan(Struct, frozen=True):
         pair: First word of the counter row of the route and that target.
         head: Header fields to that target, each with its CRLF.
         trial: The route's experiment.
-        direct: Whether nothing stands between the head of a request and its target.
+        direct: Whether nothing but a rate stands between the head of a request and its target.
+        limited: Whether a rate is.
         admits: Whether a rate or a load is to be asked before a request goes on.
         levels: What gives way at which load, the highest first.
         fallback: What answers when the target cannot, in order.
@@ -170,6 +171,7 @@ class RoutePlan(Struct, frozen=True):
     head: bytes
     trial: Trial | None
     direct: bool
+    limited: bool
     admits: bool
     levels: tuple[Level, ...]
     fallback: tuple[Step, ...]
@@ -286,7 +288,8 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         pair=slots[pair_key(route.name, route.target)],
         head=_head(route.name, None),
         trial=trial,
-        direct=not (needs_body or admits),
+        direct=not (needs_body or route.degrade),
+        limited=route.rate_limit is not None,
         admits=admits,
         levels=compile_levels(route, slots),
         fallback=fallback,
