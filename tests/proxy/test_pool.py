@@ -4,7 +4,6 @@ import asyncio
 from random import Random
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -274,5 +273,4 @@ class Story(RuleBasedStateMachine):
             self.loop.close()
 
 
-Story.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestStory = Story.TestCase
+TestStory = pytest.mark.fuzz(Story.TestCase)

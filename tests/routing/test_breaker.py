@@ -482,4 +482,4 @@ class Story(RuleBasedStateMachine):
         assert all(0 < worker.share(self.workers.now) <= 1 for worker in self.workers.each)
 
 
-TestStory = Story.TestCase
+TestStory = pytest.mark.fuzz(Story.TestCase)
