@@ -93,6 +93,7 @@ removed, and begin at 0 when the router starts.
 
 - `result` of `router_arm_requests_total` is `failed` when the first attempt at the arm's target failed, however the
   exchange was rescued, else `ok`. An exchange is counted when it ends.
+- `router_request_seconds` leaves tunnels (code `101`) out: how long one lasts is in its event.
 - `code` of `router_requests_total` is `0` when the connection closed before any response, and `other` for a status
   that is not in the IANA registry. Codes that never occurred are left out.
 - `result` of `router_shadow_total`: {shadows}. See [Trying a new version on real

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from router.routing.decide import Decision
 
 MAX_PATH: Final = 256
+SWITCHING: Final = 101
 FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in enumerate(counters.FAULTS)}
 REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enumerate(counters.REFUSALS)}
 SHED_OFFSET: Final = {cause: counters.ROUTE_SHED + index for index, cause in enumerate(counters.SHED_CAUSES)}
@@ -53,8 +54,9 @@ def record(exchange: "Exchange", ended: float) -> None:
     pair = decision.pair if other is None else other.pair or decision.pair
     words[pair + _CODE_SLOT[exchange.status]] += 1
     us = int(duration * 1e6)
-    words[pair + _SECONDS_SUM] += us
-    words[pair + _SECONDS + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))] += 1
+    if exchange.status != SWITCHING:  # how long a tunnel lasts says nothing about how fast a model is
+        words[pair + _SECONDS_SUM] += us
+        words[pair + _SECONDS + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))] += 1
     first_byte = None
     if exchange.replied:
         first_byte = exchange.first_byte_at - exchange.started

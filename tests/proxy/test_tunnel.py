@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router import counters
+from router.histogram import HISTOGRAM_BUCKETS, HISTOGRAM_WORDS
 from router.proxy.downstream import Downstream
 from tests.proxy.memory import YAML, Plane, Wire
 
@@ -64,6 +65,19 @@ def test_what_is_corked_is_sent_before_an_end(plane: Plane) -> None:
     target.end()
     assert wire.take() == b"last words"
     assert wire.eof
+
+
+def test_how_long_a_tunnel_lasts_is_no_latency(plane: Plane) -> None:
+    """The time to the 101 is counted, as of any answer; the hours of a conversation are in its event alone."""
+    _, wire, _ = tunnel(plane)
+    wire.reset()
+    plane.settle()
+    row = plane.revision.slots[counters.pair_key("all", "t")]
+    seconds, first_byte = (
+        sum(plane.words[row + start + HISTOGRAM_BUCKETS : row + start + HISTOGRAM_WORDS])
+        for start in (counters.PAIR_SECONDS, counters.PAIR_FIRST_BYTE)
+    )
+    assert (seconds, first_byte) == (0, 1)
 
 
 def test_both_ends_in_one_turn(plane: Plane) -> None:
