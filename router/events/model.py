@@ -172,7 +172,8 @@ class Shadow(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type"
         unit: Whom the assignment belongs to; None when no source was present.
         differences: Where the answers differ: JSON pointers, ``status`` or ``body``; or why they are not comparable.
         fault: Why the shadow gave no whole answer, as ``fault`` of an exchange.
-        primary_fault: Why the primary gave none; ``fallback`` when something else answered.
+        primary_fault: Why the primary gave none; ``fallback`` or ``degraded`` when another
+            answered.
     """
 
     id: str

@@ -126,7 +126,7 @@ class Mirror(Struct, gc=False, eq=False):
         self.status = exchange.status
         self.seconds = now - exchange.started
         self.size = exchange.response_bytes
-        self.fault = exchange.outcome_fault or ("fallback" if exchange.step is not None else None)
+        self.fault = exchange.outcome_fault or _elsewhere(exchange)
         if self.framed and self.body is not None and self.fault is None:
             self.body = chunked_content(bytes(self.body))
         for copy in self.copies.copy():
@@ -165,6 +165,14 @@ def mirror(exchange: "Exchange", body: bytes) -> None:
         exchange.shadow = made
     elif made.copies:
         exchange.shadow = made
+
+
+def _elsewhere(exchange: "Exchange") -> str | None:
+    """Return why another than the assigned target answered; None when it was that one."""
+    if exchange.step is not None:
+        return "fallback"
+    decision = exchange.decision
+    return "degraded" if decision is not None and exchange.target != decision.target else None
 
 
 class Shadows:

@@ -465,6 +465,26 @@ def test_an_answer_of_a_fallback_is_not_compared() -> None:
         assert plane.log.shadows[0].primary_fault == "fallback"
 
 
+def test_an_answer_of_a_cheaper_target_is_not_compared() -> None:
+    """Under load a route may send requests elsewhere; the comparison says so."""
+    yaml = YAML.replace("80']}", "80'], concurrency: {max: 2}}", 1).replace(
+        "target: t\n", "target: t\n    degrade: [{when: {inflight: 0.5}, target: c}]\n"
+    )
+    cheap = "targets:\n  - {name: c, endpoints: ['http://10.0.0.3:80']}"
+    with Plane(yaml.replace("targets:", cheap)) as plane:
+        _, first = plane.caller()
+        primary, copy = ask(plane, first)
+        _, second = plane.caller()
+        second.feed(GET)
+        plane.settle()
+        (cheaper,) = wires(plane, "10.0.0.3")
+        for target in (primary, cheaper, *wires(plane, SHADOW)):
+            reply(plane, target, OK)
+        assert results(plane) == {"agree": 1, "primary_failed": 1}
+        assert {event.primary_fault for event in plane.log.shadows} == {None, "degraded"}
+        assert copy in wires(plane, SHADOW)
+
+
 def test_a_dead_kept_connection_is_replaced_where_a_copy_cannot_run_twice(plane: Plane) -> None:
     """As for the primary: what was not sent, or is idempotent, goes on a new connection; a POST that was sent fails."""
     _, wire = plane.caller()

@@ -19,6 +19,7 @@ from router.routing.compare import (
     compare_answers,
     compare_json,
     compile_rules,
+    numbers_agree,
 )
 
 RULES = compile_rules(Compare())
@@ -166,6 +167,24 @@ def test_what_has_too_many_parts_is_not_comparable() -> None:
     many = b"[" + b"[1]," * (MAX_CONTAINERS + 1)
     assert verdict(many + b"1]", many + b"2]").result == "not_comparable"
     assert verdict(many + b"1]", many + b"1]") == AGREE
+
+
+def test_python_reads_no_deeper_than_others() -> None:
+    """What is not quite JSON is read by another parser, with the same answer to depth."""
+    one, other = (b"[NaN," + b"[" * 100_000 + number for number in (b"1", b"2"))
+    assert verdict(one, other).result == "not_comparable"
+
+
+def test_everything_may_be_ignored() -> None:
+    """The empty pointer is the whole document: then only the status counts."""
+    assert verdict({"a": 1}, [2], ignore=("",)) == AGREE
+
+
+def test_integers_have_no_tolerance() -> None:
+    """Whatever it is; nor has a number that no double comes near."""
+    assert not numbers_agree(1, 2, 1.0)
+    assert numbers_agree(1.0, 2, 1.0)
+    assert not numbers_agree(10**400, 1.0, 1.0)
 
 
 def test_a_bomb_is_not_opened() -> None:
