@@ -78,7 +78,7 @@ def _schema(kind: type[Struct]) -> tuple[inspect.Field, ...]:
 
 def _shown(kind: inspect.Type, value: Any) -> str:
     if isinstance(value, Struct):
-        return ", ".join(f"{name} {getattr(value, name)}" for name in value.__struct_fields__)
+        return _item(value)
     if isinstance(value, tuple):
         return f"[{', '.join(_item(item) for item in value)}]"
     text = written(kind, value)

@@ -16,11 +16,13 @@ from router.config.resolve import BROKEN
 from router.config.schema import Cause
 
 _STEPS = ("target", "cached", "rules", "respond")
+_BARE = (204, 205, 304)  # statuses of answers without content (RFC 9110 6.4.1, 15.3.6)
 
 
 def check_routes(config: Mapping[str, Any], report: Report) -> None:
     """Report what each route says that cannot be."""
     targets = named(config, "targets")
+    split = {experiment.get("route") for _, experiment in items(config, "experiments")}
     for path, route in items(config, "routes"):
         must_exist(f"{path}.target", route.get("target", BROKEN), targets, "target", report)
         match = part(route, "match")
@@ -34,6 +36,8 @@ def check_routes(config: Mapping[str, Any], report: Report) -> None:
         if isinstance(units, list) and "request" in units[:-1]:
             report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
         _fallback(path, route, targets, report)
+        chosen = route.get("name") in split or any("target" in step for _, step in items(route, "degrade", path))
+        _unused(path, route, report, chosen=chosen)
         _shadows(path, route, targets, report)
         if route.get("inspect_bytes") == 0:
             for at in _json_sources(path, route):
@@ -53,8 +57,38 @@ def _fallback(path: str, route: Mapping[str, Any], targets: Mapping[str, object]
             must_exist(f"{at}.target", step["target"], targets, "target", report)
         if sum(kind in step for kind in _STEPS) != 1:
             report(at, f"needs exactly one of {', '.join(_STEPS)}")
+        if step.get("target") in _STEPS[1:]:
+            report(f"{at}.target", f"{show(step['target'])} is what x-router-fallback calls an answer of that kind")
         _rules(at, step, part(route, "attributes"), report)
         _causes(at, step, started, report)
+        _content(at, step, report)
+
+
+def _unused(path: str, route: Mapping[str, Any], report: Report, *, chosen: bool) -> None:
+    """Report what no request would ever come to; ``chosen`` is whether another target may be tried first."""
+    steps = list(items(route, "fallback", path))
+    if steps and route.get("fallback_on") == []:
+        report(f"{path}.fallback_on", "is empty, so no fallback is ever used")
+    tried = {} if chosen else {route.get("target"): f"{path}.target"}
+    final = ""
+    for at, step in steps:
+        if final:
+            report(at, f"is never used: {final} answers whatever comes to it")
+            return
+        name = step.get("target")
+        if name is not None and name is not BROKEN and name in tried:
+            report(f"{at}.target", f"is never used: {show(name)} was tried before, as {tried[name]}")
+        if not step.get("causes"):
+            tried.setdefault(name, f"{at}.target")
+            final = at if "respond" in step else ""
+
+
+def _content(path: str, step: Mapping[str, Any], report: Report) -> None:
+    answers = [(f"{path}.respond", part(step, "respond"))]
+    answers += [(f"{at}.respond", part(rule, "respond")) for at, rule in items(step, "rules", path)]
+    for at, answer in answers:
+        if answer.get("status") in _BARE and answer.get("json") is not None:
+            report(f"{at}.json", f"is never sent: an answer of status {answer['status']} has no content")
 
 
 def _causes(path: str, step: Mapping[str, Any], started: Any, report: Report) -> None:

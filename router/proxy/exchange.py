@@ -353,9 +353,7 @@ class Exchange(Struct, gc=False, eq=False):
         self.phase = DONE
         if self.hedge is not None:
             self.hedge.end("cancelled")
-        if self.timer is not None:
-            self.timer.cancel()
-            self.pools[self.target].waiting -= 1
+        leaving.stop_waiting(self)
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.close()

@@ -25,6 +25,7 @@ def leave(exchange: "Exchange") -> None:
     upstream, exchange.upstream = exchange.upstream, None
     if upstream is not None:
         upstream.close()
+    stop_waiting(exchange)
     leave_queue(exchange)
     leave_endpoint(exchange)
     if exchange.kept is not None:
@@ -60,6 +61,14 @@ def may_repeat(exchange: "Exchange") -> bool:
         return True
     head = exchange.head
     return not exchange.held and not exchange.interim and may_run_again(head.method, head.fields, None)
+
+
+def stop_waiting(exchange: "Exchange") -> None:
+    """Make no further attempt at the time that one was to be made."""
+    timer, exchange.timer = exchange.timer, None
+    if timer is not None:
+        timer.cancel()
+        exchange.pools[exchange.target].waiting -= 1
 
 
 def leave_queue(exchange: "Exchange") -> None:

@@ -32,6 +32,7 @@ from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
 from router.proxy.shadow import Shadows
 from router.proxy.signing import Signing
+from router.routing.steps import TargetStep
 from router.routing.table import Table, compile_table
 from router.routing.token import Forced
 
@@ -237,7 +238,7 @@ class Server:
         if self._expose_more and decision is not None:
             if "arm" in expose and decision.arm is not None:
                 lines += b"x-router-arm: %b\r\n" % decision.arm.encode()
-            if "target" in expose:
+            if "target" in expose and (exchange.step is None or isinstance(exchange.step, TargetStep)):
                 lines += b"x-router-target: %b\r\n" % exchange.target.encode()
             if "assignment" in expose and decision.cell >= 0:  # enrolled, and not forced
                 lines += self._signing.line(decision, exchange.started + self.wall_offset)

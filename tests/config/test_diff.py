@@ -44,6 +44,19 @@ def changed(before: str, after: str) -> Config:
             "[{url: http://h:1, weight: 2}]",
             ["target a: endpoints changes from [http://127.0.0.1:8001] to [http://h:1 (weight 2)]"],
         ),
+        (
+            "8001]}",
+            "8001], retry: {attempts: 2}, hedge: {}}",
+            [
+                "target a: retry is set to attempts 2, budget 20%, backoff 25ms",
+                "target a: hedge is set to after 100ms, max 5%",
+            ],
+        ),
+        (
+            "a, unit",
+            "a, fallback: [{cached: {}}, {respond: {json: [1, no]}}], unit",
+            ['route r: fallback changes from [] to [cached ttl 10m, size 64MiB, respond status 200, json [1, "no"]]'],
+        ),
         ("routes:\n", "  - {name: c, endpoints: [http://h]}\nroutes:\n", ["target c is added"]),
         ("target: a, unit", "target: b, unit", ["route r: target changes from a to b"]),
         ("match: {path: /v2/}, ", "", ["route r: match.path is no longer set (was /v2/)"]),

@@ -253,6 +253,31 @@ def test_listeners_must_not_collide(extra: str, message: str) -> None:
             "server: {listen: 'h'}\ntargets:",
             '1: $.server.listen: "h" is not an address; write HOST:PORT, [V6]:PORT or unix:/path',
         ),
+        (
+            "unit: [",
+            "fallback: [{respond: {}}, {target: b}], unit: [",
+            "5: $.routes[0].fallback[1]: is never used: $.routes[0].fallback[0] answers whatever comes to it",
+        ),
+        (
+            "unit: [",
+            "fallback: [{target: b}, {target: b, causes: [timeout]}], unit: [",
+            '5: $.routes[0].fallback[1].target: is never used: "b" was tried before, as $.routes[0].fallback[0].target',
+        ),
+        (
+            "unit: [",
+            "fallback: [{respond: {status: 204, json: {}}}], unit: [",
+            "5: $.routes[0].fallback[0].respond.json: is never sent: an answer of status 204 has no content",
+        ),
+        (
+            "unit: [",
+            "fallback: [{rules: [{if: true, respond: {status: 304, json: 1}}]}], unit: [",
+            "5: $.routes[0].fallback[0].rules[0].respond.json: is never sent: an answer of status 304 has no content",
+        ),
+        (
+            "unit: [",
+            "fallback: [{target: b}], fallback_on: [], unit: [",
+            "5: $.routes[0].fallback_on: is empty, so no fallback is ever used",
+        ),
         ("weight: 95", "weight: ''", "9: $.experiments[0].arms[0].weight: expected a number, found empty text"),
         (
             "targets:",

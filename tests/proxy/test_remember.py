@@ -271,7 +271,9 @@ def test_a_reload_keeps_the_answers() -> None:
     """Answers stay while the route keeps some, whatever else changes, and go when it does not any more."""
     with Plane(YAML) as plane:
         learn(plane, request())
-        plane.swap(YAML.replace("target: t\n", "target: u\n").replace("10m", "5m"))
+        plane.swap(
+            YAML.replace("{target: u,", "{target: t,").replace("target: t\n", "target: u\n").replace("10m", "5m")
+        )
         assert fallback(plane, request()) == "cached"
         plane.swap(YAML.replace("      - cached: {ttl: 10m, size: 1MiB}\n", ""))
         assert fallback(plane, request()) == "502"

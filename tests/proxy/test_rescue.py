@@ -152,6 +152,17 @@ def test_the_connection_goes_on_after_a_written_answer(chain: Plane) -> None:
     assert wire.take().endswith(b"ok")
 
 
+def test_a_written_answer_names_no_target(chain: Plane) -> None:
+    """Who reads ``x-router-target`` learns who gave the answer, not who failed to."""
+    wire, first = ask(chain)
+    first.reset()
+    newest(chain).reset()
+    chain.settle()
+    answer = wire.take()
+    assert b"x-router-fallback: respond\r\n" in answer
+    assert b"x-router-target" not in answer
+
+
 def test_head_gets_no_content(chain: Plane) -> None:
     """A written answer to HEAD is the head of what GET would get (RFC 9110 9.3.2)."""
     wire, first = ask(chain, b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -353,6 +364,25 @@ def test_a_caller_that_leaves_while_waiting_is_forgotten() -> None:
         assert plane.server.pools["t"].retrying == 0
         assert plane.server.pools["t"].waiting == 0
         assert len(plane.targets) == 1
+
+
+def test_time_that_runs_out_while_waiting_leaves_one_attempt() -> None:
+    """A request that goes to a fallback instead of waiting any longer is not sent a second time when the wait ends."""
+    yaml = CHAIN.replace("10.0.0.1:80']", "10.0.0.1:80'], retry: {backoff: 10s}")
+    with Plane(yaml) as plane:
+        down, wire = plane.caller()
+        plane.ask(wire, GET).reset()
+        plane.settle()
+        exchange = down.exchange
+        assert exchange is not None
+        assert exchange.timer is not None
+        timer = exchange.timer
+        exchange.expire(exchange.total_at)
+        newest(plane).feed(OK)
+        plane.settle()
+        assert timer.cancelled()
+        assert b"x-router-fallback: fast\r\n" in wire.take()
+        assert [plane.server.pools[name].waiting for name in ("t", "fast")] == [0, 0]
 
 
 def test_requests_that_wait_for_their_next_attempt_are_live() -> None:
