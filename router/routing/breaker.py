@@ -221,7 +221,9 @@ class Breaker:
         """Return whether the endpoint may be given a request now."""
         state = self.register.state
         if state == HALF_OPEN:
-            return self._passed() + self.probes_in_flight < self.settings.probes
+            # Another worker's probe may have failed since the last tick, and then there are to be no more.
+            unchanged = self._written() == self._looked
+            return unchanged and self._passed() + self.probes_in_flight < self.settings.probes
         return state != OPEN
 
     def share(self, now: float) -> float:
@@ -287,7 +289,7 @@ class Breaker:
             self._take(Register(), now)
             return
         now_ms = int(now * 1000)
-        written = max([block[self._row + counters.ENDPOINT_STATE] for block in self._blocks])
+        written = self._written()
         register = self.register
         due = register.changes_at_ms(self.settings) if register.state else None
         if written != self._looked or (due is not None and due <= now_ms):
@@ -309,7 +311,7 @@ class Breaker:
     def _move(self, event: str, now: float) -> None:
         """Write a change down, unless another worker was faster."""
         now_ms = max(int(now * 1000), self.register.stamp_ms)
-        written = max([block[self._row + counters.ENDPOINT_STATE] for block in self._blocks])
+        written = self._written()
         register = Register.of(written).at(now_ms, self.settings)
         if register == self.register:
             register = register.after(event, now_ms, self.settings, self._random())
@@ -327,6 +329,10 @@ class Breaker:
             self.began = now
             self._window.clear(now, self._totals())
         self._changed()
+
+    def _written(self) -> int:
+        """Return the last change that any worker wrote down."""
+        return max([block[self._row + counters.ENDPOINT_STATE] for block in self._blocks])
 
     def _passed(self) -> int:
         """Return how many probes of this half-open period succeeded."""
