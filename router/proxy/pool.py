@@ -164,7 +164,9 @@ class TargetPool:
             gate.open()
 
     def close(self) -> None:
-        """Use no more."""
+        """Use no more; who waits for a slot goes in, because nobody looks for those that other workers free."""
+        if self.gate is not None:
+            self.gate.open()
         for endpoint in self.endpoints:
             endpoint.close()
 

@@ -212,6 +212,18 @@ def test_a_reload_changes_the_limit() -> None:
         assert plane.inflight() == 4
 
 
+def test_a_target_that_is_removed_turns_nobody_away() -> None:
+    """Who waits for a slot when a reload removes the target is served by it all the same."""
+    limited = yaml(LIMITED)
+    with Plane(limited) as plane:
+        for number in range(3):
+            send(plane, number)
+        assert len(plane.targets) == 1
+        plane.swap(limited.replace("name: t,", "name: u,").replace("target: t,", "target: u,"))
+        plane.settle()
+        assert len(plane.targets) == 3
+
+
 # --- Rates -----------------------------------------------------------------------------------------------------------
 
 
