@@ -3,9 +3,10 @@
 Responsible for: accepting, the handshake's time, and leaving descriptors for what is already here.
 Does not know: what a connection is for, how many the configuration allows.
 
-Rules: half of the descriptors are for callers, so that each of them can have a connection to a target. An accept that
-fails is not tried again at once: the listener stays readable, and the loop would spin on it. Meanwhile callers wait in
-the listener's queue, and nobody is turned away. Connections to targets that lie idle are closed first.
+Rules: callers leave as many descriptors as connections to targets may need, and have half of them in any case, so that
+each of them can have one to a target. An accept that fails is not tried again at once: the listener stays readable, and
+the loop would spin on it. Meanwhile callers wait in the listener's queue, and nobody is turned away. Connections to
+targets that lie idle are closed first.
 """
 
 import asyncio
@@ -31,14 +32,14 @@ logger = logging.getLogger(__name__)
 class Acceptor:
     """Accepts on one listener."""
 
-    __slots__ = ("_callers", "_listener", "_mark", "_paused", "_said", "_server", "_tasks")
+    __slots__ = ("_descriptors", "_listener", "_mark", "_paused", "_said", "_server", "_tasks")
 
     def __init__(self, server: "Server", listener: socket.socket, descriptors: int) -> None:
         """Accept nothing yet; ``descriptors`` is how many this process may have."""
         # Per process
         self._server = server
         self._listener = listener
-        self._callers = max(1, (descriptors - RESERVE) // 2)
+        self._descriptors = max(2, descriptors - RESERVE)
         # The lowest free number is the next one's, so one that is this high means that as many are in use.
         self._mark = descriptors - RESERVE
         self._paused: asyncio.TimerHandle | None = None
@@ -70,9 +71,10 @@ class Acceptor:
                 task.cancel()
 
     def _accept(self) -> None:
+        room = max(self._descriptors // 2, self._descriptors - self._server.most_upstream)
         for _ in range(BATCH):
-            if self._server.words[counters.CONNECTIONS] + len(self._tasks) >= self._callers:
-                self._pause("callers have half of the descriptors")
+            if self._server.words[counters.CONNECTIONS] + len(self._tasks) >= room:
+                self._pause("callers have their share of the descriptors")
                 return
             if not self._take_one():
                 return

@@ -68,6 +68,7 @@ class Server:
         "limits",
         "log",
         "loop",
+        "most_upstream",
         "pools",
         "requests",
         "responses",
@@ -138,6 +139,8 @@ class Server:
         self._signing.follow(config.server.signing.keys_file if config.server.signing is not None else None)
         self.pools = follow(self.pools, pools)
         self.shadows.pools = follow(self.shadows.pools, copies)
+        kept = (*self.pools.values(), *self.shadows.pools.values())
+        self.most_upstream = sum(len(pool.endpoints) * pool.target.pool.max for pool in kept)
         self.last_good = self._stores(config)
         self.limiters = {route.name: limiter for route in config.routes if (limiter := self._limiter(route, revision))}
         self.limits = config.server.limits
@@ -238,7 +241,8 @@ class Server:
         if self._expose_more and decision is not None:
             if "arm" in expose and decision.arm is not None:
                 lines += b"x-router-arm: %b\r\n" % decision.arm.encode()
-            if "target" in expose and (exchange.step is None or isinstance(exchange.step, TargetStep)):
+            asked = exchange.attempts and (exchange.step is None or isinstance(exchange.step, TargetStep))
+            if asked and "target" in expose:
                 lines += b"x-router-target: %b\r\n" % exchange.target.encode()
             if "assignment" in expose and decision.cell >= 0:  # enrolled, and not forced
                 lines += self._signing.line(decision, exchange.started + self.wall_offset)

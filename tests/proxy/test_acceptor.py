@@ -132,6 +132,23 @@ def test_callers_get_half_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) ->
     run(test, descriptors=acceptor.RESERVE + 2 * 2)
 
 
+def test_callers_get_what_targets_cannot_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the pools are smaller than half of the descriptors, callers get all the others."""
+
+    async def test(door: Door) -> None:
+        monkeypatch.setattr(acceptor, "PAUSE_S", 0.01)
+        door.server.most_upstream = 1
+        door.acceptor.start()
+        callers = [door.listener.connect() for _ in range(4)]
+        await door.reaches(lambda: door.word(counters.ACCEPT_PAUSES) >= 3)
+        assert door.word(counters.CONNECTIONS) == 3
+        for caller in callers:
+            caller.close()
+        await door.reaches(lambda: door.word(counters.CONNECTIONS_TOTAL) == 4)
+
+    run(test, descriptors=acceptor.RESERVE + 2 * 2)
+
+
 def test_a_high_descriptor_pauses_before_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """When most descriptors are in use, by whatever, idle connections to targets go and accepting pauses."""
     closed: list[int] = []
@@ -143,7 +160,7 @@ def test_a_high_descriptor_pauses_before_there_are_none(monkeypatch: pytest.Monk
     async def test(door: Door) -> None:
         monkeypatch.setattr(acceptor, "PAUSE_S", 0.01)
         monkeypatch.setattr(Server, "close_idle", close_idle)
-        door.acceptor._callers = 100
+        door.acceptor._descriptors = 200
         door.acceptor._mark = 0
         door.acceptor.start()
         with door.listener.connect(), door.listener.connect():

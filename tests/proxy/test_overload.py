@@ -256,6 +256,17 @@ def test_a_refused_body_ends_its_connection() -> None:
         assert wire.reading
 
 
+def test_who_is_turned_away_hears_of_no_target() -> None:
+    """An answer that no target was asked for names none, whatever callers may know."""
+    limited = yaml(route="rate_limit: {requests: 1/h, burst: 1}", more="server: {expose: [target]}\n")
+    with Plane(limited) as plane:
+        served, refused = (send(plane, number)[1] for number in range(2))
+        plane.targets[0].feed(OK)
+        plane.settle()
+        assert b"\r\nx-router-target: t\r\n" in served.sent
+        assert b"x-router-target" not in answered(refused, 429, "rate-limit")
+
+
 def test_a_reload_does_not_refill_a_rate() -> None:
     """What was taken stays taken, also when the limit changes; a limit that is gone stops nobody."""
     with Plane(yaml(route="rate_limit: {requests: 1/h, burst: 2}")) as plane:
