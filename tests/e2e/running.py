@@ -248,9 +248,9 @@ def gone(pid: int) -> bool:
 
 def read_response(caller: socket.socket) -> tuple[int, bytes]:
     """Read one response with a Content-Length; return status and body."""
-    response = http.client.HTTPResponse(caller)
-    response.begin()
-    return response.status, response.read()
+    with http.client.HTTPResponse(caller) as response:
+        response.begin()
+        return response.status, response.read()
 
 
 def cut(caller: socket.socket) -> bool:
