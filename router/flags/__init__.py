@@ -1,0 +1,1 @@
+"""Feature flags in the format of flagd, evaluated by its own core."""

@@ -1,0 +1,1 @@
+"""What attribution, aggregates and data quality promise."""
