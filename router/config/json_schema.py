@@ -31,6 +31,11 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
         "pattern": r"^((header|cookie|query):.+|json:(/.*)?|client_ip|request)$",
         "examples": ["header:x-user-id", "cookie:uid", "query:user", "json:/user/id", "client_ip", "request"],
     },
+    "measure": {
+        "type": "string",
+        "pattern": r"^(failed|duration|first_byte|header:.+|json:(/.*)?)$",
+        "examples": ["failed", "duration", "header:x-gpu-seconds", "json:/safety/flagged"],
+    },
     "url": {"type": "string", "pattern": rf"^[hH][tT][tT][pP][sS]?://{_HOST}(:[0-9]{{1,5}})?/?$"},
     "listen": {"type": "string", "pattern": rf"^({_HOST}:[0-9]{{1,5}}|unix:/.+)$"},
     "network": {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "examples": ["10.0.0.0/8"]},

@@ -11,7 +11,6 @@ KEYS: frozenset[str] = frozenset(
     {
         "$.layers",
         "$.holdouts",
-        "$.metrics",
         "$.flags",
         "$.watch",
         "$.notify",

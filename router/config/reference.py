@@ -26,6 +26,7 @@ _WORDS = {
     "share": "share",
     "rate": "rate",
     "source": "source",
+    "measure": "measure",
     "pointer": "JSON pointer",
     "url": "URL",
     "listen": "address",

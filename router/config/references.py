@@ -16,6 +16,7 @@ from typing import Any
 
 from router.config import scalars
 from router.config.keys import read_keys
+from router.config.metric_references import check_metrics
 from router.config.mistake import show
 from router.config.overload_references import check_overload
 from router.config.parts import Report, given, items, must_exist, named, part
@@ -40,13 +41,14 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     _listeners(config, report)
     _tls_files(config, report)
     _signing(config, report)
-    for key in ("targets", "routes", "experiments"):
+    for key in ("targets", "routes", "metrics", "experiments"):
         _unique_names(list(items(config, key)), report)
     _targets(config, report)
     check_routes(config, report)
     check_matches(config, report)
     check_overload(config, report)
     _experiments(config, report)
+    check_metrics(config, report)
     _overrides(config, report)
 
 

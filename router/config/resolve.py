@@ -49,6 +49,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
 }
 _NORMALISERS: Mapping[str, Callable[[str], str]] = {
     "source": lambda text: scalars.format_source(scalars.parse_source(text)),
+    "measure": scalars.parse_measure,
     "url": lambda text: scalars.format_url(scalars.parse_url(text)),
     "listen": lambda text: scalars.format_listen(scalars.parse_listen(text)),
     "network": scalars.parse_network,

@@ -175,6 +175,22 @@ def format_source(source: Source) -> str:
     return f"{source.kind}:{source.name}" if source.name or source.kind == "json" else source.kind
 
 
+def parse_measure(text: str) -> str:
+    """Read what is measured on an exchange: ``failed``, ``duration``, ``first_byte``, ``header:NAME``, ``json:/…``.
+
+    Returns:
+        The text that events have it under: header names in lower case.
+    """
+    kind, colon, _ = text.partition(":")
+    if text in ("failed", "duration", "first_byte"):
+        return text
+    if colon and kind in ("header", "json"):
+        return format_source(parse_source(text))
+    raise ValueError(
+        f"{show(text)} cannot be measured; write failed, duration, first_byte, header:NAME or json:/POINTER"
+    )
+
+
 def parse_host(text: str) -> str:
     """Read a host name or an IP address (IPv6 in brackets); gives it lower-case and without brackets."""
     if text.startswith("["):

@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.metric import Covariate as Covariate
+from router.config.metric import Measured as Measured
+from router.config.metric import Metric as Metric
 from router.config.overload import Concurrency as Concurrency
 from router.config.overload import Degrade as Degrade
 from router.config.overload import RateLimit as RateLimit
@@ -204,5 +207,6 @@ class Config(Struct, frozen=True, kw_only=True):
     events: Annotated[Events, Meta(description="the event log")] = field(default_factory=Events)
     targets: Annotated[tuple[Target, ...], Meta(min_length=1, description="deployable versions of models")]
     routes: Annotated[tuple[Route, ...], Meta(min_length=1, description="what traffic goes where")]
+    metrics: Annotated[tuple[Metric, ...], Meta(description="what is measured on units of experiments")] = ()
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()

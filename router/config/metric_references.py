@@ -1,0 +1,120 @@
+"""What metrics say about themselves, and experiments about metrics.
+
+Responsible for: keys that a kind needs or cannot have, metrics that must exist, events that are kept long enough.
+Does not know: what one value says alone; that was resolved before.
+
+Rules: those of ``references``.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from router.config import scalars
+from router.config.metric import DAY, KINDS
+from router.config.mistake import show
+from router.config.parts import Report, items, must_exist, named, part
+from router.config.resolve import BROKEN
+from router.config.schema import Keep
+
+_COMMON = frozenset({"name", "kind", "goal"})
+_WINDOWLESS = "every exchange from the first exposure on counts"
+
+
+def check_metrics(config: Mapping[str, Any], report: Report) -> None:
+    """Report what each metric has that its kind cannot have, lacks, or cannot be computed from what is kept."""
+    for path, metric in items(config, "metrics"):
+        kind = metric.get("kind", BROKEN)
+        if kind is not BROKEN:
+            _kind(path, kind, metric, report)
+    _measured(config, report)
+    _kept(config, report)
+
+
+def _kind(path: str, kind: str, metric: Mapping[str, Any], report: Report) -> None:
+    needs = KINDS[kind]
+    sources = [key for group in needs.sources for key in group]
+    chosen = [group for group in needs.sources if any(key in metric for key in group)]
+    wanted = " or ".join(" and ".join(group) for group in needs.sources)
+    if len(chosen) != 1:
+        report(path, f"a {kind} needs {wanted}" + ("; it has more than one of them" if chosen else ""))
+        return
+    for key in (*chosen[0], *needs.required):
+        if key not in metric:
+            report(path, f"a {kind} needs {key}")
+    for key in metric:
+        if key not in _COMMON and key not in sources and key not in needs.required + needs.optional:
+            report(f"{path}.{key}", f"a {kind} has no {key}")
+    steps = metric.get("steps")
+    if isinstance(steps, list) and len(steps) < 2:
+        report(f"{path}.steps", "a funnel needs at least two steps")
+    if chosen[0] == ("exchange",):
+        _exchange(path, metric, report)
+    elif "sample" in metric:
+        report(f"{path}.sample", "has no effect without exchange: json:/POINTER")
+
+
+def _exchange(path: str, metric: Mapping[str, Any], report: Report) -> None:
+    source = metric["exchange"]
+    if source is BROKEN:
+        return
+    if "window" in metric:
+        report(f"{path}.window", f"a metric of exchanges has no window: {_WINDOWLESS}")
+    if "sample" in metric and not source.startswith("json:"):
+        report(f"{path}.sample", f"has no effect on {show(source)}, which is read from every exchange")
+    if metric["kind"] == "quantile" and source == "failed":
+        report(f"{path}.exchange", '"failed" is yes or no and has no quantile; use kind: ratio')
+    if metric["kind"] == "proportion" and source in ("duration", "first_byte"):
+        report(f"{path}.exchange", f"{show(source)} is no yes or no; use kind: mean, ratio or quantile")
+
+
+def _measured(config: Mapping[str, Any], report: Report) -> None:
+    metrics = named(config, "metrics")
+    for path, experiment in items(config, "experiments"):
+        seen: dict[str, str] = {}
+        for at, name in _names(path, experiment):
+            if must_exist(at, name, metrics, "metric", report) and seen.setdefault(name, at) != at:
+                report(at, f"{show(name)} is {seen[name]} already")
+
+
+def _names(path: str, experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    measured = part(experiment, "metrics")
+    if "primary" in measured:
+        yield f"{path}.metrics.primary", measured["primary"]
+    secondary = measured.get("secondary", ())
+    for index, name in enumerate(secondary if isinstance(secondary, list) else ()):
+        yield f"{path}.metrics.secondary[{index}]", name
+
+
+def _kept(config: Mapping[str, Any], report: Report) -> None:
+    """Report metrics that would need events that are deleted by then."""
+    keep = part(part(config, "events"), "keep").get("age", Keep().age)
+    if keep is BROKEN:
+        return
+    longest: dict[str, tuple[float, str]] = {}
+    for path, experiment in items(config, "experiments"):
+        length = _length(part(experiment, "active"))
+        for _, name in _names(path, experiment):
+            if name is not BROKEN and length > longest.get(name, (0.0, ""))[0]:
+                longest[name] = (length, f"experiment {show(experiment.get('name'))}")
+    for path, metric in items(config, "metrics"):
+        day, window = metric.get("day", 0), metric.get("window", 0.0)
+        before = part(metric, "covariate").get("before", 0.0)
+        if BROKEN in (day, window, before, metric.get("name", BROKEN)):
+            continue
+        length, whose = longest.get(metric["name"], (0.0, ""))
+        wanted = ((before, "covariate"), (length, whose), ((day + 1) * DAY if day else window, "window"))
+        parts = [(seconds, what) for seconds, what in wanted if seconds]
+        needed = sum(seconds for seconds, _ in parts)
+        if needed > keep:
+            sums = " + ".join(f"{scalars.format_duration(seconds)} ({what})" for seconds, what in parts)
+            report(
+                path,
+                f"needs events of {sums} = {scalars.format_duration(needed)}, but events.keep.age is "
+                f"{scalars.format_duration(keep)}; raise it, or shorten these",
+            )
+
+
+def _length(active: Mapping[str, Any]) -> float:
+    """Give how long an experiment is active, in seconds; 0 when that is not said."""
+    start, until = active.get("from", BROKEN), active.get("until", BROKEN)
+    return 0.0 if start is BROKEN or until is BROKEN else max(0.0, float(until) - float(start))
