@@ -177,7 +177,7 @@ class _Arm(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def target(self) -> str: ...
+    def target(self) -> str | None: ...
 
 
 class _Degrade(Protocol):
@@ -190,7 +190,11 @@ class _RateLimit(Protocol):
     def per(self) -> str: ...
 
 
-class _Route(_Arm, Protocol):
+class _Route(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> str: ...
     @property
     def fallback(self) -> Sequence[_Fallback]: ...
     @property
@@ -299,11 +303,12 @@ def row_size(key: str) -> int:
 
 def _pairs(config: _Config) -> dict[str, list[str]]:
     """Return the targets that can serve each route; "" stands for answers that no target gives."""
-    pairs = {route.name: [route.target, *(step.target or "" for step in route.fallback)] for route in config.routes}
+    pairs: dict[str, list[str]] = {}
     for route in config.routes:
+        pairs[route.name] = [route.target, *(step.target or "" for step in route.fallback)]
         pairs[route.name].extend(step.target for step in route.degrade if step.target is not None)
     for experiment in config.experiments:
-        pairs[experiment.route].extend(arm.target for arm in experiment.arms)
+        pairs[experiment.route].extend(arm.target for arm in experiment.arms if arm.target is not None)
     return pairs
 
 

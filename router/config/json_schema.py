@@ -26,6 +26,7 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
         "pattern": r"^[0-9]+(\.[0-9]+)?/[smh]$",
         "examples": ["1000/s", "600/m", "10000/h"],
     },
+    "time": {"type": "string", "format": "date-time", "examples": ["2026-12-01T00:00:00Z"]},
     "source": {
         "type": "string",
         "pattern": r"^((header|cookie|query):.+|json:(/.*)?|client_ip|request)$",
@@ -47,6 +48,7 @@ _FORMATTERS = {
     "size": scalars.format_size,
     "share": scalars.format_share,
     "rate": scalars.format_rate,
+    "time": scalars.format_time,
 }
 
 

@@ -9,8 +9,6 @@ in both.
 
 KEYS: frozenset[str] = frozenset(
     {
-        "$.layers",
-        "$.holdouts",
         "$.flags",
         "$.watch",
         "$.notify",
@@ -19,16 +17,9 @@ KEYS: frozenset[str] = frozenset(
         "$.events.sinks",
         "$.targets[].rewrite",
         "$.targets[].headers",
-        "$.experiments[].layer",
-        "$.experiments[].segment",
         "$.experiments[].exclude",
-        "$.experiments[].eligible",
-        "$.experiments[].active",
-        "$.experiments[].strata",
         "$.experiments[].metrics",
-        "$.experiments[].slices",
         "$.experiments[].decide",
-        "$.experiments[].arms[].value",
         "$.experiments[].allocate.shadow",
         "$.experiments[].allocate.stages",
         "$.experiments[].allocate.keep_control",
@@ -51,7 +42,6 @@ KEYS: frozenset[str] = frozenset(
         "$.experiments[].allocate.merge",
         "$.experiments[].allocate.at",
         "$.experiments[].allocate.combine",
-        "$.experiments[].allocate.slot",
     }
 )
 
@@ -66,7 +56,6 @@ VALUES: dict[str, frozenset[str]] = {
             "linear_thompson",
             "interleave",
             "ensemble",
-            "switchback",
         }
     ),
 }

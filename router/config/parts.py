@@ -4,7 +4,7 @@ Responsible for: getting at parts without saying again what is broken, and wheth
 Does not know: what the parts mean.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from router.config.mistake import ROOT, child, show
@@ -50,3 +50,12 @@ def must_exist(path: str, name: Any, known: Mapping[str, object], what: str, rep
         report(path, f"there is no {what} {show(name)}" + (f"; there are: {shown}" if known else ""))
         return False
     return True
+
+
+def unique_names(items: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:
+    """Report items of a list that have the name of an earlier one."""
+    seen: dict[str, str] = {}
+    for path, item in items:
+        name = item.get("name", BROKEN)
+        if name is not BROKEN and seen.setdefault(name, path) != path:
+            report(f"{path}.name", f"{show(name)} is already the name of {seen[name]}")

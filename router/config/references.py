@@ -1,7 +1,7 @@
 """What one part of a configuration says about another.
 
-Responsible for: names that must be unique or must exist, matches that collide, weights that add up, experiments that
-can assign somebody, listeners that are safe, files that can be read.
+Responsible for: names that must be unique, listeners that are safe, files that can be read, and calling the checks of
+the other nouns.
 Does not know: YAML, types, units; those were resolved before. Does not check what the network would say.
 
 Rules: works on resolved plain data in which ``BROKEN`` parts may stand, says nothing about them again, and reports by
@@ -11,21 +11,21 @@ path; the caller knows the lines. Each check is one function.
 import os
 import ssl
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from router.config import scalars
+from router.config.experiment_references import check_experiments, check_overrides
 from router.config.keys import read_keys
 from router.config.metric_references import check_metrics
 from router.config.mistake import show
 from router.config.overload_references import check_overload
-from router.config.parts import Report, given, items, must_exist, named, part
+from router.config.parts import Report, given, items, part, unique_names
 from router.config.resolve import BROKEN
 from router.config.route_references import check_matches, check_routes
 from router.config.schema import Admin, Breaker, Server, TargetTimeouts
+from router.config.structure_references import check_structure
 
-MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
-MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
 _ANY_HOST = ("0.0.0.0", "::")
 _TOKEN_BYTES = 4096
 _TOKEN_MIN = 16
@@ -41,23 +41,16 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     _listeners(config, report)
     _tls_files(config, report)
     _signing(config, report)
-    for key in ("targets", "routes", "metrics", "experiments"):
-        _unique_names(list(items(config, key)), report)
+    for key in ("targets", "routes", "metrics", "layers", "holdouts", "experiments"):
+        unique_names(list(items(config, key)), report)
     _targets(config, report)
     check_routes(config, report)
     check_matches(config, report)
     check_overload(config, report)
-    _experiments(config, report)
+    check_experiments(config, report)
+    check_structure(config, report)
+    check_overrides(config, report)
     check_metrics(config, report)
-    _overrides(config, report)
-
-
-def _unique_names(items: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:
-    seen: dict[str, str] = {}
-    for path, item in items:
-        name = item.get("name", BROKEN)
-        if name is not BROKEN and seen.setdefault(name, path) != path:
-            report(f"{path}.name", f"{show(name)} is already the name of {seen[name]}")
 
 
 def _listeners(config: Mapping[str, Any], report: Report) -> None:
@@ -201,48 +194,3 @@ def _authorities(path: str, file: str, report: Report) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except (ssl.SSLError, OSError, ValueError) as error:
         report(path, f"file {show(file)} holds no usable certificates: {_reason(error)}")
-
-
-def _experiments(config: Mapping[str, Any], report: Report) -> None:
-    targets, routes = named(config, "targets"), named(config, "routes")
-    taken: dict[str, str] = {}
-    for path, experiment in items(config, "experiments"):
-        arms = list(items(experiment, "arms", path))
-        _unique_names(arms, report)
-        for at, arm in arms:
-            must_exist(f"{at}.target", arm.get("target", BROKEN), targets, "target", report)
-        names = {arm["name"]: arm for _, arm in arms if given(arm, "name")}
-        if "control" in experiment:
-            must_exist(f"{path}.control", experiment["control"], names, "arm", report)
-        _weights(path, arms, report)
-        route = experiment.get("route", BROKEN)
-        if not must_exist(f"{path}.route", route, routes, "route", report):
-            continue
-        if taken.setdefault(route, path) != path:
-            report(f"{path}.route", f"route {show(route)} already has the experiment {taken[route]}")
-        if not routes[route].get("unit"):
-            report(f"{path}.route", f"route {show(route)} has no unit, so nobody can be assigned; give it unit: [...]")
-
-
-def _weights(path: str, arms: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:
-    weights = [arm.get("weight", BROKEN) for _, arm in arms]
-    if weights and BROKEN not in weights and not any(weights):
-        report(f"{path}.arms", "every arm has weight 0; one needs more")
-    for (at, _), weight in zip(arms, weights, strict=True):
-        if weight is not BROKEN and 0 < weight < MIN_WEIGHT:
-            report(f"{at}.weight", f"{weight} is too small; the least above 0 is {MIN_WEIGHT}")
-
-
-def _overrides(config: Mapping[str, Any], report: Report) -> None:
-    experiments = named(config, "experiments")
-    seen: dict[object, str] = {}
-    for path, override in items(config, "overrides"):
-        name, unit, arm = (override.get(key, BROKEN) for key in ("experiment", "unit", "arm"))
-        if not must_exist(f"{path}.experiment", name, experiments, "experiment", report):
-            continue
-        arms = {item["name"]: item for _, item in items(experiments[name], "arms") if given(item, "name")}
-        must_exist(f"{path}.arm", arm, arms, f"arm of experiment {show(name)} named", report)
-        if unit is not BROKEN and len(unit.encode()) > MAX_UNIT_BYTES:
-            report(f"{path}.unit", f"has more than {MAX_UNIT_BYTES} bytes, which no unit has")
-        if unit is not BROKEN and seen.setdefault((name, unit), path) != path:
-            report(path, f"unit {show(unit)} already has the override {seen[name, unit]} in experiment {show(name)}")

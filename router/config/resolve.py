@@ -46,6 +46,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "size": scalars.parse_size,
     "share": scalars.parse_share,
     "rate": scalars.parse_rate,
+    "time": scalars.parse_time,
 }
 _NORMALISERS: Mapping[str, Callable[[str], str]] = {
     "source": lambda text: scalars.format_source(scalars.parse_source(text)),
@@ -62,15 +63,17 @@ _FORMATTERS: Mapping[str, Callable[[Any], str]] = {
     "size": scalars.format_size,
     "share": scalars.format_share,
     "rate": scalars.format_rate,
+    "time": scalars.format_time,
 }
 _EXAMPLES: Mapping[str, str] = {
     "duration": "a duration such as 5s",
     "size": "a size such as 64KiB",
     "share": "a share such as 5%",
     "rate": "a rate such as 1000/s",
+    "time": "a moment such as 2026-12-01T00:00:00Z",
     "listen": "an address such as 0.0.0.0:8080",
 }
-_WITH_UNIT: Final = frozenset({"duration", "rate"})  # a bare number could mean any
+_WITH_UNIT: Final = frozenset({"duration", "rate", "time"})  # a bare number could mean any
 
 
 class Origin(NamedTuple):

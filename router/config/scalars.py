@@ -1,4 +1,4 @@
-"""The small languages inside the YAML: durations, sizes, shares, rates, sources, URLs, addresses.
+"""The small languages inside the YAML: durations, sizes, shares, rates, moments, sources, URLs, addresses.
 
 Responsible for: turning each text into a value with its unit resolved, and back; ``parse(format(x)) == x``.
 Does not know: where in a document a text stood; the caller adds the place.
@@ -9,6 +9,7 @@ The data plane imports this module too (endpoints, sources), so it imports nothi
 
 import ipaddress
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, cast
 from urllib.parse import unquote
@@ -21,6 +22,9 @@ _SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024*
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([A-Za-z]+)")
 _RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,340})?)/([smh])")
 _SHARE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,340})?)%")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -142,6 +146,22 @@ def format_rate(rate: float) -> str:
         if count and float(Decimal(count) / seconds) == rate:
             return f"{count}/{unit}"
     return f"{Decimal(repr(rate)):f}/s"
+
+
+def parse_time(text: str) -> float:
+    """Read a moment of RFC 3339, such as ``2026-12-01T00:00:00Z``, as unix seconds."""
+    try:
+        moment = datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise ValueError(f"{show(text)} is not a moment; write date, time and offset, as in 2026-12-01T00:00:00Z")
+    return moment.timestamp()
+
+
+def format_time(time: float) -> str:
+    """Write unix seconds in RFC 3339, in UTC."""
+    return datetime.fromtimestamp(time, UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_source(text: str) -> Source:

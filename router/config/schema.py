@@ -13,6 +13,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.experiment import Active as Active
+from router.config.experiment import Allocate as Allocate
+from router.config.experiment import Arm as Arm
+from router.config.experiment import Experiment as Experiment
+from router.config.experiment import Holdout as Holdout
+from router.config.experiment import Layer as Layer
+from router.config.experiment import Override as Override
+from router.config.experiment import Prerequisite as Prerequisite
 from router.config.metric import Covariate as Covariate
 from router.config.metric import Measured as Measured
 from router.config.metric import Metric as Metric
@@ -37,7 +45,7 @@ from router.config.target import Retry as Retry
 from router.config.target import Target as Target
 from router.config.target import TargetTimeouts as TargetTimeouts
 from router.config.target import TargetTls as TargetTls
-from router.config.terms import Address, Duration, File, Name, Network, Salt, Share, Size, Timeout, Workers
+from router.config.terms import Address, Duration, File, Network, Share, Size, Timeout, Workers
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -162,42 +170,6 @@ class Events(Struct, frozen=True, kw_only=True):
     unenrolled: Annotated[Share, Meta(description="share of exchanges in no experiment that are logged")] = 0.01
 
 
-class Arm(Struct, frozen=True, kw_only=True):
-    """One choice within an experiment."""
-
-    name: Annotated[Name, Meta(description="unique within the experiment")]
-    target: Annotated[Name, Meta(description="target that serves this arm")]
-    weight: Annotated[float, Meta(ge=0, le=1e9, description="relative share of units; 0 serves nobody but overrides")]
-
-
-class Allocate(Struct, frozen=True, kw_only=True):
-    """What produces the weights."""
-
-    use: Annotated[Literal["fixed"], Meta(description="`fixed`: the weights of the file")] = "fixed"
-
-
-class Experiment(Struct, frozen=True, kw_only=True):
-    """Arms on one route, and the weights between them."""
-
-    name: Annotated[Name, Meta(description="unique name")]
-    route: Annotated[Name, Meta(description="route whose units take part; one experiment per route")]
-    arms: Annotated[tuple[Arm, ...], Meta(min_length=2, description="the choices; at least one with a weight above 0")]
-    salt: Annotated[Salt | None, Meta(description="salt of the assignment; default the name")] = None
-    control: Annotated[Name | None, Meta(description="arm that is the baseline; default the first")] = None
-    hash_version: Annotated[Literal[1], Meta(description="assignment algorithm, kept for ever")] = 1
-    hypothesis: Annotated[str | None, Meta(description="what is expected and why")] = None
-    owner: Annotated[str | None, Meta(description="who to ask")] = None
-    allocate: Annotated[Allocate, Meta(description="what produces the weights")] = field(default_factory=Allocate)
-
-
-class Override(Struct, frozen=True, kw_only=True):
-    """A unit that gets a given arm, whatever the weights; marked, and left out of analysis."""
-
-    unit: Annotated[str, Meta(min_length=1, description="the unit, as the route's source yields it")]
-    experiment: Annotated[Name, Meta(description="experiment")]
-    arm: Annotated[Name, Meta(description="arm")]
-
-
 class Config(Struct, frozen=True, kw_only=True):
     """A whole configuration."""
 
@@ -207,6 +179,8 @@ class Config(Struct, frozen=True, kw_only=True):
     events: Annotated[Events, Meta(description="the event log")] = field(default_factory=Events)
     targets: Annotated[tuple[Target, ...], Meta(min_length=1, description="deployable versions of models")]
     routes: Annotated[tuple[Route, ...], Meta(min_length=1, description="what traffic goes where")]
+    layers: Annotated[tuple[Layer, ...], Meta(description="sets of experiments that share no unit")] = ()
+    holdouts: Annotated[tuple[Holdout, ...], Meta(description="units that are kept out of experiments")] = ()
     metrics: Annotated[tuple[Metric, ...], Meta(description="what is measured on units of experiments")] = ()
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()

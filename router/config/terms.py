@@ -10,9 +10,11 @@ from msgspec import Meta
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", extra={"scalar": "name"})]
 Duration = Annotated[float, Meta(extra={"scalar": "duration"})]
+Slot = Annotated[float, Meta(ge=1, le=31_536_000, extra={"scalar": "duration"})]
 Timeout = Annotated[float, Meta(ge=0.001, extra={"scalar": "duration"})]
 Size = Annotated[int, Meta(extra={"scalar": "size"})]
 Share = Annotated[float, Meta(ge=0, le=1, extra={"scalar": "share"})]
+Time = Annotated[float, Meta(extra={"scalar": "time"})]
 Rate = Annotated[float, Meta(extra={"scalar": "rate"})]
 Source = Annotated[str, Meta(extra={"scalar": "source"})]
 Pointer = Annotated[str, Meta(pattern=r"^(/([^~/]|~[01])*)*$", extra={"scalar": "pointer"})]

@@ -15,6 +15,9 @@ from router.config.schema import Config, Experiment, Route
 from router.control.refuse import identity
 from router.events.model import Revision, Run
 
+# What says who takes part; the route's match and unit, the layer and its holdouts do so too.
+_ENROLMENT = ("segment", "coverage", "eligible", "prerequisites", "active")
+
 
 def runs(before: Revision | None, config: Config, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Run]:
     """Return where each experiment is, those that are gone included.
@@ -50,4 +53,13 @@ def _shares(weights: Mapping[str, float]) -> dict[str, Fraction]:
 
 def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:
     route: Route | None = next((route for route in config.routes if route.name == experiment.route), None)
-    return () if route is None else (route.match, route.unit)
+    layer = next((layer for layer in config.layers if layer.name == experiment.layer), None)
+    holdouts = [item for item in config.holdouts if not item.layers or experiment.layer in item.layers]
+    ruled = experiment.eligible is not None and route is not None
+    return (
+        (route.match, route.unit) if route is not None else (),
+        route.attributes if ruled and route is not None else None,
+        layer,
+        sorted(holdouts, key=lambda item: item.name),
+        *(getattr(experiment, key) for key in _ENROLMENT),
+    )

@@ -9,8 +9,10 @@ Rules: pure; each mistake has the place of its key in the file and says the way 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from router.config.mistake import Mistake
-from router.config.schema import Config, Experiment
+from router.config.schema import Arm, Config, Experiment
 
 if TYPE_CHECKING:
     from router.config.load import Loaded
@@ -29,9 +31,21 @@ def identity(config: Config, experiment: Experiment) -> dict[str, object]:
         "salt": experiment.salt if experiment.salt is not None else experiment.name,
         "route": experiment.route,
         "hash_version": experiment.hash_version,
-        **{f"arm {arm.name!r}": f"target {arm.target!r}" for arm in experiment.arms},
-        **{f"version of target {arm.target!r}": versions.get(arm.target) for arm in experiment.arms},
+        **{key: value for key, value in _chosen(experiment).items() if value},
+        **{f"arm {arm.name!r}": _choice(arm) for arm in experiment.arms},
+        **{f"version of target {name!r}": versions.get(name) for arm in experiment.arms if (name := arm.target)},
     }
+
+
+def _chosen(experiment: Experiment) -> dict[str, object]:
+    """Give what few experiments say, so that the others have the identity that they had without it."""
+    return {"unit": list(experiment.unit), "flag": experiment.flag, "slot": experiment.allocate.slot}
+
+
+def _choice(arm: Arm) -> str:
+    if arm.target is None:
+        return f"value {msgspec.json.encode(arm.value, order='deterministic').decode()}"
+    return f"target {arm.target!r}"
 
 
 def file_of(loaded: "Loaded") -> str:
@@ -103,7 +117,9 @@ def _path_of(config: Config, index: int, what: str) -> str:
     """Give the path of the key that a difference is about."""
     experiment = config.experiments[index]
     path = f"$.experiments[{index}]"
-    if what in ("salt", "route", "hash_version"):
+    if what == "slot":
+        return f"{path}.allocate.slot"
+    if what in ("salt", "route", "hash_version", "unit", "flag"):
         return f"{path}.{what}"
     for position, arm in enumerate(experiment.arms):
         if what == f"arm {arm.name!r}":

@@ -77,8 +77,9 @@ class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
         epoch: Epoch of the weights.
         arm: The arm assigned.
         propensity: Probability, over units, of that arm at that time.
-        target: Target of the arm, whoever served in the end.
-        override: Whether the arm was forced; such exchanges are left out of analysis.
+        target: Target of the arm, whoever served in the end; None when the arm is the value of a flag.
+        override: Whether an arm of the exchange was forced; such exchanges are left out of analysis.
+        unit: Whom this assignment belongs to, when it is not the exchange's own unit: a tenant, a slot of time.
     """
 
     experiment: str
@@ -87,8 +88,9 @@ class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
     epoch: int
     arm: str
     propensity: float
-    target: str
+    target: str | None
     override: bool = False
+    unit: str | None = None
 
 
 class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="exchange"):
@@ -119,6 +121,13 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
         fallback_to: The fallback that answered: a target, or a kind of answer.
         hedge: What became of a second request that was sent because the first took long (``counters.HEDGES``).
         degraded: The highest load of the route's ``degrade`` that the target had reached; None below all of them.
+        attributes: Attributes of the request that experiments of the route name as strata or slices, as they were
+            then; absent ones are left out.
+        bot: Whether the user agent is a known crawler's; looked at only where an experiment excludes bots.
+        holdouts: Holdouts that the unit is in, of those that keep it out of an experiment of the route.
+        deadline: For an exchange that did not finish, how long it was allowed to take, in seconds: what it enters
+            latency quantiles with.
+        rewards: What the response said about itself, by source: ``header:x-gpu-seconds``, ``json:/safety/flagged``.
     """
 
     id: str
@@ -145,6 +154,11 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     fallback_to: str | None = None
     hedge: str | None = None
     degraded: float | None = None
+    attributes: dict[str, str] = {}
+    bot: bool = False
+    holdouts: tuple[str, ...] = ()
+    deadline: float | None = None
+    rewards: dict[str, float] = {}
 
 
 class Shadow(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="shadow"):

@@ -46,6 +46,8 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
     if length == len(rest) and length <= server.limits.body_bytes:
         plan = server.table.find(head)
         if isinstance(plan, RoutePlan) and plan.direct:
+            if plan.timed:
+                head.now = now + server.wall_offset
             decision = plan.decide(head)
             pool = server.pools[decision.target]
             gate = pool.gate
@@ -158,6 +160,8 @@ def _decide(exchange: "Exchange") -> None:
         else:
             exchange.watch_body(monotonic())
         return
+    if plan.timed:
+        request.now = exchange.started + exchange.server.wall_offset
     decision = exchange.decision = plan.decide(request)
     exchange.target = decision.target
     if request.invalid:

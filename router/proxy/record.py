@@ -68,8 +68,7 @@ def record(exchange: "Exchange", ended: float) -> None:
     words[_OVERHEAD + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))] += 1
     words[pair + counters.PAIR_REQUEST_BYTES] += exchange.request_bytes
     words[pair + counters.PAIR_RESPONSE_BYTES] += exchange.response_bytes
-    cell = decision.cell
-    if cell >= 0:
+    for cell in decision.cells:
         words[cell] += 1
         if exchange.target_failed:
             words[cell + counters.ARM_FAILURES] += 1
@@ -109,4 +108,8 @@ def _event(exchange: "Exchange", decision: "Decision", duration: float, first_by
         exchange.step.name if exchange.step is not None else None,
         exchange.hedged,
         exchange.level.at if exchange.level is not None else None,
+        decision.attributes,
+        decision.bot,
+        decision.holdouts,
+        exchange.timeouts.total if exchange.outcome_fault is not None else None,
     )

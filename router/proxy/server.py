@@ -244,7 +244,7 @@ class Server:
             asked = exchange.attempts and (exchange.step is None or isinstance(exchange.step, TargetStep))
             if asked and "target" in expose:
                 lines += b"x-router-target: %b\r\n" % exchange.target.encode()
-            if "assignment" in expose and decision.cell >= 0:  # enrolled, and not forced
+            if "assignment" in expose and decision.cells:  # enrolled, and not forced
                 lines += self._signing.line(decision, exchange.started + self.wall_offset)
         if exchange.step is not None and "fallback" in expose:
             lines += b"x-router-fallback: %b\r\n" % exchange.step.name.encode()

@@ -38,7 +38,7 @@ class Signing:
     def __init__(self) -> None:
         # Per process
         self._keys: tuple[bytes, ...] = ()
-        self._places: list[tuple[int, str, tuple[Enrolment, ...], bytes] | None] = [None] * PLACES
+        self._places: list[tuple[int, str | None, tuple[Enrolment, ...], bytes] | None] = [None] * PLACES
 
     @property
     def usable(self) -> bool:
@@ -72,15 +72,19 @@ class Signing:
         unit = decision.unit
         if known is not None and known[2] is decision.enrolments and known[1] == unit and known[0] == minute:
             return known[3]
-        if unit is None or decision.route.trial is None or not self._keys:
+        structure = decision.route.structure
+        if structure is None or not self._keys:
             return b""
-        enrolment = decision.enrolments[0]
-        hashed = unit_hash(decision.route.trial.salt, enrolment.run, unit)
-        said = Assignment(
-            enrolment.experiment, enrolment.arm, enrolment.run, enrolment.phase, hashed, enrolment.propensity,
-            minute * MINUTE_S,
-        )  # fmt: skip
-        line = b"x-router-assignment: %b\r\n" % sign(self._keys[0], said)
+        tokens = []
+        for enrolment in decision.enrolments:
+            salt = structure.trials[enrolment.experiment].salt
+            hashed = unit_hash(salt, enrolment.run, enrolment.unit or unit or "")
+            said = Assignment(
+                enrolment.experiment, enrolment.arm, enrolment.run, enrolment.phase, hashed, enrolment.propensity,
+                minute * MINUTE_S,
+            )  # fmt: skip
+            tokens.append(sign(self._keys[0], said))
+        line = b"x-router-assignment: %b\r\n" % b", ".join(tokens)
         self._places[place] = (minute, unit, decision.enrolments, line)
         return line
 

@@ -4,90 +4,39 @@ Responsible for: ``RoutePlan.decide``, and computing at compile whatever does no
 Does not know: which route a request takes (``router.routing.table``), endpoints, health. An arm is chosen for its unit
 alone; what to do when its target is unwell is decided later and recorded apart (intention to treat).
 
-Rules: weights are the revision's, never the configuration's. An override wins over weights, is marked, and gets no
-counter cell, so that guardrails do not see it. A request without a unit goes to the route's target.
+Rules: an exchange with a forced arm is marked and gets no counter cell, so that no statistic sees it. A request
+without a unit, or in no experiment whose arms name targets, goes to the route's target.
 
-Decisions on the units of late are kept for the life of a table. They are functions of route and unit alone, so nobody
-can tell (what depends on more must not be kept); but one that is kept costs 0.4 µs and a new one 1.6.
+Decisions of late are kept for the life of a table, where they are functions of the route and some header fields alone,
+so nobody can tell (what depends on more must not be kept); one that is kept costs 0.4 µs and a new one 1.6 and more.
 """
 
 from collections.abc import Mapping
-from math import inf, log
 from typing import Final
 from weakref import ref
 
-from mmh3 import mmh3_x64_128_utupledigest as digest
 from msgspec import Struct
+from msgspec.structs import replace
 
-from router.config.schema import Arm, Experiment, Route
-from router.counters import arm_key, pair_key, route_key
-from router.events.model import Enrolment, Revision
-from router.routing.bucket import SCALE, arm_prefix, unit_key
+from router.config.schema import Route
+from router.counters import pair_key, route_key
+from router.events.model import Enrolment
+from router.routing.bucket import unit_key
 from router.routing.degrade import Level, compile_levels
 from router.routing.request import Request
 from router.routing.sample import ShadowPlan, compile_shadow, sampled
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
+from router.routing.structure import Enrolled, Structure
 from router.routing.token import Forced
-
-NO_CELL: Final = -1
 
 # Places for kept decisions: 7 MB when all are taken. Of two units that fall on one place the later has it.
 PLACES: Final = 1 << 14
 # A longer value may be longer than MAX_UNIT_BYTES in UTF-8, and then the decision is not about it.
 _LONGEST_KEPT: Final = MAX_UNIT_BYTES // 2
+_MOST_KEPT: Final = 1024  # bytes of all fields together
 
-
-class ArmPlan(Struct, frozen=True, gc=False):
-    """What being assigned to an arm means.
-
-    Attributes:
-        name: Name of the arm.
-        target: Name of its target.
-        pair: First word of the counter row of route and target.
-        head: Header fields to the target, each with its CRLF.
-        enrolments: What the event says.
-        cells: First word of the arm's counter row.
-    """
-
-    name: str
-    target: str
-    pair: int
-    head: bytes
-    enrolments: tuple[Enrolment, ...]
-    cells: int
-
-
-class Trial(Struct, frozen=True):
-    """The experiment of a route, compiled.
-
-    Attributes:
-        experiment: Name of the experiment.
-        salt: Salt of its assignment.
-        arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
-            first of equal scores is the one that ``bucket.choose`` gives.
-        overrides: Unit to the meaning of the arm that it is given.
-        forced: Arm to what being forced into it means; empty while the experiment is killed.
-        weights: Arm to weight, also the arms of weight 0, in the order of the file.
-    """
-
-    experiment: str
-    salt: str
-    arms: tuple[tuple[bytes, float, ArmPlan], ...]
-    overrides: Mapping[str, ArmPlan]
-    forced: Mapping[str, ArmPlan]
-    weights: Mapping[str, float]
-
-    def choose(self, unit: bytes) -> ArmPlan | None:
-        """Return the arm of a unit, the same as ``bucket.choose``; None when no arm has a weight above 0."""
-        lowest = inf
-        chosen = None
-        for prefix, weight, arm in self.arms:
-            score = -log(((digest(prefix + unit)[0] >> 11) + 0.5) * SCALE) / weight
-            if score < lowest or chosen is None:
-                lowest = score
-                chosen = arm
-        return chosen
+NONE: Final[dict[str, str]] = {}
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -101,11 +50,14 @@ class Decision(Struct, frozen=True, gc=False):
         pair: First word of the counter row of route and target.
         head: Header fields to the target, each with its CRLF.
         enrolments: What the event says.
-        cell: Word that counts the arm's exchanges in the unit's bucket (failures are ``counters.ARM_FAILURES`` on);
-            -1 without an experiment, and for an override, which no statistic may see.
-        arm: Name of the arm; None without an experiment.
+        cells: For each enrolment, the word that counts the arm's exchanges in the unit's bucket (failures are
+            ``counters.ARM_FAILURES`` on); none when an arm was forced, which no statistic may see.
+        arm: Names of the arms; None without an experiment.
         key: 64 bits for a balancer: a hash of the unit, or random ones of the exchange's id.
         shadows: Who gets a copy.
+        attributes: Strata and slices, as far as they are present.
+        bot: Whether the user agent is a known crawler's; looked at only where an experiment excludes bots.
+        holdouts: Holdouts that the unit is in, of those that matter on the route.
     """
 
     route: "RoutePlan"
@@ -115,14 +67,17 @@ class Decision(Struct, frozen=True, gc=False):
     pair: int
     head: bytes
     enrolments: tuple[Enrolment, ...]
-    cell: int
+    cells: tuple[int, ...]
     arm: str | None
     key: int
     shadows: tuple[ShadowPlan, ...] = ()
+    attributes: dict[str, str] = NONE
+    bot: bool = False
+    holdouts: tuple[str, ...] = ()
 
 
 class Kept:
-    """The decisions that a table keeps, each with the route's row and the value of the header field that it is about.
+    """The decisions that a table keeps, each with the route's row and the values of the header fields that it is about.
 
     Plans have a weak reference to it: decisions refer to plans, and the collector does not look into decisions.
     """
@@ -130,7 +85,7 @@ class Kept:
     __slots__ = ("__weakref__", "places")
 
     def __init__(self) -> None:
-        self.places: list[tuple[int, bytes, Decision] | None] = [None] * PLACES
+        self.places: list[tuple[int, bytes | tuple[bytes | None, ...], Decision] | None] = [None] * PLACES
 
 
 class RoutePlan(Struct, frozen=True):
@@ -146,16 +101,19 @@ class RoutePlan(Struct, frozen=True):
         target: Name of the target that serves when no experiment says otherwise.
         pair: First word of the counter row of the route and that target.
         head: Header fields to that target, each with its CRLF.
-        trial: The route's experiment.
+        structure: The route's experiments; None when it has none.
         direct: Whether nothing but a rate stands between the head of a request and its target.
         limited: Whether a rate is.
         admits: Whether a rate or a load is to be asked before a request goes on.
         levels: What gives way at which load, the highest first.
         fallback: What answers when the target cannot, in order.
-        rules_read: Whether an attribute that rules ask for reads the body.
+        rules_read: Whether an attribute that rules or experiments ask for reads the body.
         cached: Whether the last good answers are kept.
         replay_bytes: How much of a body is kept to be sent again.
-        first: Header field that is the first source; None when that is of another kind.
+        first: Header field that is the first source; None when that is of another kind, or decisions depend on more
+            than header fields.
+        more: Further header fields that decisions depend on.
+        timed: Whether decisions depend on the moment.
         kept: Decisions of late, of all routes.
         shadows: Targets that get copies of some units' requests.
     """
@@ -169,7 +127,7 @@ class RoutePlan(Struct, frozen=True):
     target: str
     pair: int
     head: bytes
-    trial: Trial | None
+    structure: Structure | None
     direct: bool
     limited: bool
     admits: bool
@@ -179,6 +137,8 @@ class RoutePlan(Struct, frozen=True):
     cached: bool
     replay_bytes: int
     first: bytes | None
+    more: tuple[bytes, ...]
+    timed: bool
     kept: ref[Kept]
     shadows: tuple[ShadowPlan, ...] = ()
 
@@ -210,60 +170,106 @@ class RoutePlan(Struct, frozen=True):
     def decide(self, request: Request) -> Decision:
         """Decide about a request; what is not gathered of its body counts as absent."""
         if request.forced is not None:
-            forced = self._force(request, request.forced)
+            forced = self._forced(request, request.forced)
             if forced is not None:
-                return forced
+                return self._decide(request, forced)
         value = None if self.first is None else request.fields.get(self.first)
         kept = self.kept()
         if not value or len(value) > _LONGEST_KEPT or kept is None:
             return self._decide(request)
-        place = (hash(value) ^ self.row) & (PLACES - 1)
+        about: bytes | tuple[bytes | None, ...] = value
+        if self.more:
+            find = request.fields.get
+            about = (value, *[find(field) for field in self.more])
+            if sum(map(len, filter(None, about))) > _MOST_KEPT:
+                return self._decide(request)
+        place = (hash(about) ^ self.row) & (PLACES - 1)
         known = kept.places[place]
-        if known is not None and known[1] == value and known[0] == self.row:
+        if known is not None and known[1] == about and known[0] == self.row:
             return known[2]
         decision = self._decide(request)
-        kept.places[place] = (self.row, value, decision)
+        kept.places[place] = (self.row, about, decision)
         return decision
 
-    def _force(self, request: Request, forced: Forced) -> Decision | None:
-        """Decide as an override says; None when it is not about this route, or not for this unit."""
-        trial, override = self.trial, forced.override
-        arm = trial.forced.get(override.arm) if trial is not None and trial.experiment == override.experiment else None
-        label, unit, data = self.find_unit(request) or (None, None, None)
-        if arm is None or not forced.fits(data):
+    def _forced(self, request: Request, forced: Forced) -> tuple[str, str] | None:
+        """Return experiment and arm that an override forces; None when it is not about this route, or this unit."""
+        override = forced.override
+        if self.structure is None or not self.structure.has(override.experiment, override.arm):
             return None
-        key = int(request.id[:16], 16) if data is None else unit_key(data)[0]
-        return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, NO_CELL, arm.name, key)
+        found = self.find_unit(request)
+        return (override.experiment, override.arm) if forced.fits(found[2] if found else None) else None
 
-    def _decide(self, request: Request) -> Decision:
+    def enrol(self, request: Request, *, told: bool = False) -> Enrolled:
+        """Return the experiments that a request is in; ``told`` has it say what came of every one.
+
+        Raises:
+            ValueError: If the route has none.
+        """
+        if self.structure is None:
+            raise ValueError(f"route {self.name} has no experiment")
+        forced = None if request.forced is None else self._forced(request, request.forced)
+        found = self.find_unit(request)
+        return self.structure.enrol(request, found[1] if found else None, forced, told=told)
+
+    def _decide(self, request: Request, forced: tuple[str, str] | None = None) -> Decision:
+        label = unit = None
         found = self.find_unit(request)
         if found is None:
-            key = int(request.id[:16], 16)
+            key, bucket = int(request.id[:16], 16), 0
             shadows = sampled(self.shadows, request.id.encode()) if self.shadows else ()
-            return Decision(self, None, None, self.target, self.pair, self.head, (), NO_CELL, None, key, shadows)
-        label, unit, data = found
-        shadows = sampled(self.shadows, data) if self.shadows else ()
-        key, bucket = unit_key(data)
-        trial = self.trial
-        arm = None
-        cell = NO_CELL
-        if trial is not None:
-            arm = trial.overrides.get(unit)
-            if arm is None:
-                arm = trial.choose(data)
-                if arm is not None:
-                    cell = arm.cells + bucket
-        if arm is None:
-            return Decision(self, unit, label, self.target, self.pair, self.head, (), NO_CELL, None, key, shadows)
-        return Decision(self, unit, label, arm.target, arm.pair, arm.head, arm.enrolments, cell, arm.name, key, shadows)
+        else:
+            label, unit, data = found
+            shadows = sampled(self.shadows, data) if self.shadows else ()
+            key, bucket = unit_key(data)
+        if self.structure is None:
+            return Decision(self, unit, label, self.target, self.pair, self.head, (), (), None, key, shadows)
+        enrolled = self.structure.enrol(request, unit, forced)
+        known = [(name, value) for name, source in self.structure.logged if (value := source.read(request))]
+        attributes = dict(known) if known else NONE
+        if not enrolled.entered:
+            return Decision(
+                self, unit, label, self.target, self.pair, self.head, (), (), None, key, shadows, attributes,
+                False, enrolled.held,
+            )  # fmt: skip
+        target, pair = self.target, self.pair
+        for arm, _, _ in enrolled.entered:
+            if arm.target is not None:
+                target, pair = arm.target, arm.pair
+        cells = (
+            ()
+            if enrolled.forced
+            else tuple(
+                arm.cells + (bucket if ours is None else unit_key(theirs)[1]) for arm, ours, theirs in enrolled.entered
+            )
+        )
+        return Decision(
+            self, unit, label, target, pair, self.head + _lines(enrolled), _enrolments(enrolled), cells,
+            ", ".join([arm.name for arm, _, _ in enrolled.entered]), key, shadows, attributes,
+            False, enrolled.held,
+        )  # fmt: skip
 
 
-def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], kept: Kept) -> RoutePlan:
-    """Compile a route with its experiment.
+def _lines(enrolled: Enrolled) -> bytes:
+    """Return what a target is told of the arms."""
+    lines = b"x-router-experiments: %b\r\n" % b", ".join([arm.label for arm, _, _ in enrolled.entered])
+    flags = [arm.flag for arm, _, _ in enrolled.entered if arm.flag]
+    return lines + b"x-router-flags: %b\r\n" % b", ".join(flags) if flags else lines
+
+
+def _enrolments(enrolled: Enrolled) -> tuple[Enrolment, ...]:
+    """Return what the event says of the arms."""
+    found = [(arm.forced if enrolled.forced else arm.enrolments, unit) for arm, unit, _ in enrolled.entered]
+    if len(found) == 1 and found[0][1] is None:
+        return found[0][0]
+    return tuple(each if unit is None else replace(each, unit=unit) for (each,), unit in found)
+
+
+def compile_route(route: Route, structure: Structure | None, slots: Mapping[str, int], kept: Kept) -> RoutePlan:
+    """Compile a route with its experiments.
 
     Args:
         route: The route.
-        trial: Its experiment, compiled.
+        structure: Its experiments, compiled.
         slots: Key of a counter row to its first word.
         kept: Where its decisions are kept.
 
@@ -275,6 +281,9 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
     attributes = {name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()}
     fallback = compile_steps(route, attributes, slots)
     rules_read = route.inspect_bytes > 0 and any(isinstance(step, WrittenStep) and step.reads_body for step in fallback)
+    rules_read = rules_read or (structure is not None and structure.reads_body)
+    fields = structure.fields if structure is not None else frozenset()
+    first = sources[0].field if route.unit and route.unit[0].startswith("header:") else None
     needs_body = rules_read or (route.inspect_bytes > 0 and any(source.json for source in sources))
     admits = route.rate_limit is not None or bool(route.degrade)
     return RoutePlan(
@@ -286,8 +295,8 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         row=slots[route_key(route.name)],
         target=route.target,
         pair=slots[pair_key(route.name, route.target)],
-        head=_head(route.name, None),
-        trial=trial,
+        head=f"x-router-route: {route.name}\r\n".encode(),
+        structure=structure,
         direct=not (needs_body or route.degrade),
         limited=route.rate_limit is not None,
         admits=admits,
@@ -296,66 +305,9 @@ def compile_route(route: Route, trial: Trial | None, slots: Mapping[str, int], k
         rules_read=rules_read,
         cached=any(isinstance(step, CachedStep) for step in fallback),
         replay_bytes=route.replay_bytes,
-        first=sources[0].field if route.unit and route.unit[0].startswith("header:") else None,
+        first=first if structure is None or structure.settled else None,
+        more=tuple(sorted(fields - {first})),
+        timed=structure is not None and structure.timed,
         kept=ref(kept),
         shadows=tuple(compile_shadow(route.name, shadow, slots) for shadow in route.shadow if shadow.share > 0),
     )
-
-
-def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
-    """Compile an experiment with the revision's weights for it.
-
-    Raises:
-        KeyError: If the revision has no run, weight or counter row for it, or an override names no arm of it.
-    """
-    weights = revision.weights[experiment.name]
-    total = sum(weights.values())
-    salt = experiment.name if experiment.salt is None else experiment.salt
-    plans: dict[str, ArmPlan] = {}
-    forced: dict[str, ArmPlan] = {}
-    for arm in experiment.arms:
-        share = weights[arm.name] / total if total else 0.0
-        plans[arm.name] = _arm_plan(experiment, arm, revision, share)
-        # A killed experiment has no overrides: what was killed gets no request at all.
-        if experiment.name not in revision.killed:
-            forced[arm.name] = _arm_plan(experiment, arm, revision, None)
-    return Trial(
-        experiment=experiment.name,
-        salt=salt,
-        arms=tuple((arm_prefix(salt, name), weights[name], plans[name]) for name in sorted(plans) if weights[name] > 0),
-        overrides={
-            override.unit: forced[override.arm]
-            for override in revision.config.overrides
-            if override.experiment == experiment.name and forced
-        },
-        forced=forced,
-        weights={name: weights[name] for name in plans},
-    )
-
-
-def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float | None) -> ArmPlan:
-    """Return what an arm means; a share of None is that of an override, which is certain."""
-    run = revision.runs[experiment.name]
-    enrolment = Enrolment(
-        experiment=experiment.name,
-        run=run.number,
-        phase=run.phase,
-        epoch=run.epoch,
-        arm=arm.name,
-        propensity=1.0 if share is None else share,
-        target=arm.target,
-        override=share is None,
-    )
-    return ArmPlan(
-        name=arm.name,
-        target=arm.target,
-        pair=revision.slots[pair_key(experiment.route, arm.target)],
-        head=_head(experiment.route, enrolment),
-        enrolments=(enrolment,),
-        cells=revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],
-    )
-
-
-def _head(route: str, enrolment: Enrolment | None) -> bytes:
-    experiments = f"x-router-experiments: {enrolment.experiment}={enrolment.arm}\r\n" if enrolment else ""
-    return f"x-router-route: {route}\r\n{experiments}".encode()

@@ -13,12 +13,14 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from router.routing.bucket import arm_prefix, score, uniform
-from router.routing.decide import Decision, RoutePlan, Trial
+from router.routing.decide import RoutePlan
 from router.routing.match import Switch, json_key
 from router.routing.path import canonical
 from router.routing.request import Request
 from router.routing.source import MAX_UNIT_BYTES, text
+from router.routing.structure import HoldoutPlan, Seen
 from router.routing.table import Node, Table
+from router.routing.trial import WHOLE
 
 # A switch may hold hundreds of routes that miss for one reason; a reader wants the reason once.
 _NAMED: Final = 3
@@ -32,11 +34,13 @@ class Step(Struct, frozen=True):
         name: Which of its sort.
         result: What came of it.
         chosen: Whether it is what was taken.
-        u: Uniform hash of an arm for the unit.
+        u: Uniform hash of the unit, 0 to 1: of an arm, or where it stands in a layer or among those of a holdout.
         score: What the arms compete with, the smallest wins; None at weight 0.
     """
 
-    kind: Literal["path", "route", "source", "attribute", "override", "arm", "target", "shadow"]
+    kind: Literal[
+        "path", "route", "source", "attribute", "holdout", "experiment", "override", "arm", "target", "shadow"
+    ]
     name: str
     result: str
     chosen: bool = False
@@ -93,9 +97,9 @@ def _deciding(plan: RoutePlan, request: Request) -> Iterator[Step]:
     for name, source in plan.attributes.items():
         value = source.read(request)
         yield Step("attribute", name, f"{source.label} is {value}" if value else f"{source.label} is absent")
-    if plan.trial is not None and decision.unit is not None:
-        yield from _arms(plan.trial, decision)
-    why = "the arm's target" if decision.arm is not None else "the route's target"
+    yield from _experiments(plan, request)
+    named = any(enrolment.target is not None for enrolment in decision.enrolments)
+    why = "the arm's target" if named else "the route's target"
     yield Step("target", decision.target, why, chosen=True)
     for shadow in plan.shadows:
         sampled = shadow in decision.shadows
@@ -115,16 +119,45 @@ def _sources(plan: RoutePlan, request: Request) -> Iterator[Step]:
             yield Step("source", source.label, f"absent: longer than {MAX_UNIT_BYTES} bytes" if unit else "absent")
 
 
-def _arms(trial: Trial, decision: Decision) -> Iterator[Step]:
-    unit = (decision.unit or "").encode()
-    forced = trial.overrides.get(decision.unit or "")
-    if forced is not None:
-        yield Step(
-            "override", f"{trial.experiment}={forced.name}", "given to this unit, whatever the weights", chosen=True
-        )
+def _experiments(plan: RoutePlan, request: Request) -> Iterator[Step]:
+    if plan.structure is None:
+        return
+    enrolled = plan.enrol(request, told=True)
+    found = plan.find_unit(request)
+    if found is not None:
+        for holdout in plan.structure.holdouts:
+            held, u = holdout.name in enrolled.held, holdout.point(found[2]) / WHOLE
+            yield Step("holdout", holdout.name, _share(holdout, held=held), held, u)
+    for seen in enrolled.seen or ():
+        yield from _experiment(seen)
+
+
+def _share(holdout: HoldoutPlan, *, held: bool) -> str:
+    return f"{'holds' if held else 'does not hold'} the unit: {_range(holdout.start, holdout.end)} are held out"
+
+
+def _range(start: int, end: int) -> str:
+    return f"{100 * start / WHOLE:.6g}% to {100 * end / WHOLE:.6g}%"
+
+
+def _experiment(seen: Seen) -> Iterator[Step]:
+    trial = seen.trial
+    where = f"layer {seen.layer.name}" if seen.layer.name is not None else "no layer"
+    if seen.point is not None:
+        where += f", {_range(trial.start, trial.end)} of it"
+    whom = f"; unit {seen.unit}" if seen.unit is not None and (seen.layer.sources or seen.layer.slot) else ""
+    result = f"{seen.result}; {where}{whom}"
+    u = None if seen.point is None else seen.point / WHOLE
+    yield Step("experiment", trial.experiment, result, seen.arm is not None, u)
+    if seen.arm is None:
+        return
+    if seen.forced:
+        yield Step("override", seen.arm.label.decode(), "given to this unit, whatever the weights", chosen=True)
+    if seen.unit is None:
+        return
     for name, weight in trial.weights.items():
-        u = uniform(arm_prefix(trial.salt, name), unit)
-        yield Step("arm", name, f"weight {weight:g}", decision.arm == name, u, score(u, weight) if weight else None)
+        u = uniform(arm_prefix(trial.salt, name), seen.unit.encode())
+        yield Step("arm", name, f"weight {weight:g}", seen.arm.name == name, u, score(u, weight) if weight else None)
 
 
 def _place(node: Node) -> str:

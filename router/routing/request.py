@@ -50,6 +50,7 @@ class Request(Struct, gc=False):
         invalid: Whether the body was looked at and is not JSON.
         contents: What the body holds at the top; None before somebody asked.
         forced: The override that the request may use.
+        now: Unix seconds; 0 where no decision of the route depends on the moment.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Request(Struct, gc=False):
     invalid: bool = False
     contents: Contents | None = None
     forced: Forced | None = None
+    now: float = 0.0
 
     def value(self, tokens: tuple[str, ...]) -> Raw | None:
         """Return the JSON text at a pointer, without white space around it.

@@ -30,10 +30,11 @@ from msgspec import Struct
 
 from router.config.schema import Config, Match, Target
 from router.events.model import Revision
-from router.routing.decide import Kept, RoutePlan, compile_route, compile_trial
+from router.routing.decide import Kept, RoutePlan, compile_route
 from router.routing.match import Candidate, NeedBody, Switch, compile_candidate, compile_switches, rank
 from router.routing.path import DOT, PERCENT, canonical, canonical_text
 from router.routing.request import Request
+from router.routing.structure import compile_structure
 
 # A name in the DNS has at most 255 bytes (RFC 1035 section 2.3.4); nothing longer is tried against wildcards.
 MAX_HOST_BYTES: Final = 255
@@ -157,10 +158,9 @@ def compile_table(revision: Revision) -> Table:
         KeyError: If the revision lacks a run, a weight or a counter row that its configuration needs.
         ValueError: If the configuration says something that its loader refuses.
     """
-    trials = {experiment.route: compile_trial(experiment, revision) for experiment in revision.config.experiments}
     kept = Kept()
     routes = {
-        route.name: compile_route(route, trials.get(route.name), revision.slots, kept)
+        route.name: compile_route(route, compile_structure(route, revision), revision.slots, kept)
         for route in revision.config.routes
     }
     return Table(revision, MappingProxyType(routes), kept)
@@ -227,4 +227,5 @@ def _compile_node(start: bytes, placed: list[_Placed], parent: Node | None) -> N
 def _fields(config: Config, routes: Mapping[str, RoutePlan]) -> frozenset[bytes]:
     sources = [source for plan in routes.values() for source in (*plan.sources, *plan.attributes.values())]
     matched = [name.lower().encode() for route in config.routes for name in route.match.headers]
-    return frozenset([*(source.field for source in sources if source.field is not None), *matched])
+    structured = [field for plan in routes.values() if plan.structure for field in plan.structure.fields]
+    return frozenset([*(source.field for source in sources if source.field is not None), *matched, *structured])

@@ -19,13 +19,19 @@ def revision(
     experiments: list[dict[str, Any]] | None = None,
     overrides: list[dict[str, Any]] | None = None,
     weights: Mapping[str, Mapping[str, float]] | None = None,
+    time: float = 0.0,
+    **more: Any,
 ) -> Revision:
-    """Make a revision; routes serve ``t0`` unless they say otherwise, weights are the configuration's unless given."""
+    """Make a revision; routes serve ``t0`` unless they say otherwise, weights are the configuration's unless given.
+
+    ``more`` are further keys of the configuration.
+    """
     plain = {
         "targets": [{"name": name, "endpoints": [{"url": "http://127.0.0.1:1"}]} for name in TARGETS],
         "routes": [{"target": "t0", **route} for route in routes],
         "experiments": experiments or [],
         "overrides": overrides or [],
+        **more,
     }
     config = convert(plain, Config)
     runs = {item.name: Run(number=3, phase=2, epoch=1) for item in config.experiments}
@@ -33,7 +39,15 @@ def revision(
     made.update({name: dict(given) for name, given in (weights or {}).items()})
     slots = counters.allocate({}, counters.row_keys(config, runs))
     return Revision(
-        number=7, time=0.0, cause="start", author="test", digest="", config=config, weights=made, runs=runs, slots=slots
+        number=7,
+        time=time,
+        cause="start",
+        author="test",
+        digest="",
+        config=config,
+        weights=made,
+        runs=runs,
+        slots=slots,
     )
 
 

@@ -44,12 +44,12 @@ def test_the_request_path_chooses_as_the_rule_says(unit: str, weights: list[int]
     assert (decision.unit, decision.unit_source, decision.key) == (unit, "header:x-user", key)
     assert decision.arm == arm
     if arm is None:
-        assert (decision.target, decision.enrolments, decision.cell) == ("t0", (), -1)
+        assert (decision.target, decision.enrolments, decision.cells) == ("t0", (), ())
         return
     target = f"t{arm[1:]}"
     assert decision.target == target
     assert decision.pair == made.slots[pair_key("r", target)]
-    assert decision.cell == made.slots[arm_key("e", 3, 2, arm)] + bucket
+    assert decision.cells == (made.slots[arm_key("e", 3, 2, arm)] + bucket,)
     assert decision.head == f"x-router-route: r\r\nx-router-experiments: e={arm}\r\n".encode()
     share = weights[int(arm[1:])] / sum(weights)
     assert decision.enrolments == (Enrolment("e", 3, 2, 1, arm, share, target),)
@@ -82,7 +82,7 @@ def test_an_override_wins_over_weights_and_is_marked() -> None:
         overrides=[{"unit": "qa-1", "experiment": "e", "arm": "treatment"}],
     )
     decision = ask(decider, "qa-1")
-    assert (decision.arm, decision.target, decision.cell) == ("treatment", "t2", -1)
+    assert (decision.arm, decision.target, decision.cells) == ("treatment", "t2", ())
     assert decision.enrolments == (Enrolment("e", 3, 2, 1, "treatment", 1.0, "t2", override=True),)
     assert decision.head == b"x-router-route: r\r\nx-router-experiments: e=treatment\r\n"
     assert (ask(decider, "qa-2").arm, ask(decider, "QA-1").arm) == ("control", "control")
@@ -113,7 +113,7 @@ def test_without_a_unit_the_route_serves() -> None:
         pair=made.slots[pair_key("r", "t0")],
         head=b"x-router-route: r\r\n",
         enrolments=(),
-        cell=-1,
+        cells=(),
         arm=None,
         key=255,
     )
@@ -123,7 +123,7 @@ def test_without_a_unit_the_route_serves() -> None:
 def test_without_an_experiment_the_route_serves_the_unit() -> None:
     """A route without experiment still knows the unit, for the log and the balancer."""
     decision = ask(plan(experiments=[]), "u1")
-    assert (decision.unit, decision.target, decision.arm, decision.cell) == ("u1", "t0", None, -1)
+    assert (decision.unit, decision.target, decision.arm, decision.cells) == ("u1", "t0", None, ())
     assert decision.key == unit_key(b"u1")[0]
 
 
@@ -187,7 +187,7 @@ def test_a_kept_decision_is_the_one_made_anew(asked: list[tuple[str, int]]) -> N
         made = [used.routes[path[1:]].decide(request(path, headers={"x-user": str(unit)})) for _ in range(2)]
         expected = new.routes[path[1:]].decide(request(path, headers={"x-user": str(unit)}))
         assert made[0] is made[1]
-        for field in ("unit", "unit_source", "target", "pair", "head", "enrolments", "cell", "arm", "key"):
+        for field in ("unit", "unit_source", "target", "pair", "head", "enrolments", "cells", "arm", "key"):
             assert getattr(made[0], field) == getattr(expected, field), field
         assert made[0].route is used.routes[path[1:]]
 

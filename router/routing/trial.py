@@ -1,0 +1,169 @@
+"""One experiment, compiled: who may be in it, which arm a unit gets, and everything that follows from the arm.
+
+Responsible for: ``Trial`` and its arms, computed from a revision.
+Does not know: the other experiments of the route (``router.routing.structure``), where a unit comes from.
+
+Rules: weights are the revision's, never the configuration's. Whether an experiment is active is decided by the time of
+the revision, not of the request: the control process makes a revision whenever one begins or ends, so what a table says
+does not depend on the moment.
+"""
+
+from collections.abc import Mapping
+from math import inf, log
+from typing import Final
+
+from mmh3 import mmh3_x64_128_utupledigest as digest
+from msgspec import Struct
+
+from router.config.schema import Arm, Experiment
+from router.counters import arm_key, pair_key
+from router.events.model import Enrolment, Revision
+from router.routing.bucket import SCALE, arm_prefix
+from router.routing.logic import Rule, compile_rule
+
+WHOLE: Final = 1 << 64  # one more than the largest point of a unit
+NO_PAIR: Final = -1
+
+
+class ArmPlan(Struct, frozen=True, gc=False):
+    """What being assigned to an arm means.
+
+    Attributes:
+        name: Name of the arm.
+        target: Name of its target; None when the arm is the value of a flag.
+        pair: First word of the counter row of route and target; -1 without a target.
+        label: ``EXPERIMENT=ARM``.
+        flag: The flag's item of ``x-router-flags``; empty when the arm names a target.
+        enrolments: What the event says.
+        forced: What the event says when an arm of the exchange was forced.
+        cells: First word of the arm's counter row.
+    """
+
+    name: str
+    target: str | None
+    pair: int
+    label: bytes
+    flag: bytes
+    enrolments: tuple[Enrolment, ...]
+    forced: tuple[Enrolment, ...]
+    cells: int
+
+
+class Trial(Struct, frozen=True):
+    """An experiment, compiled.
+
+    Attributes:
+        experiment: Name of the experiment.
+        salt: Salt of its assignment.
+        active: Whether the time of the revision is within the experiment's.
+        killed: Whether it was killed.
+        start: First point of its layer's units that may take part.
+        end: First point after those.
+        cover: Hashed in front of a unit for its point of coverage.
+        covered: First of those points that does not take part.
+        eligible: Rule that has to hold; None when there is none.
+        needs: Experiments that the unit has to be in, each with the arms that do; no arms are any.
+        arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
+            first of equal scores is the one that ``bucket.choose`` gives.
+        overrides: Unit to the arm that it is given; empty while the experiment is killed.
+        named: Name to arm, also those of weight 0, in the order of the file.
+        weights: Arm to weight, likewise.
+    """
+
+    experiment: str
+    salt: str
+    active: bool
+    killed: bool
+    start: int
+    end: int
+    cover: bytes
+    covered: int
+    eligible: Rule | None
+    needs: tuple[tuple[str, frozenset[str]], ...]
+    arms: tuple[tuple[bytes, float, ArmPlan], ...]
+    overrides: Mapping[str, ArmPlan]
+    named: Mapping[str, ArmPlan]
+    weights: Mapping[str, float]
+
+    def choose(self, unit: bytes) -> ArmPlan | None:
+        """Return the arm of a unit, the same as ``bucket.choose``; None when no arm has a weight above 0."""
+        lowest = inf
+        chosen = None
+        for prefix, weight, arm in self.arms:
+            score = -log(((digest(prefix + unit)[0] >> 11) + 0.5) * SCALE) / weight
+            if score < lowest or chosen is None:
+                lowest = score
+                chosen = arm
+        return chosen
+
+
+def threshold(share: float) -> int:
+    """Return a share of all units as a point: units whose point is below it are in."""
+    return round(share * WHOLE)
+
+
+def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
+    """Compile an experiment with the revision's weights for it.
+
+    Raises:
+        KeyError: If the revision has no run, weight or counter row for it, or an override names no arm of it.
+        ValueError: If its rule has an operator that does not exist.
+    """
+    weights = revision.weights[experiment.name]
+    total = sum(weights.values())
+    salt = experiment.name if experiment.salt is None else experiment.salt
+    killed = experiment.name in revision.killed
+    named = {
+        arm.name: _arm_plan(experiment, arm, revision, weights[arm.name] / total if total else 0.0)
+        for arm in experiment.arms
+    }
+    start, end = experiment.segment or (0.0, 1.0)
+    active = experiment.active
+    return Trial(
+        experiment=experiment.name,
+        salt=salt,
+        active=active is None or (active.start or -inf) <= revision.time < (active.until or inf),
+        killed=killed,
+        start=threshold(start),
+        end=threshold(end),
+        cover=arm_prefix(salt, ""),
+        covered=threshold(experiment.coverage),
+        eligible=None if experiment.eligible is None else compile_rule(experiment.eligible),
+        needs=tuple((need.experiment, frozenset(need.arms)) for need in experiment.prerequisites),
+        arms=tuple((arm_prefix(salt, name), weights[name], named[name]) for name in sorted(named) if weights[name] > 0),
+        # A killed experiment has no overrides: what was killed gets no request at all.
+        overrides={
+            override.unit: named[override.arm]
+            for override in revision.config.overrides
+            if override.experiment == experiment.name and not killed
+        },
+        named=named,
+        weights={name: weights[name] for name in named},
+    )
+
+
+def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float) -> ArmPlan:
+    run = revision.runs[experiment.name]
+
+    def enrolment(propensity: float, *, override: bool) -> Enrolment:
+        return Enrolment(
+            experiment=experiment.name,
+            run=run.number,
+            phase=run.phase,
+            epoch=run.epoch,
+            arm=arm.name,
+            propensity=propensity,
+            target=arm.target,
+            override=override,
+        )
+
+    return ArmPlan(
+        name=arm.name,
+        target=arm.target,
+        pair=NO_PAIR if arm.target is None else revision.slots[pair_key(experiment.route, arm.target)],
+        label=f"{experiment.name}={arm.name}".encode(),
+        flag=b"",
+        enrolments=(enrolment(share, override=False),),
+        forced=(enrolment(1.0, override=True),),  # what was given is certain
+        cells=revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],
+    )
