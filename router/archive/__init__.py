@@ -1,1 +1,10 @@
-"""The event log at rest: sealed segments as Parquet, and one view over what is sealed and what is not."""
+"""Events of days gone by, in Parquet, and all events as tables.
+
+``layout``   folders, the names of parts, which parts count, and the mark of a batch that is being sealed
+``columns``  the tables: columns, and the SQL that makes them out of lines of the event log
+``engine``   DuckDB within bounds
+``ingest``   segments of the event log into a table, whatever is in them
+``reading``  ``open_archive``: archive and live events together, as views of DuckDB
+
+Mutable state: the folder itself; *per reader* one DuckDB connection with the files it holds open.
+"""

@@ -1,1 +1,1 @@
-"""What the event log at rest promises."""
+"""Sealing, merging, retention, reading and sinks of the event log."""
