@@ -36,6 +36,10 @@ RELOAD_OK: Final = 5  # 1 when the configuration on disk is the one that is serv
 CONTROL_HEARTBEAT: Final = 6  # time.monotonic_ns() of the control process's last tick
 RESTARTS: Final = 7  # workers that the supervisor replaced
 JOURNAL_FAILED: Final = 8  # 1 while the last decision could not be written to the journal
+OUTCOMES: Final = 64  # one word for each of OUTCOME_FATES: outcomes that were sent, by what became of them
+OUTCOMES_WAITING: Final = 80  # gauge: outcomes that wait for their commit
+OUTCOMES_FAILED: Final = 81  # 1 while outcomes cannot be written
+OUTCOMES_BYTES: Final = 82  # gauge: size of the outcome store
 SEATS: Final = 1024  # for each worker, which block it writes
 HEADER_WORDS: Final = 2048  # four pages
 MAGIC_VALUE: Final = 0x01_52_54_52_43_4E_54_00  # layout version, then "RTRCNT"
@@ -53,6 +57,11 @@ FAULTS: Final = (
 HEDGES: Final = ("won", "rescued", "lost", "failed", "cancelled", "denied")  # what became of second requests
 SHED_CAUSES: Final = ("rate_limit", "degrade", "queue_full", "queue_timeout", "deadline")
 CAUSES: Final = ("unavailable", "timeout", "5xx", "breaker_open", "shed")  # of fallbacks
+
+# What became of each outcome that was sent: from `malformed` to `bad_signature` refused for good, then for now.
+OUTCOME_FATES: Final = (
+    "accepted", "duplicate", "conflicting", "malformed", "future", "too_late", "bad_signature", "overloaded", "failed",
+)  # fmt: skip
 
 # What became of each copy that a shadow was to get: the first three are comparisons, `answered` is without one.
 SHADOW_RESULTS: Final = (

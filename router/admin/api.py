@@ -19,6 +19,7 @@ from router.admin.assign import assign
 from router.admin.guard import Guard, middleware, problem
 from router.admin.metrics import Metrics
 from router.admin.openapi import DOCUMENT, SUMMARIES
+from router.admin.outcomes import PATH, Outcomes
 from router.config.scalars import Listen, is_loopback, parse_listen
 from router.control.kill import tag
 from router.control.loop import Control
@@ -70,6 +71,9 @@ def application(control: Control) -> web.Application:
     app.router.add_get("/v1/experiments/{name}", api.experiment)
     app.router.add_post("/v1/experiments/{name}/kill", api.kill)
     app.router.add_post("/v1/experiments/{name}/resume", api.resume)
+    outcomes = Outcomes(control)
+    app.cleanup_ctx.append(outcomes.run)
+    app.router.add_post(PATH, outcomes.post)
     return app
 
 
@@ -178,7 +182,7 @@ class _Api:
     async def index(self, _request: web.Request) -> web.Response:
         rows = "".join(
             f'<tr><td><a href="{path}">{path}</a></td><td>{summary}</td></tr>'
-            if "{" not in path
+            if method == "get" and "{" not in path
             else f"<tr><td>{method.upper()} {path}</td><td>{summary}</td></tr>"
             for (method, path), summary in SUMMARIES.items()
         )

@@ -75,6 +75,7 @@ class Metrics(Collector):
         yield self._fallbacks(rows["fallback"])
         yield from self._shadows(rows["shadow"])
         yield from self._workers()
+        yield from self._outcomes()
         yield from self._router(revision)
 
     def _pairs(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
@@ -188,6 +189,16 @@ class Metrics(Collector):
         yield _value(_counter("router_connections_accepted_total"), status[counters.CONNECTIONS_TOTAL])
         yield _value(_counter("router_accept_pauses_total"), status[counters.ACCEPT_PAUSES])
         yield _value(_counter("router_events_dropped_total"), status[counters.EVENTS_DROPPED])
+
+    def _outcomes(self) -> Iterator[Metric]:
+        header = self._segment.words
+        total = _counter("router_outcomes_total")
+        for number, fate in enumerate(counters.OUTCOME_FATES):
+            total.add_metric([fate], header[counters.OUTCOMES + number])
+        yield total
+        yield _value(_gauge("router_outcomes_waiting"), header[counters.OUTCOMES_WAITING])
+        yield _value(_gauge("router_outcomes_failed"), header[counters.OUTCOMES_FAILED])
+        yield _value(_gauge("router_outcomes_store_bytes"), header[counters.OUTCOMES_BYTES])
 
     def _router(self, revision: Revision | None) -> Iterator[Metric]:
         header = self._segment.words

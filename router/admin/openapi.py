@@ -22,6 +22,7 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("get", "/v1/experiments/{name}"): "one experiment",
     ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
     ("post", "/v1/experiments/{name}/resume"): "end its kill",
+    ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",
     ("get", "/openapi.json"): "this API as an OpenAPI document",
 }
 
@@ -75,9 +76,40 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
         "412": "the present revision is another one",
     },
     "/v1/assign": {"400": "an unknown parameter", "404": "there is no such route"},
+    "/v1/outcomes": {
+        "400": "the body is no JSON; nothing was taken",
+        "403": "asked by a page of another origin",
+        "408": "the body did not come in time",
+        "413": "the body is too long, or holds too many outcomes",
+        "415": "neither application/json nor application/x-ndjson",
+        "422": "every outcome was refused; `refused` says why",
+        "503": "it cannot be written now, and nothing was taken; send it again after `Retry-After` seconds",
+    },
     "/v1/experiments/{name}": {"404": "there is no such experiment"},
     "/v1/experiments/{name}/kill": _SWITCHED,
     "/v1/experiments/{name}/resume": _SWITCHED,
+}
+_OUTCOME: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["id", "outcome"],
+    "properties": {
+        "id": {"type": "string", "maxLength": 128, "description": "of the sender's choice; a repeat changes nothing"},
+        "outcome": {"type": "string", "maxLength": 64, "description": "what happened, as metrics name it"},
+        "value": {"type": ["number", "boolean"], "default": 1},
+        "time": {"type": ["number", "string"], "description": "unix seconds, or RFC 3339; default now"},
+        "assignment": {"type": "string", "description": "the header x-router-assignment, as received"},
+        "request_id": {"type": "string", "maxLength": 128},
+        "unit": {"type": ["string", "integer"]},
+    },
+    "oneOf": [{"required": ["assignment"]}, {"required": ["request_id"]}, {"required": ["unit"]}],
+    "additionalProperties": False,
+}
+_OUTCOMES: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"oneOf": [_OUTCOME, {"type": "array", "items": _OUTCOME, "maxItems": 10_000}]}},
+        "application/x-ndjson": {},
+    },
 }
 _AUTHOR: Final = {"author": {"type": "string", "description": "who asks"}}
 _REASON: Final = {"reason": {"type": "string", "description": "why; kept with the author in the journal"}}
@@ -99,7 +131,9 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
     if path in _PARAMETERS:
         operation["parameters"] = _PARAMETERS[path]
-    if method == "post":
+    if path == "/v1/outcomes":
+        operation["requestBody"] = _OUTCOMES
+    elif method == "post":
         operation["requestBody"] = _body(_AUTHOR | _REASON if path.startswith("/v1/experiments/") else _AUTHOR)
     if path in ("/healthz", "/readyz"):
         operation["security"] = []

@@ -19,6 +19,7 @@ from router.config.experiment_references import check_experiments, check_overrid
 from router.config.keys import read_keys
 from router.config.metric_references import check_metrics
 from router.config.mistake import show
+from router.config.outcome_references import check_outcomes
 from router.config.overload_references import check_overload
 from router.config.parts import Report, given, items, part, unique_names
 from router.config.resolve import BROKEN
@@ -51,6 +52,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_structure(config, report)
     check_overrides(config, report)
     check_metrics(config, report)
+    check_outcomes(config, report)
 
 
 def _listeners(config: Mapping[str, Any], report: Report) -> None:

@@ -24,6 +24,7 @@ from router.config.experiment import Prerequisite as Prerequisite
 from router.config.metric import Covariate as Covariate
 from router.config.metric import Measured as Measured
 from router.config.metric import Metric as Metric
+from router.config.outcomes import Outcomes as Outcomes
 from router.config.overload import Concurrency as Concurrency
 from router.config.overload import Degrade as Degrade
 from router.config.overload import RateLimit as RateLimit
@@ -177,6 +178,7 @@ class Config(Struct, frozen=True, kw_only=True):
     server: Annotated[Server, Meta(description="the listener for callers")] = field(default_factory=Server)
     admin: Annotated[Admin, Meta(description="the listener for operators")] = field(default_factory=Admin)
     events: Annotated[Events, Meta(description="the event log")] = field(default_factory=Events)
+    outcomes: Annotated[Outcomes, Meta(description="the ingest of outcomes")] = field(default_factory=Outcomes)
     targets: Annotated[tuple[Target, ...], Meta(min_length=1, description="deployable versions of models")]
     routes: Annotated[tuple[Route, ...], Meta(min_length=1, description="what traffic goes where")]
     layers: Annotated[tuple[Layer, ...], Meta(description="sets of experiments that share no unit")] = ()

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import wait_until
+from tests.e2e.test_outcomes import post
 from tests.faults.load import Load
 from tests.faults.site import Site, standing
 
 DISK = "12m"  # the journal holds 8 MiB of it in reserve
+OUTCOME = {"id": "a", "outcome": "o", "unit": "u"}
+LATER = {**OUTCOME, "id": "b"}
 TARGET = "{name: t, endpoints: [{t}], pool: {idle: 1s}}"
 
 
@@ -70,11 +73,15 @@ def logged(site: Site) -> int:
 
 
 def test_a_full_disk_costs_counted_events_and_no_decision(tmp_path: Path, disk: Path) -> None:
-    """ENOSPC: every request is answered, lost events are counted, the reserve takes a revision, writing resumes."""
+    """ENOSPC: every request is answered, lost events are counted, the reserve takes a revision, writing resumes.
+
+    Outcomes are refused for now, none of them half, and those of before stay known.
+    """
     with standing(tmp_path, "t") as site:
         site.events = disk / "events"
         site.configure(TARGET, "{name: all, target: t}")
         site.start()
+        assert post(site.router, OUTCOME)[1]["accepted"] == 1
         before = site.warmed()
         reserve = site.events / "journal" / "reserve"
         assert reserve.exists()
@@ -89,6 +96,8 @@ def test_a_full_disk_costs_counted_events_and_no_decision(tmp_path: Path, disk: 
             fill(disk)  # what the reserve left over, too
             save(site, 3)  # published although nothing can be written
             assert site.metric("router_journal_failed") == 1
+            assert [post(site.router, LATER)[0] for _ in range(2)] == [503, 503]
+            assert site.metric("router_outcomes_failed") == 1
             load.run()
             (disk / "filler").unlink()
             least = logged(site) + 100
@@ -96,6 +105,12 @@ def test_a_full_disk_costs_counted_events_and_no_decision(tmp_path: Path, disk: 
             save(site, 4)
             assert site.metric("router_journal_failed") == 0
             assert reserve.exists()
+            assert post(site.router, [OUTCOME, LATER])[1] | {"refused": 0} == {
+                "accepted": 1,
+                "duplicate": 1,
+                "conflicting": 0,
+                "refused": 0,
+            }
         assert load.outcomes.failures() == []
         site.assert_nothing_ran_twice(load)
         site.assert_nothing_leaked(before)
