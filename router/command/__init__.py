@@ -3,8 +3,10 @@
 =========  ==========================================================================================
 check      mistakes of a configuration, and what a change to it would do
 explain    why a request goes where it goes
+plan_salt  a salt under which strata are balanced
 question   the request that somebody asks about
 remote     status and restore, through the admin API of a running router
+roster     a file of units and their strata
 schema     JSON Schema and reference of the configuration
 terminal   where results for people are written
 =========  ==========================================================================================
