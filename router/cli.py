@@ -19,9 +19,18 @@ import typer
 
 # Whether it can be read is for the loader to say, in the form of every other mistake.
 Config = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="A YAML file, or a folder with router.yaml.", readable=False)
+    Path,
+    typer.Argument(metavar="CONFIG", help="A YAML file, or a folder with global.yaml or router.yaml.", readable=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+Region = Annotated[
+    str | None,
+    typer.Option("--region", metavar="R", envvar="ROUTER_REGION", help="Region, of a folder with regions/R.yaml."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="C", envvar="ROUTER_CLUSTER", help="Cluster, of a folder with clusters/C.yaml."),
+]
 AdminUrl = Annotated[
     str, typer.Option("--admin", metavar="URL", envvar="ROUTER_ADMIN", help="Admin API of the router.")
 ]
@@ -87,16 +96,21 @@ def check(
         Path | None, typer.Option(metavar="OLD", help="Also say what changing OLD into CONFIG would do.")
     ] = None,
     *,
+    region: Annotated[str | None, typer.Option(metavar="R", help="Only this region's configuration.")] = None,
+    cluster: Annotated[str | None, typer.Option(metavar="C", help="Only this cluster's configuration.")] = None,
     as_json: Json = False,
 ) -> None:
     """Report every mistake in a configuration as FILE:LINE: $.PATH: MESSAGE.
+
+    Of a folder with files for regions and clusters, every combination is checked unless one is named.
 
     With --diff: what the change would do, the share of units that would move between each two arms, and what a running
     router would refuse.
     """
     from router.command.check import check as run
+    from router.config.folder import Site
 
-    raise typer.Exit(run(config, diff, as_json=as_json))
+    raise typer.Exit(run(config, diff, Site(region, cluster), as_json=as_json))
 
 
 @app.command(epilog="Example: [bold]router explain config/router.yaml --unit user-17[/]")
@@ -110,15 +124,22 @@ def explain(  # noqa: PLR0913 - one parameter for each option
     path: Annotated[str | None, typer.Option(metavar="P", help="Path of the request, perhaps with a query.")] = None,
     method: Annotated[str | None, typer.Option(metavar="M", help="Method of the request.")] = None,
     body: Annotated[str | None, typer.Option(metavar="JSON", help="Body of the request.")] = None,
-    value: Annotated[str | None, typer.Option(metavar="$.PATH", help="Instead: file and line of this value.")] = None,
+    value: Annotated[
+        str | None, typer.Option(metavar="$.PATH", help="Instead: file and line of this value, and what it replaced.")
+    ] = None,
+    region: Region = None,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Say step by step which route, arm and target a request gets, and why."""
-    from router.command.explain import explain_request, explain_value
+    from router.command.explain import explain_request
+    from router.command.origin import explain_value
     from router.command.question import Facts
+    from router.config.folder import Site
 
+    site = Site(region, cluster)
     if value is not None:
-        raise typer.Exit(explain_value(config, value, as_json=as_json))
+        raise typer.Exit(explain_value(config, value, site, as_json=as_json))
     facts = Facts(
         unit=unit,
         route=route,
@@ -128,7 +149,7 @@ def explain(  # noqa: PLR0913 - one parameter for each option
         method=method,
         body=body,
     )
-    raise typer.Exit(explain_request(config, facts, as_json=as_json))
+    raise typer.Exit(explain_request(config, facts, site, as_json=as_json))
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
@@ -148,15 +169,13 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Worker processes, whatever the configuration says.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Not supported yet.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="Not supported yet.")] = None,
+    region: Region = None,
+    cluster: Cluster = None,
 ) -> None:
     """Run the router. SIGTERM drains, SIGHUP reads the configuration again."""
-    if region is not None or cluster is not None:
-        _fail("router serve: --region and --cluster are not supported yet")
     from router.serve import serve as run
 
-    raise typer.Exit(run(config, workers=workers))
+    raise typer.Exit(run(config, workers=workers, region=region, cluster=cluster))
 
 
 @app.command(epilog="Example: [bold]router demo --seconds 30[/]")

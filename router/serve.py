@@ -25,12 +25,14 @@ _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
 }
 
 
-def serve(path: Path, workers: int | None = None) -> int:
+def serve(path: Path, workers: int | None = None, region: str | None = None, cluster: str | None = None) -> int:
     """Run a router until it is told to stop.
 
     Args:
-        path: The configuration: a file, or a folder with one.
+        path: The configuration: a file, or a folder.
         workers: Number of worker processes, instead of ``$.server.workers``.
+        region: Whose configuration of a folder.
+        cluster: Likewise.
 
     Returns:
         The exit code: 0 after an orderly shutdown.
@@ -42,8 +44,9 @@ def serve(path: Path, workers: int | None = None) -> int:
     log_to_stderr("supervisor")
     raise_descriptor_limit()
     myself = (sys.executable, "-m", "router.serve")
-    count = () if workers is None else ("--workers", str(workers))
-    spec = Spec(control=(*myself, "control", str(path), *count), worker=(*myself, "worker"))
+    options = (("--workers", workers), ("--region", region), ("--cluster", cluster))
+    given = [f"{name}={value}" for name, value in options if value is not None]
+    spec = Spec(control=(*myself, "control", str(path), *given), worker=(*myself, "worker"))
     try:
         supervisor = Supervisor(spec)
     except OSError as error:

@@ -24,14 +24,14 @@ from pathlib import Path
 from aiohttp import web
 
 from router.admin import api
-from router.config.load import Loaded, load
+from router.config.load import Loaded, Site
 from router.config.mistake import ConfigError
 from router.config.scalars import format_listen, parse_listen
 from router.config.schema import Config
 from router.control.address import AddressError, unusable
 from router.control.loop import Control
 from router.control.publish import Publisher
-from router.control.seat import Seat
+from router.control.seat import Seat, Source
 from router.control.state import replay
 from router.control.terms import Agreed, Terms
 from router.events.journal import Journal
@@ -69,6 +69,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("router.serve control")
     parser.add_argument("path", type=Path)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--region")
+    parser.add_argument("--cluster")
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--segment", type=int, required=True)
     parser.add_argument("--run", type=Path, required=True)
@@ -78,7 +80,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     # A replacement must not depend on a file that somebody is editing: it goes on with the journal, then reads.
-    loaded = None if options.resume else load(options.path)
+    source = Source(options.path, Site(options.region, options.cluster))
+    loaded = None if options.resume else source.load()
     attached = Segment.attach(options.segment) if options.resume else None
     served = Publisher(options.run, attached).read() if attached is not None else None
     config = served.config if served is not None else loaded.config if loaded is not None else None
@@ -92,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         segment = attached if attached is not None else Segment.attach(options.segment)
         _warn_of_few_descriptors(config, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         seat = Seat(segment, Publisher(options.run, segment), channel.tell)
-        control = Control(options.path, seat, journal, replay(journal.entries))
+        control = Control(source, seat, journal, replay(journal.entries))
         return asyncio.run(_serve(control, loaded, (channel, admin), (options.run, agreed)))
     finally:
         admin.close()

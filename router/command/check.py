@@ -8,44 +8,64 @@ and nothing else.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from router.config.diff import differences, moves, percent
-from router.config.load import Loaded, load
+from router.config.load import Loaded, Site, load, load_every
 from router.config.mistake import ConfigError
 from router.config.schema import Config
 from router.control.refuse import in_place, restart_differences
 
 
-def check(path: Path, old: Path | None, *, as_json: bool) -> int:
+def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
     """Check a configuration, and compare it with an earlier one.
 
     Args:
         path: the configuration, a file or a folder.
         old: what it is compared with.
+        site: whose configuration of a folder; without region and cluster, every combination that has files.
         as_json: write one JSON object for programs.
 
     Returns:
         0 when there is no mistake, otherwise 1.
     """
     try:
-        loaded = load(path)
-        before = load(old) if old is not None else None
+        every = load_every(path) if site == Site() else (load(path, site),)
+        found = [_differences(old, loaded) for loaded in every] if old is not None else []
     except ConfigError as error:
         report(error, as_json=as_json)
         return 1
-    summary = count(loaded.config)
-    found = compare(before.config, loaded) if before is not None else None
+    summary = count(every[0].config)
+    if len(every) > 1:
+        summary += f"; {len(every)} combinations of region and cluster"
     if as_json:
-        _write({"ok": True, "summary": summary, "digest": loaded.digest, **({"diff": found} if found else {})})
+        sites = [{"region": each.site.region, "cluster": each.site.cluster, "digest": each.digest} for each in every]
+        below = {"sites": [{**one, "diff": diff} for one, diff in zip(sites, found, strict=True)] if found else sites}
+        diff = {"diff": found[0]} if found else {}
+        more = below if len(every) > 1 else {}
+        _write({"ok": True, "summary": summary, "digest": every[0].digest, **diff, **more})
         return 0
     sys.stdout.write(f"ok: {summary}\n")
-    for line in _lines(found) if found is not None else ():
-        sys.stdout.write(f"{line}\n")
+    _write_differences(every, found)
     return 0
+
+
+def _differences(old: Path, new: Loaded) -> dict[str, Any]:
+    return compare(load(old, new.site).config, new)
+
+
+def _write_differences(every: Sequence[Loaded], found: Sequence[dict[str, Any]]) -> None:
+    """Write what changes for a router without region and cluster, and for the others what does so besides."""
+    said: list[str] = []
+    for loaded, diff in zip(every, found, strict=False):
+        lines = [line for line in _lines(diff) if line not in said]
+        said += lines if loaded is every[0] else []
+        for line in lines:
+            sys.stdout.write(f"{line}\n" if loaded is every[0] else f"{loaded.site}: {line}\n")
 
 
 def report(error: ConfigError, *, as_json: bool = False) -> None:

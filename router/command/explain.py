@@ -15,22 +15,24 @@ from rich.table import Table as Grid
 from router.command.check import report
 from router.command.question import Facts, ask
 from router.command.terminal import console
-from router.config.load import Loaded, load
-from router.config.mistake import ConfigError, show
+from router.config.load import Loaded, Site, load
+from router.config.mistake import ConfigError
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Revision, Run
 from router.routing.explain import Step, explain
 from router.routing.table import Table, compile_table
 
+_HERE = Site()
 
-def explain_request(path: Path, facts: Facts, *, as_json: bool) -> int:
+
+def explain_request(path: Path, facts: Facts, site: Site = _HERE, *, as_json: bool) -> int:
     """Explain where a request goes and why.
 
     Returns:
         0; 1 when the configuration has mistakes, the facts do not fit it, or no route takes the request.
     """
     try:
-        table = compiled(load(path))
+        table = compiled(load(path, site))
         steps = explain(table, ask(table, facts), facts.route)
     except ConfigError as error:
         report(error, as_json=as_json)
@@ -45,30 +47,6 @@ def explain_request(path: Path, facts: Facts, *, as_json: bool) -> int:
     if not any(step.kind == "target" for step in steps):
         sys.stderr.write("router explain: no route takes this request\n")
         return 1
-    return 0
-
-
-def explain_value(path: Path, place: str, *, as_json: bool) -> int:
-    """Say which file and line a value came from.
-
-    Returns:
-        0; 1 when the configuration has mistakes or the value was not written in it.
-    """
-    try:
-        loaded = load(path)
-    except ConfigError as error:
-        report(error, as_json=as_json)
-        return 1
-    origin = loaded.origins.get(place if place.startswith("$") else f"$.{place}")
-    if origin is None:
-        sys.stderr.write(
-            f"router explain: {place} is not written in the configuration; a default holds, or no such key\n"
-        )
-        return 1
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(origin._asdict()).decode() + "\n")
-    else:
-        sys.stdout.write(f"{origin.file}:{origin.line}: {show(origin.value)}\n")
     return 0
 
 

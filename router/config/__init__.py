@@ -10,7 +10,13 @@ mistake        ``Mistake`` (file, line, path, message) and ``ConfigError`` (all 
 document       bytes → plain tree with a line at each node, bounded in size, depth and expansion
 resolve        tree → plain values with units resolved, by the types of ``schema``
 references     what one part of a configuration says about another: names, matches, weights, files
+folder         which files a folder has, and which make up the configuration of a region and a cluster
+paths          paths that people write, by keys and names
+shape          which places of two trees are merged, and which hold one value
+merge          trees of several files → one tree, each value with its file and line and what it replaced
+lock           which changes of a lower file are refused because an upper one has locked the value
 load           file or folder → ``Loaded``: config, files, digest, origins
+origins        a value by its path, and where it came from
 diff           what a change from one configuration to another does
 json_schema    ``schema`` as JSON Schema, for editors
 reference      ``schema`` as Markdown, for readers

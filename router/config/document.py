@@ -45,12 +45,16 @@ class Node:
         value: a scalar (``str``, ``int``, ``float``, ``bool``, ``None``), a dict of nodes, or a list of nodes.
         count: nodes below and including this one, aliases written out.
         broken: whether it was already reported, so that nothing more should be said about it.
+        file: the file it was written in, as messages call it.
+        above: what files above this one have here and this one replaced, the uppermost first (``merge``).
     """
 
     line: int
     value: Any
     count: int = 1
     broken: bool = False
+    file: str = ""
+    above: "tuple[Node, ...]" = ()
 
     def plain(self) -> Any:
         """Give the value without lines."""
@@ -61,12 +65,13 @@ class Node:
         return self.value
 
 
-def read(data: bytes, mistakes: Mistakes) -> Node:
+def read(data: bytes, mistakes: Mistakes, *, partial: bool = False) -> Node:
     """Read one YAML document.
 
     Args:
         data: the bytes of the file.
         mistakes: collects what is wrong within the document; the tree then holds what could be read.
+        partial: whether it may say nothing at all, because others say the rest.
 
     Returns:
         The root, always a map.
@@ -86,6 +91,8 @@ def read(data: bytes, mistakes: Mistakes) -> Node:
     except yaml.YAMLError as error:
         raise _syntax(error, mistakes) from error
     if root is None:
+        if partial:
+            return Node(1, {}, file=mistakes.file)
         raise mistakes.fatal(1, "", "is empty; targets and routes are needed")
     if not isinstance(root.value, dict):
         raise mistakes.fatal(root.line, ROOT, f"{show(root.plain())} is not a map of keys")
@@ -160,11 +167,11 @@ class _Composer:
         line = event.start_mark.line + 1
         if event.anchor not in self._anchors:
             self._mistakes.add(line, path, f"alias *{show(event.anchor)[1:-1]} has no anchor before it")
-            return Node(line, None, broken=True)
+            return Node(line, None, broken=True, file=self._mistakes.file)
         node = self._anchors[event.anchor]
         if node is None:
             self._mistakes.add(line, path, f"alias *{show(event.anchor)[1:-1]} is inside its own anchor")
-            return Node(line, None, broken=True)
+            return Node(line, None, broken=True, file=self._mistakes.file)
         self._spend(event, path, node.count)
         return node
 
@@ -173,7 +180,8 @@ class _Composer:
         items: list[Node] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._node(event, child(path, len(items)), depth + 1))
-        return Node(start.start_mark.line + 1, items, 1 + sum(item.count for item in items))
+        count = 1 + sum(item.count for item in items)
+        return Node(start.start_mark.line + 1, items, count, file=self._mistakes.file)
 
     def _mapping(self, start: Any, path: str, depth: int) -> Node:
         self._refuse_tag(start, path)
@@ -192,7 +200,8 @@ class _Composer:
                 self._mistakes.add(line, place, f"key {show(key)} is already given in line {items[key].line}")
             else:
                 items[key] = node
-        return Node(start.start_mark.line + 1, items, 1 + sum(1 + item.count for item in items.values()))
+        count = 1 + sum(1 + item.count for item in items.values())
+        return Node(start.start_mark.line + 1, items, count, file=self._mistakes.file)
 
     def _refuse_tag(self, event: Any, path: str) -> None:
         if event.tag is not None:
@@ -203,18 +212,18 @@ class _Composer:
         text: str = event.value
         if event.tag is not None and event.tag not in _TEXT_TAGS:
             self._mistakes.add(line, path, f"tag {show(event.tag)} is not allowed")
-            return Node(line, None, broken=True)
+            return Node(line, None, broken=True, file=self._mistakes.file)
         value: object = text
         if event.tag is None and event.implicit[0]:
             try:
                 value = scalar(text)
             except ValueError as error:
                 self._mistakes.add(line, path, str(error))
-                return Node(line, None, broken=True)
+                return Node(line, None, broken=True, file=self._mistakes.file)
         if isinstance(value, str) and _CONTROL.search(value):
             self._mistakes.add(line, path, f"{show(text)} holds a control character")
-            return Node(line, None, broken=True)
-        return Node(line, value)
+            return Node(line, None, broken=True, file=self._mistakes.file)
+        return Node(line, value, file=self._mistakes.file)
 
 
 def scalar(text: str) -> str | int | float | bool | None:

@@ -1,16 +1,17 @@
 """A file or a folder to a configuration, or to every mistake in it.
 
-Responsible for: which file is read, the order of the steps, and what a loaded configuration carries besides its values:
-files, digest, origins.
-Does not know: when to load again, or what to do with a mistake.
+Responsible for: the order of the steps, and what a loaded configuration carries besides its values: files, digest,
+origins.
+Does not know: when to load again, what to do with a mistake, which files a folder has (``folder``), how they are merged
+(``merge``).
 
-Rules: the only part of the package that opens the configuration; all or nothing, and everything wrong is said at once.
+Rules: all or nothing, and everything wrong is said at once, each mistake once, in the file where it is.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,13 +19,17 @@ import msgspec
 from msgspec import inspect
 
 from router.config import document, references
-from router.config.mistake import ConfigError, Mistakes, show
+from router.config.document import Node
+from router.config.folder import Folder, Site, read, survey
+from router.config.merge import Merged, merge
+from router.config.mistake import ConfigError, Mistake, Mistakes, show
 from router.config.resolve import Origin, Place, Resolver
 from router.config.schema import Config
 
-__all__ = ["ConfigError", "Loaded", "Origin", "load", "load_text", "locate"]
+__all__ = ["ConfigError", "Loaded", "Origin", "Site", "load", "load_every", "load_text"]
 
-_LAYERS = ("regions", "clusters", "overrides.yaml")
+MAX_SITES = 1000  # combinations that are checked at once
+_HERE = Site()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,13 @@ class Loaded:
 
     Attributes:
         config: the values, units resolved; names of files in it are absolute.
-        files: the YAML files it was read from; empty when it came from bytes.
+        files: the YAML files it was read from, the uppermost first; empty when it came from bytes.
         digest: SHA-256 of the files' bytes, in hex.
         origins: for every value that was written (not for defaults), at each level, where; keys are paths such as
             ``$.targets[0].name``.
         referenced: the files that it names and that were read to check it (certificates, keys, token).
+        removed: what a file removed of those above it: path by names to where that is written.
+        site: whose configuration it is.
     """
 
     config: Config
@@ -45,50 +52,48 @@ class Loaded:
     digest: str
     origins: Mapping[str, Origin]
     referenced: tuple[Path, ...] = ()
+    removed: Mapping[str, Origin] = field(default_factory=dict)
+    site: Site = _HERE
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path, site: Site = _HERE) -> Loaded:
     """Load a configuration.
 
     Args:
         path: a YAML file, or a folder that holds ``global.yaml`` or ``router.yaml``.
+        site: whose, of a folder that has files for regions or clusters.
 
     Raises:
-        ConfigError: with every mistake; also when nothing can be read.
+        ConfigError: with every mistake; also when nothing can be read, or the site has no file where others have.
     """
-    file = locate(path)
-    name = str(file)
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(document.MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise Mistakes(name).fatal(0, "", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    loaded = load_text(data, name, file.parent)
-    return Loaded(loaded.config, (file,), loaded.digest, loaded.origins, loaded.referenced)
+    folder = survey(path)
+    folder.check(site)
+    return _Reader(folder, read(folder.files(site))).site(site)
 
 
-def locate(path: Path) -> Path:
-    """Find the YAML file that a path given by a user means.
+def load_every(path: Path) -> tuple[Loaded, ...]:
+    """Load the configuration of every combination of region and cluster that has files, without either first.
 
     Raises:
-        ConfigError: when a folder holds none, or is layered.
+        ConfigError: with every mistake of any of them, each once.
     """
-    try:
-        if not path.is_dir():
-            return path
-    except (OSError, ValueError) as error:
-        raise Mistakes(str(path)).fatal(
-            0, "", f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    layers = [path / layer for layer in _LAYERS if (path / layer).exists()]
-    if layers:
-        mistakes = Mistakes(str(layers[0]))
-        raise mistakes.fatal(0, "", "layered configuration (regions, clusters, overrides.yaml) is not supported yet")
-    found = [path / name for name in ("global.yaml", "router.yaml") if (path / name).exists()]
-    if len(found) == 1:
-        return found[0]
-    which = "both global.yaml and router.yaml; keep one" if found else "neither global.yaml nor router.yaml"
-    raise Mistakes(str(path)).fatal(0, "", f"the folder holds {which}")
+    folder = survey(path)
+    sites = folder.sites()
+    if len(sites) > MAX_SITES:
+        message = f"has {len(sites)} combinations of regions and clusters, and {MAX_SITES} are checked at once at most"
+        raise Mistakes(str(path)).fatal(0, "", f"{message}; name a region or a cluster")
+    reader = _Reader(folder, read(folder.every()))
+    found: dict[tuple[str, int, str], Mistake] = {}
+    loaded = []
+    for site in sites:
+        try:
+            loaded.append(reader.site(site))
+        except ConfigError as error:
+            for mistake in error.mistakes:  # an index differs with what else is there
+                found.setdefault((mistake.file, mistake.line, mistake.message), mistake)
+    if found:
+        raise ConfigError(found.values())
+    return tuple(loaded)
 
 
 def load_text(text: bytes, name: str, folder: Path | None = None) -> Loaded:
@@ -102,25 +107,106 @@ def load_text(text: bytes, name: str, folder: Path | None = None) -> Loaded:
     Raises:
         ConfigError: with every mistake.
     """
+    return _resolved([_parsed(text, name)], folder or Path())
+
+
+class _Reader:
+    """Reads one folder: each file once, however many sites it is for."""
+
+    def __init__(self, folder: Folder, texts: Mapping[Path, bytes]) -> None:
+        # Per folder
+        self._folder = folder
+        self._parsed = {file: _parsed(text, str(file), partial=file != folder.base) for file, text in texts.items()}
+
+    def site(self, site: Site) -> Loaded:
+        files = self._folder.files(site)
+        loaded = _resolved([self._parsed[file] for file in files], self._folder.base.parent)
+        return replace(loaded, files=files, site=site)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """One file: its tree, None when it is none, its digest, and what is wrong within it."""
+
+    name: str
+    digest: str
+    root: Node | None
+    mistakes: tuple[Mistake, ...]
+
+
+def _parsed(text: bytes, name: str, *, partial: bool = False) -> _Parsed:
     mistakes = Mistakes(name)
-    root = document.read(text, mistakes)
-    resolver = Resolver(Path(os.path.abspath(folder or Path())), mistakes)  # noqa: PTH100 - resolve() would leave a swapped symlink
-    values = resolver.resolve(root, inspect.type_info(Config), Place())
-    references.check(values, lambda path, message: mistakes.add(_line(resolver.origins, path), path, message))
+    digest = hashlib.sha256(text).hexdigest()
+    try:
+        root = document.read(text, mistakes, partial=partial)
+    except ConfigError as error:
+        return _Parsed(name, digest, None, error.mistakes)
+    return _Parsed(name, digest, root, tuple(mistakes.found))
+
+
+def _resolved(files: Sequence[_Parsed], folder: Path) -> Loaded:
+    """Make a configuration of files, the uppermost first."""
+    mistakes = Mistakes(files[0].name)
+    mistakes.found += [mistake for file in files for mistake in file.mistakes]
+    roots = [file.root for file in files if file.root is not None]
+    if len(roots) < len(files):
+        raise ConfigError(mistakes.found)
+    kind = inspect.type_info(Config)
+    merged = merge(roots, kind, mistakes)
+    root = merged.root
+    if root.count > document.MAX_NODES:
+        raise mistakes.fatal(0, "", f"the files together have more than {document.MAX_NODES} values")
+    resolver = Resolver(Path(os.path.abspath(folder)), mistakes)  # noqa: PTH100 - resolve() would leave a swapped symlink
+    values = resolver.resolve(root, kind, Place())
+
+    def report(path: str, message: str) -> None:
+        near = _near(resolver.origins, path)
+        mistakes.add(near.line, path, message, near.file)
+
+    references.check(values, report)
     if mistakes.found:
-        raise ConfigError(sorted(mistakes.found, key=lambda mistake: mistake.line))
+        raise ConfigError(_ordered(mistakes.found, files))
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:  # pragma: no cover - the resolver knows every constraint; a net below it
         raise mistakes.fatal(root.line, "", f"is not valid: {show(str(error))}") from error
-    return Loaded(config, (), hashlib.sha256(text).hexdigest(), MappingProxyType(resolver.origins), _referenced(config))
+    return Loaded(
+        config,
+        (),
+        _digest(files),
+        MappingProxyType(resolver.origins),
+        _referenced(config),
+        MappingProxyType(_removed(merged)),
+    )
 
 
-def _line(origins: Mapping[str, Origin], path: str) -> int:
-    """Give the line of a value, or of the nearest value around it."""
+def _ordered(found: Iterable[Mistake], files: Sequence[_Parsed]) -> list[Mistake]:
+    """Order mistakes by file, the uppermost first, and line."""
+    order = {file.name: number for number, file in enumerate(files)}
+    return sorted(found, key=lambda mistake: (order.get(mistake.file, 0), mistake.line))
+
+
+def _digest(files: Sequence[_Parsed]) -> str:
+    """Give the digest of one file's bytes, or that of the names and digests of several."""
+    if len(files) == 1:
+        return files[0].digest
+    return hashlib.sha256("\0".join(f"{file.name}\0{file.digest}" for file in files).encode()).hexdigest()
+
+
+def _removed(merged: Merged) -> dict[str, Origin]:
+    found: dict[str, Origin] = {}
+    for removal in merged.removals:
+        upper = (*removal.above.above, removal.above)
+        above = tuple(Origin(node.file, node.line, node.plain()) for node in upper)
+        found[removal.path] = Origin(removal.node.file, removal.node.line, removal.node.plain(), above)
+    return found
+
+
+def _near(origins: Mapping[str, Origin], path: str) -> Origin:
+    """Give the origin of a value, or of the nearest value around it."""
     while path not in origins:
         path = path[: max(path.rfind("."), path.rfind("["))]
-    return origins[path].line
+    return origins[path]
 
 
 def _referenced(config: Config) -> tuple[Path, ...]:

@@ -52,22 +52,23 @@ class ConfigError(Exception):
 
 
 class Mistakes:
-    """Collects the mistakes of one file.
+    """Collects the mistakes of one configuration.
 
-    Per file: its name and what was found so far, ``MAX_MISTAKES`` at most.
+    Per configuration: the name of its file, the uppermost of several, and what was found so far, ``MAX_MISTAKES`` at
+    most.
     """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.found: list[Mistake] = []
 
-    def add(self, line: int, path: str, message: str) -> None:
-        """Note a mistake.
+    def add(self, line: int, path: str, message: str, file: str = "") -> None:
+        """Note a mistake; ``file`` is where it is, when not in the configuration's own.
 
         Raises:
             ConfigError: when there are too many to be worth going on.
         """
-        self.found.append(Mistake(self.file, line, path, message))
+        self.found.append(Mistake(file or self.file, line, path, message))
         if len(self.found) >= MAX_MISTAKES:
             raise self.fatal(0, "", f"has at least {MAX_MISTAKES} mistakes; the rest was not looked for")
 

@@ -12,7 +12,6 @@ KEYS: frozenset[str] = frozenset(
         "$.flags",
         "$.watch",
         "$.notify",
-        "$.locked",
         "$.layered_by",
         "$.events.sinks",
         "$.targets[].rewrite",

@@ -77,11 +77,12 @@ _WITH_UNIT: Final = frozenset({"duration", "rate", "time"})  # a bare number cou
 
 
 class Origin(NamedTuple):
-    """Where a value was written: file, line, and the value as written."""
+    """Where a value was written: file, line, and the value as written; and what it replaced, the uppermost first."""
 
     file: str
     line: int
     value: Any
+    above: "tuple[Origin, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,8 @@ class Resolver:
         """
         if node.broken:
             return BROKEN
-        self.origins[place.path] = Origin(self._mistakes.file, node.line, node.plain())
+        above = tuple(Origin(upper.file, upper.line, upper.plain()) for upper in node.above)
+        self.origins[place.path] = Origin(node.file, node.line, node.plain(), above)
         kind, extra = _unwrap(kind)
         if node.value is None:
             return self._wrong(node, place, "has no value; remove the key, or give it one")
@@ -149,7 +151,7 @@ class Resolver:
         return self._scalar(node, kind, place, extra.get("scalar", ""))
 
     def _wrong(self, node: Node, place: Place, message: str) -> object:
-        self._mistakes.add(node.line, place.path, message)
+        self._mistakes.add(node.line, place.path, message, node.file)
         return BROKEN
 
     def _mismatch(self, node: Node, place: Place, expected: str) -> object:
@@ -180,15 +182,15 @@ class Resolver:
     def _unknown(self, key: str, node: Node, known: list[str], place: Place) -> None:
         at = place.key(key)
         if at.shape in not_yet.KEYS:
-            self._mistakes.add(node.line, at.path, f"{show(key)} is not supported yet")
+            self._mistakes.add(node.line, at.path, f"{show(key)} is not supported yet", node.file)
             return
         if key == "<<":
-            self._mistakes.add(node.line, at.path, "merge keys are not part of YAML 1.2; write the keys out")
+            self._mistakes.add(node.line, at.path, "merge keys are not part of YAML 1.2; write the keys out", node.file)
             return
         near = difflib.get_close_matches(key, known, 1) if len(key) <= _SUGGESTED_KEY_LENGTH else []
         shown = ", ".join(known[:_KNOWN_KEYS_SHOWN]) + (", …" if len(known) > _KNOWN_KEYS_SHOWN else "")
         hint = f"did you mean {show(near[0])}?" if near else f"known keys: {shown}"
-        self._mistakes.add(node.line, at.path, f"unknown key {show(key)}; {hint}")
+        self._mistakes.add(node.line, at.path, f"unknown key {show(key)}; {hint}", node.file)
 
     def _list(self, node: Node, kind: inspect.VarTupleType, place: Place) -> Any:
         if not isinstance(node.value, list):
@@ -211,7 +213,7 @@ class Resolver:
         for key, below in node.value.items():
             at = place.key(key)
             key_kind, extra = _unwrap(kind.key_type)
-            resolved = self._scalar(Node(below.line, key), key_kind, at, extra.get("scalar", ""))
+            resolved = self._scalar(Node(below.line, key, file=below.file), key_kind, at, extra.get("scalar", ""))
             value = self.resolve(below, kind.value_type, at)
             if resolved is not BROKEN:
                 values[key] = value

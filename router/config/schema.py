@@ -46,7 +46,7 @@ from router.config.target import Retry as Retry
 from router.config.target import Target as Target
 from router.config.target import TargetTimeouts as TargetTimeouts
 from router.config.target import TargetTls as TargetTls
-from router.config.terms import Address, Duration, File, Network, Share, Size, Timeout, Workers
+from router.config.terms import Address, Duration, File, Lock, Network, Share, Size, Timeout, Workers
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -186,3 +186,10 @@ class Config(Struct, frozen=True, kw_only=True):
     metrics: Annotated[tuple[Metric, ...], Meta(description="what is measured on units of experiments")] = ()
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()
+    locked: Annotated[
+        tuple[Lock, ...],
+        Meta(
+            description="paths that the files of regions, clusters and `overrides.yaml` may not change, such as "
+            "`server.limits` or `experiments[ranker-v2].arms`"
+        ),
+    ] = ()

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from logging import getLogger
 from pathlib import Path
 
-from router.config.load import Loaded, load
+from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
 from router.control import state as decide
 from router.control import switch
@@ -25,7 +25,7 @@ from router.control.ledger import Decisions, Ledger
 from router.control.notice import Notice
 from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
-from router.control.seat import Asked, Rejected, Seat, Stale
+from router.control.seat import Asked, Rejected, Seat, Source, Stale
 from router.control.state import Refusal, State
 from router.control.watch import Watch
 from router.counters import CONTROL_HEARTBEAT, DRAINING, PID, RELOAD_OK
@@ -54,9 +54,9 @@ class Control:
         rejected: The configuration on disk, when it is not served.
     """
 
-    def __init__(self, path: Path, seat: Seat, journal: Decisions, state: State) -> None:
+    def __init__(self, source: Source, seat: Seat, journal: Decisions, state: State) -> None:
         # Per process
-        self.path = path
+        self.source = source
         self.state = state
         self.loaded: Loaded | None = None
         self.rejected: Rejected | None = None
@@ -115,7 +115,7 @@ class Control:
         Args:
             places: Where the router can be reached, for the line that says it is ready.
         """
-        self._watch.follow(self._followed())
+        self._watch.follow(await asyncio.to_thread(self._followed))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(places))
@@ -134,7 +134,7 @@ class Control:
         async with self._reading:
             while True:
                 await self._reload_once()
-                if not self._watch.follow(self._followed()):
+                if not self._watch.follow(await asyncio.to_thread(self._followed)):
                     return
 
     def ask_reload(self) -> None:
@@ -195,13 +195,13 @@ class Control:
 
     async def _reload_once(self) -> None:
         try:
-            loaded = await asyncio.to_thread(load, self.path)
+            loaded = await asyncio.to_thread(self.source.load)
         except ConfigError as error:
             self._reject(error.mistakes)
             return
         except Exception as error:  # whatever a file does to the loader, the old revision serves on
             log.exception("the configuration cannot be read")
-            self._reject((Mistake(str(self.path), 0, "", f"cannot be read: {error!r}"),))
+            self._reject((Mistake(str(self.source.path), 0, "", f"cannot be read: {error!r}"),))
             return
         async with self._change:
             decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), "file")
@@ -245,10 +245,10 @@ class Control:
             table = await asyncio.to_thread(compile_table, revision)
             await asyncio.to_thread(self.seat.publisher.prepare, revision)
         except OSError as error:
-            return Refusal((Mistake(str(self.path), 0, "", f"cannot be handed to the workers: {error}"),))
+            return Refusal((Mistake(str(self.source.path), 0, "", f"cannot be handed to the workers: {error}"),))
         except Exception as error:  # a revision that workers could not compile must not reach them
             log.exception("revision %d cannot be compiled", revision.number)
-            return Refusal((Mistake(str(self.path), 0, "", f"cannot be compiled: {error}"),))
+            return Refusal((Mistake(str(self.source.path), 0, "", f"cannot be compiled: {error}"),))
         if not known and not urgent:
             await self.ledger.write(following.history[-1], _PATIENCE_S)
         if self._table is None or self._table.config.server.signing != revision.config.server.signing:
@@ -294,7 +294,7 @@ class Control:
 
     def _followed(self) -> set[Path]:
         known = (*self.loaded.files, *self.loaded.referenced) if self.loaded is not None else ()
-        return {self.path, *known}
+        return {*self.source.watched(), *known}
 
     # --- The rest ---------------------------------------------------------------------------------------------
 

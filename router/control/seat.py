@@ -6,11 +6,46 @@ Does not know: how changes are made (``router.control.loop``).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from router.config.mistake import Mistake
+from router.config.folder import survey
+from router.config.load import Loaded, Site, load
+from router.config.mistake import ConfigError, Mistake
 from router.control.publish import Publisher
 from router.events.model import Revision
 from router.segment import Segment
+
+_HERE: Final = Site()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from.
+
+    Attributes:
+        path: A file or a folder.
+        site: Whose configuration of a folder.
+    """
+
+    path: Path
+    site: Site = _HERE
+
+    def load(self) -> Loaded:
+        """Read it.
+
+        Raises:
+            ConfigError: With every mistake.
+        """
+        return load(self.path, self.site)
+
+    def watched(self) -> frozenset[Path]:
+        """Return every file that has a say in it, and the folders in which one may appear."""
+        try:
+            folder = survey(self.path)
+        except ConfigError:
+            return frozenset({self.path})
+        return frozenset({self.path, *folder.folders, *folder.every()})
 
 
 @dataclass(frozen=True, slots=True)

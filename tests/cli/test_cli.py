@@ -230,10 +230,8 @@ def test_explain_draws_a_table() -> None:
         ),
         ((GATEWAY, "--header", "x"), "--header 'x' is not KEY=VALUE"),
         ((GATEWAY, "--route", "ranker", "--body", "{"), "router explain: the body is not JSON: "),
-        (
-            (EXAMPLE, "--value", "$.server.listen"),
-            "router explain: $.server.listen is not written in the configuration",
-        ),
+        ((EXAMPLE, "--value", "$.server.lisen"), 'router explain: there is no "lisen" in $.server'),
+        ((EXAMPLE, "--value", "$..a"), 'router explain: "$..a" is not a path such as '),
     ],
 )
 def test_explain_refuses_with_one_sentence(arguments: tuple[str, ...], message: str) -> None:
@@ -247,8 +245,16 @@ def test_explain_refuses_with_one_sentence(arguments: tuple[str, ...], message: 
 def test_explain_names_the_line_of_a_value() -> None:
     """A value's origin is its file and line."""
     assert router("explain", EXAMPLE, "--value", "$.routes[0].target").stdout == f'{EXAMPLE}:18: "ranker-v1"\n'
-    found = json.loads(router("explain", EXAMPLE, "--value", "routes[0].target", "--json").stdout)
-    assert found == {"file": EXAMPLE, "line": 18, "value": "ranker-v1"}
+    found = json.loads(router("explain", EXAMPLE, "--value", "routes[ranker].target", "--json").stdout)
+    assert found == {
+        "path": "$.routes[ranker].target",
+        "file": EXAMPLE,
+        "line": 18,
+        "value": "ranker-v1",
+        "removed": False,
+        "above": [],
+    }
+    assert router("explain", EXAMPLE, "--value", "server.drain").stdout == "default: 30.0\n"
 
 
 @pytest.mark.parametrize("option", [("--value", "$.a"), ("--unit", "u")])
@@ -265,26 +271,21 @@ def test_explain_reports_the_mistakes_of_a_bad_file(tmp_path: Path, option: tupl
 # --- serve, demo, bench ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("option", ["--region", "--cluster"])
-def test_serve_refuses_layers(option: str) -> None:
-    """An option of a later capability is refused, never ignored."""
-    result = router("serve", EXAMPLE, option, "eu")
-    assert result.exit_code == 1
-    assert result.stderr == "router serve: --region and --cluster are not supported yet\n"
-
-
 def test_serve_passes_its_options_and_status_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The status of the running router is that of the command."""
-    calls: list[tuple[Path, int | None]] = []
+    calls: list[tuple[Path, int | None, str | None, str | None]] = []
 
-    def serve(path: Path, workers: int | None = None) -> int:
-        calls.append((path, workers))
+    def serve(path: Path, workers: int | None = None, region: str | None = None, cluster: str | None = None) -> int:
+        calls.append((path, workers, region, cluster))
         return 3
 
     monkeypatch.setattr("router.serve.serve", serve)
     assert router("serve", "c.yaml", "--workers", "2").exit_code == 3
+    assert router("serve", "c.yaml", "--region", "eu", "--cluster", "a").exit_code == 3
+    monkeypatch.setenv("ROUTER_REGION", "us")
     assert router("serve", "c.yaml").exit_code == 3
-    assert calls == [(Path("c.yaml"), 2), (Path("c.yaml"), None)]
+    path = Path("c.yaml")
+    assert calls == [(path, 2, None, None), (path, None, "eu", "a"), (path, None, "us", None)]
 
 
 def test_demo_passes_its_options_and_status_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from router.config.load import Origin, _line, load, load_text
+from router.config.load import Origin, _near, load, load_text
 from router.config.mistake import MAX_MISTAKES, ConfigError
 from router.config.schema import Arm, Config, Endpoint
 from tests.config.sample import SMALL, loaded, mistakes
@@ -84,18 +84,6 @@ def test_a_folder_holds_the_configuration(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(SMALL)
     (tmp_path / "notes.yaml").write_text("something else")
     assert load(tmp_path).files == (tmp_path / name,)
-
-
-@pytest.mark.parametrize("layer", ["regions", "clusters", "overrides.yaml"])
-def test_a_layered_folder_is_refused(tmp_path: Path, layer: str) -> None:
-    """Layers are never ignored: they are a mistake until they work."""
-    (tmp_path / "global.yaml").write_text(SMALL)
-    (tmp_path / layer).mkdir()
-    with pytest.raises(ConfigError) as caught:
-        load(tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path / layer}: layered configuration (regions, clusters, overrides.yaml) is not supported yet"
-    )
 
 
 def test_what_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
@@ -320,8 +308,8 @@ def test_routes_without_any_match_collide() -> None:
 def test_a_value_that_was_not_written_has_the_line_of_what_is_around_it() -> None:
     """A mistake about a default is shown where the value would stand."""
     origins = loaded().origins
-    assert _line(origins, "$.experiments[0].arms[0].name.first") == 9
-    assert _line(origins, "$.server.listen") == origins["$"].line
+    assert _near(origins, "$.experiments[0].arms[0].name.first").line == 9
+    assert _near(origins, "$.server.listen").line == origins["$"].line
 
 
 def test_a_match_that_is_broken_is_compared_with_none() -> None:

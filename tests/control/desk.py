@@ -1,12 +1,14 @@
 """A control process in this process: real files and counters, without a supervisor and without workers."""
 
+import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
-from router.config.load import load
 from router.control.loop import Control
 from router.control.publish import Publisher
-from router.control.seat import Seat
+from router.control.seat import Seat, Source
 from router.control.state import State
 from router.counters import ACKNOWLEDGED
 from router.events.model import Revised
@@ -44,8 +46,9 @@ class Desk:
         told: The revisions that the supervisor was told of.
     """
 
-    def __init__(self, folder: Path, text: str | None = None) -> None:
+    def __init__(self, folder: Path, text: str | None = None, source: Source | None = None) -> None:
         self.config = folder / "router.yaml"
+        self.source = source if source is not None else Source(self.config)
         self.config.write_text(yaml() if text is None else text)
         self.run_dir = folder / "run"
         self.run_dir.mkdir(exist_ok=True)
@@ -57,13 +60,35 @@ class Desk:
     def another(self) -> Control:
         """Make a control process on the same counters and files, as a replacement would be."""
         seat = Seat(self.segment, Publisher(self.run_dir, self.segment), lambda told: self.told.append(told.number))
-        return Control(self.config, seat, self.notes, State())
+        return Control(self.source, seat, self.notes, State())
 
     async def begin(self) -> None:
         """Publish the first revision."""
-        await self.control.begin(load(self.config))
+        await self.control.begin(self.source.load())
 
     def acknowledge(self, number: int, workers: int = WORKERS) -> None:
         """Play the workers: say that some serve a revision."""
         for worker in range(workers):
             self.segment.block(worker)[ACKNOWLEDGED] = number
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until something is true."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - words of shared memory do not wake anybody
+            await asyncio.sleep(0.01)
+
+
+def at_work(desk: Desk, use: Callable[[], Awaitable[None]]) -> None:
+    """Begin, and let all of the control process's tasks run while the test acts."""
+
+    async def run() -> None:
+        await desk.begin()
+        work = asyncio.create_task(desk.control.run("listen=here"))
+        try:
+            await use()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(run())

@@ -8,16 +8,15 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from router.config.load import Loaded, load
+from router.config.load import Loaded, Site, load
 from router.config.mistake import ConfigError
-from router.control import ledger
+from router.control import ledger, seat
 from router.control import loop as control_loop
 from router.control.kill import tag
 from router.control.seat import Asked, Stale
@@ -26,33 +25,12 @@ from router.counters import ACKNOWLEDGED, CONTROL_HEARTBEAT, JOURNAL_FAILED, PUB
 from router.events.model import Revision
 from router.routing.table import Table
 from tests.control.build import plain, yaml
-from tests.control.desk import Desk
+from tests.control.desk import DEADLINE_S, Desk
+from tests.control.desk import at_work as _at_work
+from tests.control.desk import until as _until
 
 if TYPE_CHECKING:
     from router.control.loop import Control
-
-DEADLINE_S = 10.0
-
-
-async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - words of shared memory do not wake anybody
-            await asyncio.sleep(0.01)
-
-
-def _at_work(desk: Desk, use: Callable[[], Awaitable[None]]) -> None:
-    """Begin, and let all of the control process's tasks run while the test acts."""
-
-    async def run() -> None:
-        await desk.begin()
-        work = asyncio.create_task(desk.control.run("listen=here"))
-        try:
-            await use()
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-
-    asyncio.run(run())
 
 
 def test_the_first_revision_is_written_down_and_published(tmp_path: Path) -> None:
@@ -157,15 +135,15 @@ def test_a_loader_that_fails_is_a_mistake_in_the_file(tmp_path: Path, monkeypatc
     """Whatever a file does to the loader, the revision serves on and the file is shown as refused."""
     desk = Desk(tmp_path)
 
-    def fail(_path: Path) -> Loaded:
+    def fail(_path: Path, _site: Site) -> Loaded:
         raise RecursionError("too deep")
 
     async def use() -> None:
-        monkeypatch.setattr(control_loop, "load", fail)
+        monkeypatch.setattr(seat, "load", fail)
         await desk.control.reload()
         assert desk.control.rejected is not None
         assert "too deep" in desk.control.rejected.mistakes[0].message
-        monkeypatch.setattr(control_loop, "load", load)
+        monkeypatch.setattr(seat, "load", load)
         await desk.control.reload()
         assert desk.control.rejected is None
         assert desk.segment.words[RELOAD_OK] == 1
@@ -339,13 +317,13 @@ def test_a_kill_waits_neither_for_a_disk_nor_for_a_reload(tmp_path: Path, monkey
     desk = Desk(tmp_path)
     reading, done = threading.Event(), threading.Event()
 
-    def slow(path: Path) -> Loaded:
+    def slow(path: Path, site: Site) -> Loaded:
         reading.set()
         done.wait(DEADLINE_S)
-        return load(path)
+        return load(path, site)
 
     async def use() -> None:
-        monkeypatch.setattr(control_loop, "load", slow)
+        monkeypatch.setattr(seat, "load", slow)
         desk.notes.slow.clear()
         reload = asyncio.create_task(desk.control.reload())
         await asyncio.to_thread(reading.wait, DEADLINE_S)
