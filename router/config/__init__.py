@@ -6,6 +6,7 @@ not_yet        keys and values of later capabilities, which are refused as such
 scalars        durations, sizes, shares, sources, URLs, addresses: parse and format
 place          where an endpoint is, and how its certificate is verified
 logic          which rules in JSONLogic are well formed
+operands       what the operands of flagd's operators must be
 mistake        ``Mistake`` (file, line, path, message) and ``ConfigError`` (all of them)
 document       bytes → plain tree with a line at each node, bounded in size, depth and expansion
 resolve        tree → plain values with units resolved, by the types of ``schema``

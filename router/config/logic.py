@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from router.config.mistake import child, show
+from router.config.operands import check_operands
 
 MAX_DEPTH: Final = 32  # operations and lists within each other
 MAX_NODES: Final = 1000  # operations, lists and values of one rule
@@ -66,6 +67,8 @@ OPERATORS: Final[Mapping[str, Arity]] = MappingProxyType(
         "some": Arity(2, 2),
         "starts_with": Arity(2, 2),
         "ends_with": Arity(2, 2),
+        "sem_ver": Arity(3, 3),
+        "fractional": Arity(1, _MANY),
     }
 )
 
@@ -168,6 +171,8 @@ def _check_operation(operator: str, given: list[Any], at: str, report: Callable[
         report(at, f"there is no operator {show(operator)}; {hint}")
     elif not arity.least <= len(given) <= arity.most:
         report(at, f"{show(operator)} takes {_number(arity)}, not {len(given)}")
+    else:
+        check_operands(operator, given, at, report)
 
 
 def _number(arity: Arity) -> str:

@@ -11,7 +11,8 @@ decide      ``RoutePlan.decide``: unit, arm, target, and everything about them t
 steps       what answers when the chosen target cannot: the steps of a route's fallback, rules included
 logic       JSONLogic: rules as data, compiled to functions of data
 operators   what those operators of JSONLogic give that are functions of their arguments' values
-coerce      JavaScript's truth, numbers, text, equality and order, which JSONLogic is defined by
+flagd       the operators of rules that only flagd has: ``fractional`` and ``sem_ver``
+coerce      truth, numbers, text, equality and order of values in rules, as flagd's engine has them
 sample      which requests shadows get a copy of
 compare     whether a shadow's answer is that of the primary
 explain     the same answers, step by step and in words

@@ -2,12 +2,13 @@
 
 Responsible for: ``compile_rule``, and the operators that look at the data or do not evaluate every argument.
 Does not know: where rules and data come from. Which rules are well formed is ``router.config.logic``'s to say, what the
-other operators mean ``operators``'.
+other operators mean ``operators``' and ``flagd``'s.
 
-Rules: compiled once, evaluated often, the same result for the same data. Evaluating never raises: what cannot be
-compared is false, what is missing is null. It is bounded: a rule that would take more than ``MAX_STEPS``, or make more
-than ``operators.MAX_ITEMS`` or ``coerce.MAX_TEXT``, gives null. Further operators on values are ``compile_rule``'s to
-take.
+Rules: compiled once, evaluated often, the same result for the same data, and that of flagd's engine (decision 0050),
+but bounded: a rule that would take more than ``coerce.MAX_STEPS``, or make more than ``operators.MAX_ITEMS`` or
+``coerce.MAX_TEXT``, has no value. Evaluating never raises. What is absent is null, or on request *unknown*: then a
+``var`` without a default that finds nothing has no value, and neither has what is made of it, except that ``or`` is
+true as soon as something known is, and ``and`` false (Kleene's logic, as SQL has it).
 """
 
 import re
@@ -18,34 +19,57 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from router.config.logic import arguments
-from router.routing.coerce import BoundError, number, text, truthy
+from router.routing.coerce import Meter, RuleError, number, text, truthy
 from router.routing.operators import EAGER, Eager
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
-
-MAX_STEPS: Final = 20_000  # operations and values that loops evaluate in one evaluation
-
-
-class Meter(Struct, gc=False):
-    """What one evaluation may still use."""
-
-    left: int = MAX_STEPS
-
-    def spend(self, steps: int) -> None:
-        """Use some of it."""
-        self.left -= steps
-        if self.left < 0:
-            raise BoundError("a rule takes too many steps")
-
+_NO_ANSWER: Final = (RuleError, ArithmeticError, ValueError, RecursionError)
 
 Evaluate = Callable[[Any, Meter], Any]
 
 
+class AbsentError(RuleError):
+    """A rule asks for what is absent."""
+
+
 class Node(NamedTuple):
-    """A part of a rule: how to evaluate it, and of how many parts it consists."""
+    """A part of a rule: how to evaluate it, of how many parts it consists, and whether it is the same for all data."""
 
     evaluate: Evaluate
     size: int
+    constant: bool = False
+
+
+class Place(NamedTuple):
+    """Where a part of a rule stands.
+
+    Attributes:
+        unknown: Whether what is absent there is unknown. It never is where the data are an item of a list.
+        test: Whether all that matters of its value is whether it counts as true.
+    """
+
+    unknown: bool
+    test: bool = False
+
+    @property
+    def tested(self) -> "Place":
+        """The place of a part of which only truth matters."""
+        return Place(self.unknown, test=True)
+
+    @property
+    def plain(self) -> "Place":
+        """The place of a part whose value matters."""
+        return Place(self.unknown)
+
+
+_ITEM: Final = Place(unknown=False)
+
+
+class Answer(NamedTuple):
+    """What a rule gives, or why it gives nothing."""
+
+    value: Any
+    why: str | None = None
 
 
 class Rule(Struct, frozen=True):
@@ -53,113 +77,201 @@ class Rule(Struct, frozen=True):
 
     root: Evaluate
 
-    def evaluate(self, data: Any) -> Any:
-        """Return what the rule gives for some data (maps, lists, scalars); null when it would take too much."""
+    def answer(self, data: Any) -> Answer:
+        """Return what the rule gives for some data (maps, lists, scalars), or why it has no value."""
         try:
-            return self.root(data, Meter())
-        except BoundError:
-            return None
+            return Answer(self.root(data, Meter()))
+        except _NO_ANSWER as error:
+            return Answer(None, str(error))
+
+    def evaluate(self, data: Any) -> Any:
+        """Return what the rule gives for some data; null when it has no value."""
+        return self.answer(data).value
 
     def holds(self, data: Any) -> bool:
         """Return whether what the rule gives counts as true."""
-        return truthy(self.evaluate(data))
+        try:
+            return truthy(self.root(data, Meter()))
+        except _NO_ANSWER:
+            return False
 
 
-def compile_rule(rule: Any, more: Mapping[str, Eager] = MappingProxyType({})) -> Rule:
+def compile_rule(rule: Any, more: Mapping[str, Eager] = MappingProxyType({}), *, unknown: bool = False) -> Rule:
     """Compile a rule.
 
     Args:
         rule: The rule as plain data.
         more: Further operators.
+        unknown: Whether what is absent is unknown instead of null.
 
     Raises:
         ValueError: If it has an operator that does not exist, or a map that is no operation.
     """
-    return Rule(_compile(rule, more).evaluate)
+    return Rule(_compile(rule, more, Place(unknown, test=True)).evaluate)
 
 
-def _compile(rule: Any, more: Mapping[str, Eager]) -> Node:
+def _compile(rule: Any, more: Mapping[str, Eager], place: Place) -> Node:
     if isinstance(rule, list):
-        items = [_compile(item, more) for item in rule]
-        return Node(_values(items), 1 + sum(item.size for item in items))
+        items = [_compile(item, more, place.plain) for item in rule]
+        constant = all(item.constant for item in items)
+        return Node(_values(items), 1 + sum(item.size for item in items), constant)
     if not isinstance(rule, dict):
-        return Node(lambda _data, _meter: rule, 1)
+        return Node(lambda _data, _meter: rule, 1, constant=True)
     if len(rule) != 1:
         raise ValueError(f"an operation is a map of one key, not of {len(rule)}")
     ((operator, value),) = rule.items()
-    given = [_compile(item, more) for item in arguments(value)]
+    places = _PLACES.get(operator, _plain)
+    given = [_compile(item, more, places(place, index)) for index, item in enumerate(arguments(value))]
     size = 1 + sum(item.size for item in given)
     if operator in LAZY:
-        return Node(LAZY[operator](given), size)
+        return Node(LAZY[operator](given, place), size)
+    if operator in FLAGD:
+        from router.routing import flagd  # noqa: PLC0415 - it loads libraries that most rules have no need of
+
+        return Node(flagd.COMPILE[operator](given), size)
     eager = EAGER.get(operator) or more.get(operator)
     if eager is None:
         raise ValueError(f'there is no operator "{operator}"')
     return Node(_eager(eager, given), size)
 
 
+def _plain(place: Place, _index: int) -> Place:
+    return place.plain
+
+
+def _tested(place: Place, _index: int) -> Place:
+    return place.tested
+
+
+def _alike(place: Place, _index: int) -> Place:
+    return place
+
+
+def _condition(place: Place, index: int) -> Place:
+    """Return the place of an argument of ``if``: every other one is a condition, the last may be none."""
+    return place if index % 2 else place.tested
+
+
+def _body(place: Place, index: int) -> Place:
+    return _ITEM if index == 1 else place.plain
+
+
+def _judged(place: Place, index: int) -> Place:
+    return _ITEM.tested if index == 1 else place.plain
+
+
+# What an argument stands for in its operation, by its index; by default its value matters.
+_PLACES: Final[Mapping[str, Callable[[Place, int], Place]]] = MappingProxyType(
+    {
+        "and": _alike,
+        "or": _alike,
+        "!": _tested,
+        "!!": _tested,
+        "if": _condition,
+        "?:": _condition,
+        "map": _body,
+        "reduce": _body,
+        "filter": _judged,
+        "all": _judged,
+        "some": _judged,
+        "none": _judged,
+    }
+)
+
+
 def _eager(operator: Eager, given: list[Node]) -> Evaluate:
     values = _values(given)
-    return lambda data, meter: operator(values(data, meter))
+    return lambda data, meter: operator(values(data, meter), meter)
 
 
 def _values(nodes: Sequence[Node]) -> Callable[[Any, Meter], list[Any]]:
     parts = tuple(node.evaluate for node in nodes)
+    if len(parts) == 2:
+        first, second = parts
+        return lambda data, meter: [first(data, meter), second(data, meter)]
     return lambda data, meter: [part(data, meter) for part in parts]
 
 
 def look_up(data: Any, name: Any, default: Any = None) -> Any:
     """Return what is at a path of keys and indices with dots between them; everything for "" and null.
 
-    A key that has dots itself is found when the path leads nowhere.
+    A text has its characters at indices, and texts and lists have a ``length``.
     """
     if name is None or name == "":
         return data
-    path = text(name)
+    if isinstance(name, int | float):
+        return _element(data, name, default)
     node = data
-    for part in path.split("."):
-        if isinstance(node, dict) and part in node:
-            node = node[part]
-        elif isinstance(node, list) and _INDEX.fullmatch(part) and int(part) < len(node):
+    for part in text(name).split("."):
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif not isinstance(node, list | str):
+            return default
+        elif part == "length":
+            return len(node)
+        elif _INDEX.fullmatch(part) and int(part) < len(node):
             node = node[int(part)]
         else:
-            return data.get(path, default) if isinstance(data, dict) else default
-    return node
+            return default
+    return default if node is None else node
 
 
-def _var(given: list[Node]) -> Evaluate:
+def _element(data: Any, index: float, default: Any) -> Any:
+    """Return what is at a place of a list or a text; an infinite one raises."""
+    if not isinstance(data, list | str) or index != index or index != int(index) or not 0 <= index < len(data):  # noqa: PLR0124 - NaN
+        return default
+    return data[int(index)]
+
+
+def _var(given: list[Node], place: Place) -> Evaluate:
+    if not given:
+        return lambda data, _meter: data
     values = _values(given)
-    return lambda data, meter: look_up(data, *values(data, meter)) if given else data
+    if len(given) > 1 or not place.unknown:
+        return lambda data, meter: look_up(data, *values(data, meter))
 
+    name = given[0].evaluate
 
-def _missing(given: list[Node]) -> Evaluate:
-    values = _values(given)
-
-    def evaluate(data: Any, meter: Meter) -> list[Any]:
-        names = values(data, meter)
-        return _absent(data, names[0] if names and isinstance(names[0], list) else names)
+    def evaluate(data: Any, meter: Meter) -> Any:
+        path = name(data, meter)
+        found = look_up(data, path)
+        if found is None:
+            raise AbsentError(f'"{text(path)}" is absent')
+        return found
 
     return evaluate
 
 
-def _missing_some(given: list[Node]) -> Evaluate:
+def _missing(given: list[Node], _place: Place) -> Evaluate:
+    values = _values(given)
+
+    def evaluate(data: Any, meter: Meter) -> list[Any]:
+        names = values(data, meter)
+        return _absent(data, names[0] if names and isinstance(names[0], list) else names, meter)
+
+    return evaluate
+
+
+def _missing_some(given: list[Node], _place: Place) -> Evaluate:
     values = _values(given)
 
     def evaluate(data: Any, meter: Meter) -> list[Any]:
         needed, names = values(data, meter)
         if not isinstance(names, list):
-            names = [names]
-        absent = _absent(data, names)
+            return []
+        absent = _absent(data, names, meter)
         return [] if len(names) - len(absent) >= number(needed) else absent
 
     return evaluate
 
 
-def _absent(data: Any, names: list[Any]) -> list[Any]:
+def _absent(data: Any, names: list[Any], meter: Meter) -> list[Any]:
+    meter.spend(len(names))
     found = ((name, look_up(data, name)) for name in names)
     return [name for name, value in found if value is None or (isinstance(value, str) and not value)]
 
 
-def _if(given: list[Node]) -> Evaluate:
+def _if(given: list[Node], _place: Place) -> Evaluate:
     parts = tuple(node.evaluate for node in given)
     pairs = tuple(zip(parts[::2], parts[1::2], strict=False))
     last = parts[-1] if len(parts) % 2 else None
@@ -173,7 +285,7 @@ def _if(given: list[Node]) -> Evaluate:
     return evaluate
 
 
-def _first(given: list[Node], *, wanted: bool) -> Evaluate:
+def _first(given: list[Node], place: Place, *, wanted: bool) -> Evaluate:
     """Return the first value that is (not) true, or the last; what comes behind it is not evaluated."""
     parts = tuple(node.evaluate for node in given)
 
@@ -185,15 +297,30 @@ def _first(given: list[Node], *, wanted: bool) -> Evaluate:
                 return value
         return value
 
-    return evaluate
+    def judge(data: Any, meter: Meter) -> Any:
+        value = None
+        unknown = None
+        for part in parts:
+            try:
+                value = part(data, meter)
+            except AbsentError as error:
+                unknown = error
+                continue
+            if truthy(value) is wanted:
+                return value
+        if unknown is not None:
+            raise unknown
+        return value
+
+    return judge if place.unknown and place.test else evaluate
 
 
-def _and(given: list[Node]) -> Evaluate:
-    return _first(given, wanted=False)
+def _and(given: list[Node], place: Place) -> Evaluate:
+    return _first(given, place, wanted=False)
 
 
-def _or(given: list[Node]) -> Evaluate:
-    return _first(given, wanted=True)
+def _or(given: list[Node], place: Place) -> Evaluate:
+    return _first(given, place, wanted=True)
 
 
 def _each(given: list[Node], use: Callable[[list[Any], Callable[[Any], Any]], Any]) -> Evaluate:
@@ -210,27 +337,27 @@ def _each(given: list[Node], use: Callable[[list[Any], Callable[[Any], Any]], An
     return evaluate
 
 
-def _map(given: list[Node]) -> Evaluate:
+def _map(given: list[Node], _place: Place) -> Evaluate:
     return _each(given, lambda items, body: [body(item) for item in items])
 
 
-def _filter(given: list[Node]) -> Evaluate:
+def _filter(given: list[Node], _place: Place) -> Evaluate:
     return _each(given, lambda items, body: [item for item in items if truthy(body(item))])
 
 
-def _all(given: list[Node]) -> Evaluate:
+def _all(given: list[Node], _place: Place) -> Evaluate:
     return _each(given, lambda items, body: bool(items) and all(truthy(body(item)) for item in items))
 
 
-def _some(given: list[Node]) -> Evaluate:
+def _some(given: list[Node], _place: Place) -> Evaluate:
     return _each(given, lambda items, body: any(truthy(body(item)) for item in items))
 
 
-def _none(given: list[Node]) -> Evaluate:
+def _none(given: list[Node], _place: Place) -> Evaluate:
     return _each(given, lambda items, body: not any(truthy(body(item)) for item in items))
 
 
-def _reduce(given: list[Node]) -> Evaluate:
+def _reduce(given: list[Node], _place: Place) -> Evaluate:
     items_of, body = given[:2]
 
     def evaluate(data: Any, meter: Meter) -> Any:
@@ -239,14 +366,16 @@ def _reduce(given: list[Node]) -> Evaluate:
         if not isinstance(items, list):
             return result
         meter.spend(len(items) * body.size)
+        context = {"accumulator": result}  # one for all items, as flagd's engine has it
         for item in items:
-            result = body.evaluate({"current": item, "accumulator": result}, meter)
-        return result
+            context["current"] = item
+            context["accumulator"] = body.evaluate(context, meter)
+        return context["accumulator"]
 
     return evaluate
 
 
-LAZY: Final[Mapping[str, Callable[[list[Node]], Evaluate]]] = MappingProxyType(
+LAZY: Final[Mapping[str, Callable[[list[Node], Place], Evaluate]]] = MappingProxyType(
     {
         "var": _var,
         "missing": _missing,
@@ -263,3 +392,4 @@ LAZY: Final[Mapping[str, Callable[[list[Node]], Evaluate]]] = MappingProxyType(
         "some": _some,
     }
 )
+FLAGD: Final = frozenset({"fractional", "sem_ver"})
