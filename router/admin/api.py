@@ -9,6 +9,7 @@ document at ``/openapi.json`` lists exactly these routes.
 """
 
 import re
+import time
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -133,7 +134,7 @@ class _Api:
 
     async def assign(self, request: web.Request) -> web.Response:
         try:
-            return _json(assign(self._control.table(), request.query.items()))
+            return _json(assign(self._control.table(), request.query.items(), time.time()))
         except LookupError as error:
             return problem(404, str(error.args[0]))
         except ValueError as error:

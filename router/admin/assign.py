@@ -18,21 +18,25 @@ from router.routing.explain import explain
 from router.routing.request import Request, pointer_tokens
 from router.routing.source import text
 from router.routing.table import Table
+from router.routing.trial import WHOLE
 
 _PLAIN = ("route", "unit", "method", "path", "host", "client_ip", "body")
 _PREFIXES = ("header.", "cookie.", "query.")
 
 
-def assign(table: Table, parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def assign(table: Table, parameters: Iterable[tuple[str, str]], now: float) -> dict[str, Any]:
     """Say who would serve.
 
     Args:
         table: The compiled revision.
         parameters: ``route`` or what finds one (``path``, ``method``, ``host``, ``header.NAME``, ``query.NAME``,
             ``cookie.NAME``, ``body``), and ``unit`` or what it is read from.
+        now: Unix seconds; what depends on the moment is answered for this one.
 
     Returns:
-        Route, unit, arm, target, propensity and the steps that led there; ``route`` is None when none matches.
+        Route, unit, target, every experiment of the route with what came of it, and the steps that led there;
+        ``route`` is None when none matches. ``experiment``, ``arm``, ``propensity`` and ``override`` are those of the
+        first experiment that was entered.
 
     Raises:
         LookupError: If there is no route of the given name.
@@ -44,6 +48,7 @@ def assign(table: Table, parameters: Iterable[tuple[str, str]]) -> dict[str, Any
             known = ", ".join((*_PLAIN, *(f"{prefix}NAME" for prefix in _PREFIXES)))
             raise ValueError(f"{name!r} is not a parameter; there are: {known}")
     request = _request(given)
+    request.now = now
     route = given.get("route")
     if route is not None and route not in table.routes:
         raise LookupError(f"there is no route {route!r}")
@@ -65,8 +70,37 @@ def assign(table: Table, parameters: Iterable[tuple[str, str]]) -> dict[str, Any
             "target": decision.target,
             "propensity": enrolment.propensity if enrolment else None,
             "override": enrolment.override if enrolment else False,
+            "holdouts": decision.holdouts,
+            "experiments": _experiments(plan, request),
         }
     return {**answer, "steps": steps}
+
+
+def _experiments(plan: RoutePlan, request: Request) -> list[dict[str, Any]]:
+    """Show every experiment of a route, in the order in which they are asked."""
+    if plan.structure is None:
+        return []
+    enrolled = plan.enrol(request, told=True)
+    views = []
+    for seen in enrolled.seen or ():
+        arm = seen.arm
+        said = None if arm is None else (arm.forced if enrolled.forced else arm.enrolments)[0]
+        views.append(
+            {
+                "experiment": seen.trial.experiment,
+                "layer": seen.layer.name,
+                "result": seen.result,
+                "point": None if seen.point is None else seen.point / WHOLE,
+                "unit": seen.unit,
+                "arm": arm.name if arm else None,
+                "target": arm.target if arm else None,
+                "propensity": said.propensity if said else None,
+                "override": said.override if said else False,
+                "run": said.run if said else None,
+                "phase": said.phase if said else None,
+            }
+        )
+    return views
 
 
 def _request(given: dict[str, str]) -> Request:

@@ -193,6 +193,7 @@ def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any
                 {
                     "name": arm.name,
                     "target": arm.target,
+                    "value": arm.value,
                     "weight": weights[arm.name],
                     "share": weights[arm.name] / whole if whole else 0.0,
                     "exchanges": sum(row[counters.ARM_EXCHANGES : counters.ARM_EXCHANGES + counters.UNIT_BUCKETS]),
@@ -207,6 +208,8 @@ def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any
                 "owner": experiment.owner,
                 "salt": experiment.salt if experiment.salt is not None else experiment.name,
                 "control": experiment.control or experiment.arms[0].name,
+                "layer": experiment.layer,
+                "flag": experiment.flag,
                 "run": run.number,
                 "phase": run.phase,
                 "epoch": run.epoch,

@@ -7,6 +7,7 @@ Rules: nothing is written to disk or sent; weights are those of the file, which 
 """
 
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -33,7 +34,9 @@ def explain_request(path: Path, facts: Facts, site: Site = _HERE, *, as_json: bo
     """
     try:
         table = compiled(load(path, site))
-        steps = explain(table, ask(table, facts), facts.route)
+        request = ask(table, facts)
+        request.now = time.time()
+        steps = explain(table, request, facts.route)
     except ConfigError as error:
         report(error, as_json=as_json)
         return 1
@@ -56,7 +59,7 @@ def compiled(loaded: Loaded) -> Table:
     runs = {experiment.name: Run(number=1, phase=1, epoch=0) for experiment in config.experiments}
     revision = Revision(
         number=1,
-        time=0.0,
+        time=time.time(),  # of experiments that begin and end, those that run now
         cause="explain",
         author="",
         digest=loaded.digest,

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
+from router.control import schedule, switch
 from router.control import state as decide
-from router.control import switch
 from router.control.ask import Asker
 from router.control.kill import tag
 from router.control.ledger import Decisions, Ledger
@@ -38,6 +38,7 @@ log = getLogger(__name__)
 
 _TICK_S = 0.1
 _RETENTION_S = 60.0
+_LOOK_S = 0.2  # how late an experiment may begin or end
 # Of what a change does, as many sentences go into its line of the log.
 _SAID = 10
 # A disk that takes longer is one that cannot take the decision now; a working one takes milliseconds.
@@ -108,6 +109,7 @@ class Control:
         refused = await self._commit(following, revision, known=before is not None and before.number == revision.number)
         if refused is not None:
             raise ConfigError(refused.mistakes)
+        await self._turn()
 
     async def run(self, places: str) -> None:
         """Work until cancelled.
@@ -123,6 +125,7 @@ class Control:
                 group.create_task(self._watch.run(self._changed))
                 group.create_task(self._obey())
                 group.create_task(self._probe())
+                group.create_task(self._keep_time())
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
@@ -295,6 +298,22 @@ class Control:
     def _followed(self) -> set[Path]:
         known = (*self.loaded.files, *self.loaded.referenced) if self.loaded is not None else ()
         return {*self.source.watched(), *known}
+
+    async def _keep_time(self) -> None:
+        """Let experiments begin and end when they are to."""
+        while True:  # noqa: ASYNC110 - nothing but the clock says when
+            await asyncio.sleep(_LOOK_S if await self._turn() else _RETENTION_S)
+
+    async def _turn(self) -> bool:
+        """Make the revision of a moment that has come; False when that could not be done."""
+        async with self._change:
+            due = schedule.pending(self.revision)
+            if due is None or due > time.time():
+                return True
+            refused = await self._commit(*schedule.turn(self.state, time.time()))
+        for mistake in refused.mistakes if refused is not None else ():
+            log.error("experiments cannot begin or end as they should: %s", mistake)
+        return refused is None
 
     # --- The rest ---------------------------------------------------------------------------------------------
 

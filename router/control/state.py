@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 HISTORY = 100
 # Causes after which a restored configuration still holds.
-_HOLDING = ("certificate", "kill", "resume")
+_HOLDING = ("certificate", "kill", "resume", "schedule")
 _CHANGES = 100
 
 

@@ -309,6 +309,7 @@ def test_experiments_show_arms_and_the_counts_of_their_phase(tmp_path: Path) -> 
         assert one["arms"][1] == {
             "name": "new",
             "target": "b",
+            "value": None,
             "weight": 5.0,
             "share": 0.05,
             "exchanges": 5,
@@ -338,6 +339,37 @@ def test_a_unit_is_assigned_whatever_source_the_route_reads(tmp_path: Path, sour
         assert answer["steps"][-1]["kind"] == "target"
 
     _run(desk, use)
+
+
+def test_an_assignment_says_why_each_experiment_was_entered_or_not(tmp_path: Path) -> None:
+    """All experiments of the route are there, with their arms, targets, points and reasons."""
+    text = yaml("0, 1", experiment="layer: l\nsegment: [0%, 100%]") + (
+        "  - name: size\n"
+        "    route: r\n"
+        "    flag: page-size\n"
+        "    prerequisites: [{experiment: ramp, arms: [old]}]\n"
+        "    arms: [{name: small, value: 10, weight: 1}, {name: large, value: 20, weight: 1}]\n"
+        "layers: [{name: l}]\n"
+        "holdouts: [{name: h, segment: [0%, 0.001%]}]\n"
+    )
+
+    async def use(client: Client) -> None:
+        answer = await _assign(client, {"route": "r", "unit": "ann"})
+        ramp, size = answer["experiments"]
+        assert (ramp["layer"], ramp["result"], ramp["arm"], ramp["target"], ramp["run"]) == (
+            "l",
+            "entered",
+            "new",
+            "b",
+            1,
+        )
+        assert (size["layer"], size["result"], size["arm"]) == (None, "in arm new of ramp", None)
+        assert answer["holdouts"] == []
+        assert [step["kind"] for step in answer["steps"]][-5:] == ["experiment", "arm", "arm", "experiment", "target"]
+        steps = {step["kind"]: step for step in answer["steps"]}
+        assert 0 <= steps["holdout"]["u"] < 1
+
+    _run(Desk(tmp_path, text), use)
 
 
 def test_an_assignment_finds_its_route_as_a_request_does(tmp_path: Path) -> None:
