@@ -36,6 +36,17 @@ ANSWER = (
     b"Content-Length: 487\r\n\r\n" + b"y" * 487
 )
 
+METRICS: list[dict[str, Any]] = [
+    {"name": "gpu", "kind": "mean", "goal": "down", "exchange": "header:x-gpu-seconds"},
+    {"name": "flagged", "kind": "proportion", "goal": "down", "exchange": "json:/safety/flagged"},
+]
+MEASURED = {"primary": "gpu", "secondary": ["flagged"]}
+REWARDED = (
+    b"HTTP/1.1 200 OK\r\nServer: model\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n"
+    b"x-gpu-seconds: 0.125\r\nContent-Length: 488\r\n\r\n"
+    b'{"scores": [' + b"0.25, " * 74 + b'1],"safety": {"flagged": false}}'
+)
+
 
 class Wire:
     """A transport that takes everything and sends nothing."""
@@ -77,8 +88,11 @@ class Log:
         self.events += 1 if isinstance(event, Exchange) and event.experiments else 0
 
 
-def revision(routes: int, experiments: int, *, mirror: bool) -> Revision:
-    """Make a revision with so many routes, the last of them the one that is asked for, with an experiment."""
+def revision(routes: int, experiments: int, *, mirror: bool, sample: float | None) -> Revision:
+    """Make a revision with so many routes, the last of them the one that is asked for, with an experiment.
+
+    With a ``sample`` the experiment has a reward in a header field and one in that share of bodies.
+    """
     shadow = [{"target": "v3", "share": 1, "compare": {}}] if mirror else []
     names = [f"model-{number:04d}" for number in range(routes - 1)] + ["ranker"]
     arms = [{"name": name, "target": name, "weight": weight} for name, weight in (("v1", 95), ("v2", 5))]
@@ -95,7 +109,11 @@ def revision(routes: int, experiments: int, *, mirror: bool) -> Revision:
                 }
                 for name in names
             ],
-            "experiments": [{"name": name, "route": name, "arms": arms} for name in names[-experiments:]],
+            "metrics": METRICS if sample is None else [METRICS[0], {**METRICS[1], "sample": sample}],
+            "experiments": [
+                {"name": name, "route": name, "arms": arms, "metrics": None if sample is None else MEASURED}
+                for name in names[-experiments:]
+            ],
         },
         schema.Config,
     )
@@ -107,10 +125,13 @@ def revision(routes: int, experiments: int, *, mirror: bool) -> Revision:
     )  # fmt: skip
 
 
-async def measure(routes: int, experiments: int, rounds: int, *, mirror: bool = False) -> float:
+async def measure(
+    routes: int, experiments: int, rounds: int, *, mirror: bool = False, sample: float | None = None
+) -> float:
     """Return the CPU time of an exchange in µs."""
     log = Log()
-    server = Server(revision(routes, experiments, mirror=mirror), [Segment.create(1).block(0)], 0, log)
+    answer = ANSWER if sample is None else REWARDED
+    server = Server(revision(routes, experiments, mirror=mirror, sample=sample), [Segment.create(1).block(0)], 0, log)
     caller = server.accept()
     wire: Any = Wire()
     caller.connection_made(wire)
@@ -130,8 +151,10 @@ async def measure(routes: int, experiments: int, rounds: int, *, mirror: bool = 
             server.uncork()
             for upstream in kept:
                 if upstream.user is not None:
-                    upstream.data_received(ANSWER)
+                    upstream.data_received(answer)
             server.uncork()
+        while server.rewards.held:
+            server.rewards.tick()
         best = min(best, time.process_time() - began)
         await asyncio.sleep(0)
     assert log.events == rounds * REQUESTS
@@ -146,9 +169,13 @@ def main() -> int:
     small = asyncio.run(measure(1, 1, options.rounds))
     large = asyncio.run(measure(1000, 100, options.rounds))
     mirrored = asyncio.run(measure(1, 1, options.rounds, mirror=True))
+    header = asyncio.run(measure(1, 1, options.rounds, sample=0.0))
+    bodies = asyncio.run(measure(1, 1, options.rounds, sample=1.0))
     print(f"1 route, 1 experiment:          {small:6.2f} µs CPU an exchange, without system calls")
     print(f"1,000 routes, 100 experiments:  {large:6.2f} µs ({large / small:.2f} times)")
     print(f"every request mirrored:         {mirrored:6.2f} µs ({mirrored / small:.2f} times)")
+    print(f"a reward in a header field:     {header:6.2f} µs ({header / small:.2f} times)")
+    print(f"and one in every body:          {bodies:6.2f} µs ({bodies / small:.2f} times)")
     return 0
 
 

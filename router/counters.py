@@ -69,6 +69,11 @@ SHADOW_RESULTS: Final = (
     "dropped_body", "dropped_incomplete", "dropped_unavailable", "dropped_upgrade",
 )  # fmt: skip
 
+# What became of each reward that an answer might have said; from `too_large` on, of those in sampled bodies only.
+REWARD_RESULTS: Final = (
+    "read", "absent", "not_a_number", "too_large", "encoded", "not_json", "incomplete", "no_room",
+)  # fmt: skip
+
 # --- Status of a worker: the first words of its block -------------------------------------------------------------
 HEARTBEAT: Final = 0  # time.monotonic_ns() of the worker's last tick
 ACKNOWLEDGED: Final = 1  # number of the revision it serves
@@ -81,6 +86,7 @@ ACCEPT_PAUSES: Final = 7  # times that no connections were accepted because desc
 REFUSED: Final = 8  # one word for each of REFUSALS
 GATHER: Final = 40  # one word for each of GATHER_CAUSES: bodies that were not read to decide
 TUNNELS: Final = 48  # gauge: caller connections that are tunnels
+REWARDS: Final = 49  # one word for each of REWARD_RESULTS
 OVERHEAD: Final = 64  # histogram: time of an exchange spent in the router itself
 ROWS: Final = 512  # where rows begin
 

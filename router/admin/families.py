@@ -13,7 +13,16 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from router.counters import CAUSES, FAULTS, GATHER_CAUSES, OUTCOME_FATES, REFUSALS, SHADOW_RESULTS, SHED_CAUSES
+from router.counters import (
+    CAUSES,
+    FAULTS,
+    GATHER_CAUSES,
+    OUTCOME_FATES,
+    REFUSALS,
+    REWARD_RESULTS,
+    SHADOW_RESULTS,
+    SHED_CAUSES,
+)
 
 # Upper bounds in microseconds, themselves not included. Model answers: 128 µs to 67 s; overhead: 8 µs to 1 s.
 LATENCY_BOUNDS_US: Final = tuple(2**power for power in range(7, 27))
@@ -76,6 +85,7 @@ FAMILIES: Final = {
         Family("router_workers_acknowledged", "gauge", (), "Workers that serve the last revision."),
         Family("router_worker_restarts_total", "counter", (), "Workers that were replaced."),
         Family("router_config_reload_success", "gauge", (), "1 when the configuration on disk is served."),
+        Family("router_rewards_total", "counter", ("result",), "Rewards that answers might have said themselves."),
         Family("router_outcomes_total", "counter", ("fate",), "Outcomes that were sent, by what became of them."),
         Family("router_outcomes_waiting", "gauge", (), "Outcomes that wait to be committed."),
         Family("router_outcomes_failed", "gauge", (), "1 while outcomes cannot be written, and callers are told so."),
@@ -115,6 +125,8 @@ removed, and begin at 0 when the router starts.
   that, `cancelled` when the exchange ended without either, `denied` when there was no room for a second one.
 - `to` of `router_fallback_total` is the fallback target, or the kind of answer; `cause` is one of {causes}: that of the
   first failure of the exchange that a fallback is for.
+- `result` of `router_rewards_total` is one of {rewards}; see
+  [outcomes.md](outcomes.md#rewards-from-the-response).
 - `fate` of `router_outcomes_total` is one of {fates}; see [outcomes.md](outcomes.md#fates).
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
 - `endpoint` is a base URL of the configuration. `router_endpoint_healthy` is left out where `health` is not configured,
@@ -145,6 +157,7 @@ def reference() -> str:
         shed=_listed(SHED_CAUSES),
         causes=_listed(CAUSES),
         shadows=_listed(SHADOW_RESULTS),
+        rewards=_listed(REWARD_RESULTS),
         fates=_listed(OUTCOME_FATES),
         latency=(LATENCY_BOUNDS_US[0] / 1e6, LATENCY_BOUNDS_US[-1] / 1e6),
         overhead=(OVERHEAD_BOUNDS_US[0] / 1e6, OVERHEAD_BOUNDS_US[-1] / 1e6),

@@ -181,6 +181,10 @@ class Metrics(Collector):
             refused.add_metric([cause], status[counters.REFUSED + number])
         for number, cause in enumerate(counters.GATHER_CAUSES):
             skipped.add_metric([cause], status[counters.GATHER + number])
+        rewards = _counter("router_rewards_total")
+        for number, result in enumerate(counters.REWARD_RESULTS):
+            rewards.add_metric([result], status[counters.REWARDS + number])
+        yield rewards
         overhead = _histogram("router_overhead_seconds")
         _add_histogram(overhead, (), status[counters.OVERHEAD :], OVERHEAD_BOUNDS_US)
         yield from (refused, skipped, overhead)

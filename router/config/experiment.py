@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.metric import Measured
 from router.config.terms import Json, Name, Salt, Share, Slot, Source, Time
 
 
@@ -93,6 +94,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     slices: Annotated[
         tuple[Name, ...], Meta(description="attributes of the route by which results are shown as well; logged")
     ] = ()
+    metrics: Annotated[Measured | None, Meta(description="what it is judged by; needs `primary`")] = None
     control: Annotated[Name | None, Meta(description="arm that is the baseline; default the first")] = None
     hash_version: Annotated[Literal[1], Meta(description="assignment algorithm, kept for ever")] = 1
     hypothesis: Annotated[str | None, Meta(description="what is expected and why")] = None

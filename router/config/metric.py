@@ -55,7 +55,11 @@ class Metric(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     sample: Annotated[
-        Share | None, Meta(description="of `json:`: share of the exchanges whose response body is read; default 1%")
+        Share | None,
+        Meta(
+            description="of `json:`: share of units whose response bodies are read; without a unit, of exchanges; the "
+            "largest of a route counts; default 1%"
+        ),
     ] = None
     window: Annotated[
         Span | None,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from router.proxy.pool import TargetPool
     from router.proxy.remember import Coming
     from router.proxy.response_head import ResponseHead
+    from router.proxy.reward import Reading
     from router.proxy.server import Server
     from router.proxy.shadow import Mirror
     from router.proxy.upstream import Upstream
@@ -117,6 +118,7 @@ class Exchange(Struct, gc=False, eq=False):
     interim: int = 0  # 1xx answers so far
     download: Download | None = None
     coming: "Coming | None" = None  # the answer, where it is kept for others who ask the same
+    reading: "Reading | None" = None  # what is read of the answer
     # Its copies
     mirrored: bool = False
     shadow: "Mirror | None" = None

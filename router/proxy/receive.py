@@ -90,8 +90,8 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     exchange.response_bytes = head.length
     if exchange.shadow is not None:
         exchange.shadow.begin(data[head.end :], framed=False)
-    if exchange.decision is not None and exchange.decision.route.cached:
-        remember.whole(exchange, head, data[head.end :])
+    if exchange.decision is not None and exchange.decision.route.keeps:
+        _keep_whole(exchange, head, data[head.end :])
     exchange.upstream = exchange.endpoint = None
     endpoint.active -= 1
     server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
@@ -198,11 +198,21 @@ def _answer(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
 
 
 def _keep(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
-    """Begin to keep an answer that is passed on: for others who ask the same, and for comparison with a shadow's."""
-    if exchange.decision is not None and exchange.decision.route.cached:
-        exchange.coming = remember.begin(exchange, head, body)
+    """Begin to keep an answer that is passed on: for others who ask the same, rewards, a shadow's comparison."""
+    framed = head.length < 0 and exchange.head.http11
+    if exchange.decision is not None and exchange.decision.route.keeps:
+        if exchange.decision.route.cached:
+            exchange.coming = remember.begin(exchange, head, body)
+        exchange.reading = exchange.server.rewards.begin(exchange, head, body, framed=framed)
     if exchange.shadow is not None:
-        exchange.shadow.begin(body, framed=head.length < 0 and exchange.head.http11)
+        exchange.shadow.begin(body, framed=framed)
+
+
+def _keep_whole(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
+    """Keep of an answer that came in one piece what its route keeps."""
+    if exchange.decision is not None and exchange.decision.route.cached:
+        remember.whole(exchange, head, body)
+    exchange.reading = exchange.server.rewards.begin(exchange, head, body, framed=False)
 
 
 def _switch(exchange: "Exchange", head: ResponseHead, rest: bytes) -> None:
@@ -246,6 +256,8 @@ def more(exchange: "Exchange", data: bytes) -> None:
             exchange.coming.body += body
         if exchange.shadow is not None:
             exchange.shadow.add(body)
+        if exchange.reading is not None:
+            exchange.server.rewards.add(exchange.reading, body)
         caller.write(body)
     if download.done:
         if download.surplus:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from router.routing.decide import Decision
 
 MAX_PATH: Final = 256
+NONE: Final[dict[str, float]] = {}
 SWITCHING: Final = 101
 FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in enumerate(counters.FAULTS)}
 REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enumerate(counters.REFUSALS)}
@@ -77,7 +78,8 @@ def record(exchange: "Exchange", ended: float) -> None:
     if exchange.outcome_fault == "client_gone":
         words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
     if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
-        server.log.append(_event(exchange, decision, duration, first_byte))
+        log = server.log if exchange.reading is None else exchange.reading
+        log.append(_event(exchange, decision, duration, first_byte))
 
 
 def _event(exchange: "Exchange", decision: "Decision", duration: float, first_byte: float | None) -> Event:
@@ -112,4 +114,5 @@ def _event(exchange: "Exchange", decision: "Decision", duration: float, first_by
         decision.bot,
         decision.holdouts,
         exchange.timeouts.total if exchange.outcome_fault is not None else None,
+        NONE if exchange.reading is None else exchange.reading.rewards,
     )

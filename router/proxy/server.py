@@ -30,6 +30,7 @@ from router.proxy.limiter import Limiter
 from router.proxy.pool import Shared, TargetPool, follow, plan_pool
 from router.proxy.request_head import RequestHead
 from router.proxy.response_head import ResponseReader
+from router.proxy.reward import Rewards
 from router.proxy.shadow import Shadows
 from router.proxy.signing import Signing
 from router.routing.steps import TargetStep
@@ -72,6 +73,7 @@ class Server:
         "pools",
         "requests",
         "responses",
+        "rewards",
         "shadows",
         "table",
         "timeouts",
@@ -117,6 +119,7 @@ class Server:
         self.pools: dict[str, TargetPool] = {}
         self.last_good: dict[str, LastGood] = {}  # by route
         self.shadows = Shadows(self, [block for number, block in enumerate(blocks) if number != worker])
+        self.rewards = Rewards(self.words, log)
         self.limiters: dict[str, Limiter] = {}  # by route
         self._signing = Signing()
         # Per revision
@@ -313,6 +316,7 @@ class Server:
         self.wall_offset = time.time() - now
         self.wheel.advance(now)
         self.shadows.tick(now)
+        self.rewards.tick()
         for limiter in self.limiters.values():
             limiter.tick(now)
         for pool in self.pools.values():
@@ -345,6 +349,7 @@ class Server:
         for caller in tuple(self.connections):
             caller.abort()
         self.shadows.abort()
+        self.rewards.close()
         for pool in self.pools.values():
             pool.close()
 

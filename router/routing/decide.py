@@ -24,6 +24,7 @@ from router.events.model import Enrolment
 from router.routing.bucket import unit_key
 from router.routing.degrade import Level, compile_levels
 from router.routing.request import Request
+from router.routing.reward import RewardPlan
 from router.routing.sample import ShadowPlan, compile_shadow, sampled
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
@@ -116,6 +117,8 @@ class RoutePlan(Struct, frozen=True):
         timed: Whether decisions depend on the moment.
         kept: Decisions of late, of all routes.
         shadows: Targets that get copies of some units' requests.
+        rewards: What is read from answers.
+        keeps: Whether anything is kept of answers: the last good ones, or rewards.
     """
 
     name: str
@@ -141,6 +144,8 @@ class RoutePlan(Struct, frozen=True):
     timed: bool
     kept: ref[Kept]
     shadows: tuple[ShadowPlan, ...] = ()
+    rewards: RewardPlan | None = None
+    keeps: bool = False
 
     def wants_body(self, request: Request) -> bool:
         """Return whether gathering the body could change the unit, or what rules are evaluated on.
@@ -264,7 +269,13 @@ def _enrolments(enrolled: Enrolled) -> tuple[Enrolment, ...]:
     return tuple(each if unit is None else replace(each, unit=unit) for (each,), unit in found)
 
 
-def compile_route(route: Route, structure: Structure | None, slots: Mapping[str, int], kept: Kept) -> RoutePlan:
+def compile_route(
+    route: Route,
+    structure: Structure | None,
+    slots: Mapping[str, int],
+    kept: Kept,
+    rewards: RewardPlan | None = None,
+) -> RoutePlan:
     """Compile a route with its experiments.
 
     Args:
@@ -272,6 +283,7 @@ def compile_route(route: Route, structure: Structure | None, slots: Mapping[str,
         structure: Its experiments, compiled.
         slots: Key of a counter row to its first word.
         kept: Where its decisions are kept.
+        rewards: What is read from its answers, compiled.
 
     Raises:
         KeyError: If a counter row is missing.
@@ -286,6 +298,7 @@ def compile_route(route: Route, structure: Structure | None, slots: Mapping[str,
     first = sources[0].field if route.unit and route.unit[0].startswith("header:") else None
     needs_body = rules_read or (route.inspect_bytes > 0 and any(source.json for source in sources))
     admits = route.rate_limit is not None or bool(route.degrade)
+    cached = any(isinstance(step, CachedStep) for step in fallback)
     return RoutePlan(
         name=route.name,
         inspect_bytes=route.inspect_bytes,
@@ -303,11 +316,13 @@ def compile_route(route: Route, structure: Structure | None, slots: Mapping[str,
         levels=compile_levels(route, slots),
         fallback=fallback,
         rules_read=rules_read,
-        cached=any(isinstance(step, CachedStep) for step in fallback),
+        cached=cached,
         replay_bytes=route.replay_bytes,
         first=first if structure is None or structure.settled else None,
         more=tuple(sorted(fields - {first})),
         timed=structure is not None and structure.timed,
         kept=ref(kept),
         shadows=tuple(compile_shadow(route.name, shadow, slots) for shadow in route.shadow if shadow.share > 0),
+        rewards=rewards,
+        keeps=cached or rewards is not None,
     )

@@ -34,6 +34,7 @@ from router.routing.decide import Kept, RoutePlan, compile_route
 from router.routing.match import Candidate, NeedBody, Switch, compile_candidate, compile_switches, rank
 from router.routing.path import DOT, PERCENT, canonical, canonical_text
 from router.routing.request import Request
+from router.routing.reward import compile_rewards
 from router.routing.structure import compile_structure
 
 # A name in the DNS has at most 255 bytes (RFC 1035 section 2.3.4); nothing longer is tried against wildcards.
@@ -160,7 +161,13 @@ def compile_table(revision: Revision) -> Table:
     """
     kept = Kept()
     routes = {
-        route.name: compile_route(route, compile_structure(route, revision), revision.slots, kept)
+        route.name: compile_route(
+            route,
+            compile_structure(route, revision),
+            revision.slots,
+            kept,
+            compile_rewards(route.name, revision.config),
+        )
         for route in revision.config.routes
     }
     return Table(revision, MappingProxyType(routes), kept)
