@@ -19,8 +19,10 @@ from router.admin import views
 from router.admin.assign import assign
 from router.admin.guard import Guard, middleware, problem
 from router.admin.metrics import Metrics
+from router.admin.ofrep import STREAM_PATH, Ofrep
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.admin.outcomes import PATH, Outcomes
+from router.admin.stream import Streams
 from router.config.scalars import Listen, is_loopback, parse_listen
 from router.control.kill import tag
 from router.control.loop import Control
@@ -72,10 +74,19 @@ def application(control: Control) -> web.Application:
     app.router.add_get("/v1/experiments/{name}", api.experiment)
     app.router.add_post("/v1/experiments/{name}/kill", api.kill)
     app.router.add_post("/v1/experiments/{name}/resume", api.resume)
+    _add_flags(app, control)
     outcomes = Outcomes(control)
     app.cleanup_ctx.append(outcomes.run)
     app.router.add_post(PATH, outcomes.post)
     return app
+
+
+def _add_flags(app: web.Application, control: Control) -> None:
+    flags, streams = Ofrep(control), Streams(control)
+    app.router.add_post("/ofrep/v1/evaluate/flags", flags.all)
+    app.router.add_post("/ofrep/v1/evaluate/flags/{key:.+}", flags.one)
+    app.router.add_get(STREAM_PATH, streams.serve)
+    app.on_shutdown.append(streams.close)
 
 
 class _Api:

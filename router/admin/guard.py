@@ -24,6 +24,7 @@ from aiohttp.typedefs import Handler, Middleware
 log = getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+KEY_PATHS = "/ofrep/"
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOKEN_MAX = 4096
 
@@ -69,9 +70,7 @@ class Guard:
             token = _read_token(file)
             if token is None:
                 return problem(503, "the token file cannot be read")
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            presented = given.strip().encode("utf-8", "surrogateescape")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(presented, token):
+            if not hmac.compare_digest(_presented(request), token):
                 response = problem(401, "a bearer token is required")
                 response.headers["WWW-Authenticate"] = 'Bearer realm="router"'
                 return response
@@ -103,6 +102,14 @@ def _host_name(value: str) -> str:
     if value.startswith("["):
         return value[1:].partition("]")[0].lower()
     return value.partition(":")[0].lower()
+
+
+def _presented(request: web.Request) -> bytes:
+    """Return the token that a request carries; OFREP's own key header counts where OFREP is spoken."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        given = request.headers.get("X-API-Key", "") if request.path.startswith(KEY_PATHS) else ""
+    return given.strip().encode("utf-8", "surrogateescape")
 
 
 def _read_token(file: str | None) -> bytes | None:

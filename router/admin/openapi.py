@@ -6,6 +6,8 @@ Does not know: what the routes do.
 
 from typing import Any, Final
 
+from router.admin.ofrep_openapi import OPERATIONS
+
 # Method and path to a line for people; the order is that of the index page.
 SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("get", "/"): "this list",
@@ -23,6 +25,7 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
     ("post", "/v1/experiments/{name}/resume"): "end its kill",
     ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",
+    **{route: operation["summary"] for route, operation in OPERATIONS.items()},
     ("get", "/openapi.json"): "this API as an OpenAPI document",
 }
 
@@ -143,12 +146,17 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
 def _document() -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for (method, path), summary in SUMMARIES.items():
-        paths.setdefault(path, {})[method] = _operation(method, path, summary)
+        paths.setdefault(path, {})[method] = OPERATIONS.get((method, path)) or _operation(method, path, summary)
     return {
         "openapi": "3.1.0",
         "info": {"title": "router admin API", "version": "1"},
         "security": [{}, {"token": []}],
-        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            }
+        },
         "paths": paths,
     }
 

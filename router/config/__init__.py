@@ -16,6 +16,12 @@ paths          paths that people write, by keys and names
 shape          which places of two trees are merged, and which hold one value
 merge          trees of several files → one tree, each value with its file and line and what it replaced
 lock           which changes of a lower file are refused because an upper one has locked the value
+flags          the part of the schema about flag files
+flag_files     which flag files there are, and all of them together
+flag_document  one flag file and everything that is wrong in it
+flag_rules     what flagd's schema cannot say about a targeting rule
+flagd_schema   flagd's JSON Schema, with mistakes at their place
+structured_field  a member of a dictionary in a header field
 load           file or folder → ``Loaded``: config, files, digest, origins
 origins        a value by its path, and where it came from
 diff           what a change from one configuration to another does

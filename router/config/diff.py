@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec import Struct, inspect
 
+from router.config.flag_diff import flag_differences
 from router.config.json_schema import written
 from router.config.mistake import show
 from router.config.scalars import format_share
@@ -43,6 +44,7 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
     found += _named("route", old.routes, new.routes)
     found += _experiments(old, new)
     found += _overrides(old.overrides, new.overrides)
+    found += flag_differences(old.flags, new.flags)
     return tuple(found)
 
 

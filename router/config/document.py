@@ -22,6 +22,7 @@ from router.config.mistake import ROOT, ConfigError, Mistakes, child, show
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32  # the schema needs 7
 MAX_NODES = 200_000  # a thousand routes, targets and experiments with every key need about 60,000
+_NEEDS = "targets and routes"
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
@@ -65,13 +66,15 @@ class Node:
         return self.value
 
 
-def read(data: bytes, mistakes: Mistakes, *, partial: bool = False) -> Node:
+def read(data: bytes, mistakes: Mistakes, *, partial: bool = False, needs: str = _NEEDS, depth: int = MAX_DEPTH) -> Node:
     """Read one YAML document.
 
     Args:
         data: the bytes of the file.
         mistakes: collects what is wrong within the document; the tree then holds what could be read.
         partial: whether it may say nothing at all, because others say the rest.
+        needs: what an empty document lacks.
+        depth: how deep values may be nested.
 
     Returns:
         The root, always a map.
@@ -87,13 +90,13 @@ def read(data: bytes, mistakes: Mistakes, *, partial: bool = False) -> Node:
     except UnicodeDecodeError as error:
         raise mistakes.fatal(data.count(b"\n", 0, error.start) + 1, "", f"byte {error.start} is not UTF-8") from error
     try:
-        root = _Composer(text, mistakes).document()
+        root = _Composer(text, mistakes, depth).document()
     except yaml.YAMLError as error:
         raise _syntax(error, mistakes) from error
     if root is None:
         if partial:
             return Node(1, {}, file=mistakes.file)
-        raise mistakes.fatal(1, "", "is empty; targets and routes are needed")
+        raise mistakes.fatal(1, "", f"is empty; {needs} are needed")
     if not isinstance(root.value, dict):
         raise mistakes.fatal(root.line, ROOT, f"{show(root.plain())} is not a map of keys")
     return root
@@ -114,8 +117,9 @@ class _Composer:
     Per document: the parser, the anchors seen, the count of nodes.
     """
 
-    def __init__(self, text: str, mistakes: Mistakes) -> None:
+    def __init__(self, text: str, mistakes: Mistakes, depth: int) -> None:
         self._parser = CParser(text)
+        self._most_deep = depth
         self._mistakes = mistakes
         self._anchors: dict[str, Node | None] = {}
         self._count = 0
@@ -149,8 +153,8 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         self._spend(event, path, 1)
-        if depth > MAX_DEPTH:
-            raise self._fatal(event, "", f"values are nested more than {MAX_DEPTH} deep")
+        if depth > self._most_deep:
+            raise self._fatal(event, "", f"values are nested more than {self._most_deep} deep")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):

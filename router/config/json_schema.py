@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import NODEFAULT, inspect
 
 from router.config import scalars
+from router.config.resolve import written_fields
 from router.config.schema import Config
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)"
@@ -131,10 +132,10 @@ def _struct(kind: inspect.StructType, definitions: dict[str, Any]) -> dict[str, 
             "type": "object",
             "description": (kind.cls.__doc__ or "").strip(),
             "properties": properties,
-            "required": [field.encode_name for field in kind.fields if _required(field)],
+            "required": [field.encode_name for field in written_fields(kind) if _required(field)],
             "additionalProperties": False,
         }
-        for field in kind.fields:
+        for field in written_fields(kind):
             properties[field.encode_name] = _schema(field.type, definitions)
             if field.default not in (NODEFAULT, None, ()):
                 properties[field.encode_name]["default"] = written(field.type, field.default)

@@ -20,6 +20,7 @@ from msgspec import inspect
 
 from router.config import document, references
 from router.config.document import Node
+from router.config.flag_references import read_flags
 from router.config.folder import Folder, Site, read, survey
 from router.config.merge import Merged, merge
 from router.config.mistake import ConfigError, Mistake, Mistakes, show
@@ -38,11 +39,12 @@ class Loaded:
 
     Attributes:
         config: the values, units resolved; names of files in it are absolute.
-        files: the YAML files it was read from, the uppermost first; empty when it came from bytes.
+        files: the YAML files it was read from, the uppermost first, unless it came from bytes; and the flag files.
         digest: SHA-256 of the files' bytes, in hex.
         origins: for every value that was written (not for defaults), at each level, where; keys are paths such as
             ``$.targets[0].name``.
-        referenced: the files that it names and that were read to check it (certificates, keys, token).
+        referenced: the files that it names and that were read to check it (certificates, keys, token), and the folders
+            where another flag file could appear.
         removed: what a file removed of those above it: path by names to where that is written.
         site: whose configuration it is.
     """
@@ -121,7 +123,7 @@ class _Reader:
     def site(self, site: Site) -> Loaded:
         files = self._folder.files(site)
         loaded = _resolved([self._parsed[file] for file in files], self._folder.base.parent)
-        return replace(loaded, files=files, site=site)
+        return replace(loaded, files=(*files, *loaded.files), site=site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +166,19 @@ def _resolved(files: Sequence[_Parsed], folder: Path) -> Loaded:
         mistakes.add(near.line, path, message, near.file)
 
     references.check(values, report)
-    if mistakes.found:
-        raise ConfigError(_ordered(mistakes.found, files))
+    flags = read_flags(values, report)
+    if mistakes.found or flags.mistakes:
+        raise ConfigError([*_ordered(mistakes.found, files), *flags.mistakes], (*flags.files, *flags.folders))
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:  # pragma: no cover - the resolver knows every constraint; a net below it
         raise mistakes.fatal(root.line, "", f"is not valid: {show(str(error))}") from error
     return Loaded(
         config,
-        (),
-        _digest(files),
+        flags.files,
+        _digest(files, flags.digests),
         MappingProxyType(resolver.origins),
-        _referenced(config),
+        (*_referenced(config), *flags.folders),
         MappingProxyType(_removed(merged)),
     )
 
@@ -186,11 +189,12 @@ def _ordered(found: Iterable[Mistake], files: Sequence[_Parsed]) -> list[Mistake
     return sorted(found, key=lambda mistake: (order.get(mistake.file, 0), mistake.line))
 
 
-def _digest(files: Sequence[_Parsed]) -> str:
-    """Give the digest of one file's bytes, or that of the names and digests of several."""
-    if len(files) == 1:
+def _digest(files: Sequence[_Parsed], flags: Sequence[str]) -> str:
+    """Give the digest of one file's bytes, or that of the names and digests of several and of flag files' digests."""
+    if len(files) == 1 and not flags:
         return files[0].digest
-    return hashlib.sha256("\0".join(f"{file.name}\0{file.digest}" for file in files).encode()).hexdigest()
+    parts = [*(f"{file.name}\0{file.digest}" for file in files), *flags]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _removed(merged: Merged) -> dict[str, Origin]:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SHOWN_CHARACTERS = 60
@@ -41,10 +42,16 @@ class Mistake:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used, with every mistake in it."""
+    """A configuration that cannot be used, with every mistake in it.
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+    Attributes:
+        mistakes: The mistakes.
+        files: Files and folders, other than the configuration itself, a change of which may mend it.
+    """
+
+    def __init__(self, mistakes: Iterable[Mistake], files: Iterable[Path] = ()) -> None:
         self.mistakes: tuple[Mistake, ...] = tuple(mistakes)
+        self.files: tuple[Path, ...] = tuple(files)
         super().__init__(self.mistakes)
 
     def __str__(self) -> str:

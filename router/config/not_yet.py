@@ -9,7 +9,6 @@ in both.
 
 KEYS: frozenset[str] = frozenset(
     {
-        "$.flags",
         "$.watch",
         "$.notify",
         "$.layered_by",

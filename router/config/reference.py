@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import NODEFAULT, inspect
 
 from router.config.json_schema import written
-from router.config.resolve import describe
+from router.config.resolve import describe, written_fields
 from router.config.schema import Config
 
 BEGIN = "<!-- reference: begin (written by `router schema --into`) -->"
@@ -37,6 +37,7 @@ _WORDS = {
     "method": "method",
     "path": "path",
     "file": "file",
+    "glob": "file",
     "name": "name",
     "json": "any JSON",
 }
@@ -85,7 +86,7 @@ def _section(field: inspect.Field) -> str:
 
 
 def _below(prefix: str, struct: inspect.StructType) -> Iterator[tuple[str, inspect.Field]]:
-    for field in struct.fields:
+    for field in written_fields(struct):
         path = f"{prefix}{field.encode_name}"
         yield path, field
         inner, suffix = _struct_in(field.type)

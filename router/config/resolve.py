@@ -10,6 +10,7 @@ not silently mean its default.
 """
 
 import difflib
+import glob
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ class Resolver:
         return self._wrong(node, place, f"expected {expected}, found {_found(node.value)}{hint}")
 
     def _struct(self, node: Node, kind: inspect.StructType, place: Place, shorthand: str | None) -> Any:
-        fields = {field.encode_name: field for field in kind.fields}
+        fields = {field.encode_name: field for field in written_fields(kind)}
         if shorthand is not None and isinstance(node.value, str):
             self.origins[place.key(shorthand).path] = self.origins[place.path]
             return {shorthand: self.resolve(node, fields[shorthand].type, place)}
@@ -267,12 +268,19 @@ class Resolver:
             return self._wrong(node, place, "is empty")
         if kind.max_length is not None and len(value) > kind.max_length:
             return self._wrong(node, place, f"has {len(value)} characters; the most is {kind.max_length}")
+        if scalar == "glob":
+            return str(Path(glob.escape(str(self._folder))) / value)
         return str(self._folder / value) if scalar == "file" else value
 
 
 def _is_broken(node: Node) -> bool:
     below = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
     return node.broken or any(_is_broken(item) for item in below)
+
+
+def written_fields(kind: inspect.StructType) -> list[inspect.Field]:
+    """Give the fields of a struct that are keys, without those that the loader adds."""
+    return [field for field in kind.fields if not _unwrap(field.type)[1].get("derived")]
 
 
 def describe(kind: inspect.Type) -> str:
@@ -282,7 +290,7 @@ def describe(kind: inspect.Type) -> str:
     return ""
 
 
-def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, Mapping[str, str]]:
+def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, Mapping[str, Any]]:
     """Separate a type from what the schema says about it beyond msgspec's constraints."""
     if isinstance(kind, inspect.Metadata):
         return kind.type, kind.extra or {}

@@ -21,6 +21,8 @@ from router.config.experiment import Holdout as Holdout
 from router.config.experiment import Layer as Layer
 from router.config.experiment import Override as Override
 from router.config.experiment import Prerequisite as Prerequisite
+from router.config.flags import Flags as Flags
+from router.config.flags import FlagSet as FlagSet
 from router.config.metric import Covariate as Covariate
 from router.config.metric import Measured as Measured
 from router.config.metric import Metric as Metric
@@ -186,6 +188,7 @@ class Config(Struct, frozen=True, kw_only=True):
     metrics: Annotated[tuple[Metric, ...], Meta(description="what is measured on units of experiments")] = ()
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()
+    flags: Annotated[Flags, Meta(description="feature flags")] = field(default_factory=Flags)
     locked: Annotated[
         tuple[Lock, ...],
         Meta(

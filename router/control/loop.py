@@ -53,6 +53,7 @@ class Control:
         loaded: The configuration on disk that was last accepted, with the origin of each value; None after a restart
             of this process until the file could be read.
         rejected: The configuration on disk, when it is not served.
+        news: Set when the next revision is published; another one follows it.
     """
 
     def __init__(self, source: Source, seat: Seat, journal: Decisions, state: State) -> None:
@@ -64,9 +65,11 @@ class Control:
         self.seat = seat
         self.ledger = Ledger(journal, seat.segment)
         self._watch = Watch()
+        self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
         self._reading = asyncio.Lock()  # one reading of the files at a time
         self._change = asyncio.Lock()  # never held while files are read: a kill must not wait for them
         self._table: Table | None = None
+        self.news = asyncio.Event()
         self._announced = 0
         self._asked = asyncio.Event()
 
@@ -200,6 +203,7 @@ class Control:
         try:
             loaded = await asyncio.to_thread(self.source.load)
         except ConfigError as error:
+            self._awaited = error.files
             self._reject(error.mistakes)
             return
         except Exception as error:  # whatever a file does to the loader, the old revision serves on
@@ -215,7 +219,7 @@ class Control:
         if refused is not None:
             self._reject(refused.mistakes)
             return
-        self.loaded = loaded
+        self.loaded, self._awaited = loaded, ()
         if self.rejected is not None:
             log.info("the configuration on disk is fine again")
         self.rejected = None
@@ -258,6 +262,8 @@ class Control:
             warn_of_open_keys(revision.config)
         self.seat.publisher.publish(revision)
         self.state, self._table = following, table
+        news, self.news = self.news, asyncio.Event()
+        news.set()
         if urgent:
             await self.ledger.write(following.history[-1], _PATIENCE_S)
         self.seat.tell(revision)
@@ -297,7 +303,7 @@ class Control:
 
     def _followed(self) -> set[Path]:
         known = (*self.loaded.files, *self.loaded.referenced) if self.loaded is not None else ()
-        return {*self.source.watched(), *known}
+        return {*self.source.watched(), *known, *self._awaited}
 
     async def _keep_time(self) -> None:
         """Let experiments begin and end when they are to."""
