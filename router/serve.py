@@ -73,6 +73,8 @@ def log_to_stderr(process: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[output], force=True)
     # It reports each notice of the system, also those about files that nobody follows.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    # flagd's core reports each context that a rule can do nothing with: what callers send would fill the log.
+    logging.getLogger("openfeature.contrib").setLevel(logging.CRITICAL)
 
 
 class LineFormatter(logging.Formatter):

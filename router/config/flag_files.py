@@ -61,7 +61,7 @@ def _expand(patterns: list[tuple[str, str]], report: Report) -> tuple[Path, ...]
             report(path, f"cannot be looked for: {error}")
             continue
         if not matches:
-            report(path, f"no file is {show(_readable(pattern))}")
+            report(path, f'no file matches "{_readable(pattern)}"')
         files.update(dict.fromkeys(map(Path, matches)))
         if len(files) > MAX_FILES:
             report(path, f"there are more than {MAX_FILES} flag files")
@@ -70,8 +70,9 @@ def _expand(patterns: list[tuple[str, str]], report: Report) -> tuple[Path, ...]
 
 
 def _readable(pattern: str) -> str:
-    """Show a pattern as it was written, without what keeps the name of its folder from being one."""
-    return pattern.replace("[[]", "[").replace("[*]", "*").replace("[?]", "?")
+    """Show a whole pattern, without what keeps the name of its folder from being one."""
+    plain = pattern.replace("[[]", "[").replace("[*]", "*").replace("[?]", "?")
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in plain)
 
 
 def _folders(pattern: str) -> Iterator[Path]:
