@@ -66,7 +66,9 @@ class Node:
         return self.value
 
 
-def read(data: bytes, mistakes: Mistakes, *, partial: bool = False, needs: str = _NEEDS, depth: int = MAX_DEPTH) -> Node:
+def read(
+    data: bytes, mistakes: Mistakes, *, partial: bool = False, needs: str = _NEEDS, depth: int = MAX_DEPTH
+) -> Node:
     """Read one YAML document.
 
     Args:
