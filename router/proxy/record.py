@@ -113,6 +113,16 @@ def _event(exchange: "Exchange", decision: "Decision", duration: float, first_by
         decision.attributes,
         decision.bot,
         decision.holdouts,
-        exchange.timeouts.total if exchange.outcome_fault is not None else None,
+        None if exchange.outcome_fault is None else _deadline(exchange),
         NONE if exchange.reading is None else exchange.reading.rewards,
     )
+
+
+def _deadline(exchange: "Exchange") -> float | None:
+    """Return how long an exchange was allowed to take that did not finish; None when it was only turned away.
+
+    A model that refuses at once, or whose callers give up, would otherwise have the best latencies of all.
+    """
+    if exchange.status and not exchange.attempts and not exchange.target_failed:
+        return None
+    return exchange.table.targets[exchange.target].timeouts.total
