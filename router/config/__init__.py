@@ -6,6 +6,8 @@ not_yet        keys and values of later capabilities, which are refused as such
 scalars        durations, sizes, shares, sources, URLs, addresses: parse and format
 place          where an endpoint is, and how its certificate is verified
 logic          which rules in JSONLogic are well formed
+evaluators     named parts of rules, and putting them in place
+facts          what a rule about a request can ask for, by name
 operands       what the operands of flagd's operators must be
 mistake        ``Mistake`` (file, line, path, message) and ``ConfigError`` (all of them)
 document       bytes → plain tree with a line at each node, bounded in size, depth and expansion

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from router.config.metric import Measured
-from router.config.terms import Json, Name, Salt, Share, Slot, Source, Time
+from router.config.terms import Json, Name, Salt, Share, Slot, Source, Time, TimeZone
 
 
 class Arm(Struct, frozen=True, kw_only=True):
@@ -78,7 +78,16 @@ class Experiment(Struct, frozen=True, kw_only=True):
         Name | None, Meta(description="flag whose value the arms give; the target gets it in `x-router-flags`")
     ] = None
     eligible: Annotated[
-        Json, Meta(description="JSONLogic rule that a unit has to fulfil, over the route's attributes")
+        Json,
+        Meta(
+            description="JSONLogic rule, with flagd's operators, over the route's attributes, `$request.method`, "
+            "`.path`, `.host`, `.address`, `.user_agent`, `.headers.NAME` and `.query.NAME`, `$time.hour`, `.minute`, "
+            "`.weekday` (1 is Monday), `.day`, `.month` and `.date`, `targetingKey`; who lacks what it asks for is "
+            "not eligible"
+        ),
+    ] = None
+    time_zone: Annotated[
+        TimeZone | None, Meta(description="time zone of `$time`, such as Europe/Berlin; default UTC")
     ] = None
     prerequisites: Annotated[
         tuple[Prerequisite, ...], Meta(description="other experiments that a unit has to be in as well")

@@ -9,10 +9,10 @@ Rules: those of ``references``.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from router.config import logic
 from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part, unique_names
 from router.config.resolve import BROKEN
+from router.config.targeting_references import check_eligible, check_time_zone
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
 MAX_UNIT_BYTES = 512  # longer ones are taken for absent (router.routing.source)
@@ -33,7 +33,7 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
         _slots(path, part(experiment, "allocate"), report)
         route = experiment.get("route", BROKEN)
         if must_exist(f"{path}.route", route, routes, "route", report):
-            _on_route(path, experiment, routes[route], report)
+            _on_route(path, experiment, config, report)
 
 
 def _choices(
@@ -78,7 +78,8 @@ def _slots(path: str, allocate: Mapping[str, Any], report: Report) -> None:
         report(f"{path}.allocate.slot", "has no effect, because only switchback has slots")
 
 
-def _on_route(path: str, experiment: Mapping[str, Any], route: Mapping[str, Any], report: Report) -> None:
+def _on_route(path: str, experiment: Mapping[str, Any], config: Mapping[str, Any], report: Report) -> None:
+    route = named(config, "routes")[experiment["route"]]
     shown = show(route.get("name"))
     slotted = part(experiment, "allocate").get("use") == "switchback"
     if not route.get("unit") and not experiment.get("unit") and not slotted:
@@ -97,9 +98,9 @@ def _on_route(path: str, experiment: Mapping[str, Any], route: Mapping[str, Any]
             must_exist(f"{path}.{key}[{index}]", name, attributes, f"attribute of route {shown} named", report)
     rule = experiment.get("eligible")
     if rule is not None and rule is not BROKEN:
-        logic.check(rule, f"{path}.eligible", report)
-        for at, name in logic.names(rule, f"{path}.eligible"):
-            must_exist(at, name, attributes, "attribute", report)
+        check_eligible(rule, f"{path}.eligible", attributes, config, report)
+    if "time_zone" in experiment:
+        check_time_zone(experiment, path, config, report)
 
 
 def check_overrides(config: Mapping[str, Any], report: Report) -> None:

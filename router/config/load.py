@@ -18,7 +18,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import inspect
 
-from router.config import document, references
+from router.config import document, evaluators, references
 from router.config.document import Node
 from router.config.flag_references import read_flags
 from router.config.folder import Folder, Site, read, survey
@@ -169,6 +169,7 @@ def _resolved(files: Sequence[_Parsed], folder: Path) -> Loaded:
     flags = read_flags(values, report)
     if mistakes.found or flags.mistakes:
         raise ConfigError([*_ordered(mistakes.found, files), *flags.mistakes], (*flags.files, *flags.folders))
+    evaluators.expand(values)
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:  # pragma: no cover - the resolver knows every constraint; a net below it

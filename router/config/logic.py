@@ -18,6 +18,7 @@ from router.config.operands import check_operands
 
 MAX_DEPTH: Final = 32  # operations and lists within each other
 MAX_NODES: Final = 1000  # operations, lists and values of one rule
+REF: Final = "$ref"  # in the place of an operation: one that has a name
 _MANY: Final = 1_000_000  # any number
 _SUGGESTED_LENGTH: Final = 32  # difflib takes quadratic time
 
@@ -127,52 +128,80 @@ def _asked(operator: str, given: list[Any]) -> list[Any]:
     return given if operator == "missing" else []
 
 
-def check(rule: Any, path: str, report: Callable[[str, str], None]) -> None:
+def uses(rule: Any, operator: str) -> bool:
+    """Tell whether an operator stands anywhere in a rule."""
+    if isinstance(rule, list):
+        return any(uses(item, operator) for item in rule)
+    return isinstance(rule, dict) and (operator in rule or any(uses(item, operator) for item in rule.values()))
+
+
+def check(
+    rule: Any,
+    path: str,
+    report: Callable[[str, str], None],
+    evaluators: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Report every mistake in a rule.
 
     Args:
         rule: The rule as plain data: maps, lists and scalars.
         path: Where it stands.
         report: Takes the path and the message of each mistake.
+        evaluators: What ``$ref`` may refer to.
     """
-    nodes = _check(rule, path, 1, report)
+    nodes = _Check(report, evaluators).nodes(rule, path, 1)
     if nodes > MAX_NODES:
         report(path, f"the rule has {nodes} operations and values; the most is {MAX_NODES}")
 
 
-def _check(rule: Any, path: str, depth: int, report: Callable[[str, str], None]) -> int:
-    """Report mistakes, and return the number of nodes."""
-    if depth > MAX_DEPTH:
-        report(path, f"the rule is nested more than {MAX_DEPTH} deep")
-        return 1
-    if isinstance(rule, list):
-        return 1 + sum(_check(item, child(path, index), depth + 1, report) for index, item in enumerate(rule))
-    if not isinstance(rule, dict):
-        return 1
-    if len(rule) != 1:
-        shown = ", ".join(show(key) for key in list(rule)[:5]) or "none"
-        report(path, f"an operation is a map of one key, its operator; here are {shown}")
-        return 1
-    ((operator, value),) = rule.items()
-    at = child(path, operator)
-    given = arguments(value)
-    _check_operation(operator, given, at, report)
-    items = ((child(at, index), item) for index, item in enumerate(given))
-    if not isinstance(value, list):
-        items = ((at, item) for item in given)
-    return 1 + sum(_check(item, where, depth + 1, report) for where, item in items)
+class _Check(NamedTuple):
+    """How a rule is checked: who is told, and what may be referred to."""
 
+    report: Callable[[str, str], None]
+    evaluators: Mapping[str, Any]
 
-def _check_operation(operator: str, given: list[Any], at: str, report: Callable[[str, str], None]) -> None:
-    arity = OPERATORS.get(operator)
-    if arity is None:
-        near = difflib.get_close_matches(operator, OPERATORS, 1) if len(operator) <= _SUGGESTED_LENGTH else []
-        hint = f"did you mean {show(near[0])}?" if near else f"there are: {' '.join(OPERATORS)}"
-        report(at, f"there is no operator {show(operator)}; {hint}")
-    elif not arity.least <= len(given) <= arity.most:
-        report(at, f"{show(operator)} takes {_number(arity)}, not {len(given)}")
-    else:
-        check_operands(operator, given, at, report)
+    def nodes(self, rule: Any, path: str, depth: int) -> int:
+        """Report mistakes, and return the number of nodes."""
+        if depth > MAX_DEPTH:
+            self.report(path, f"the rule is nested more than {MAX_DEPTH} deep")
+            return 1
+        if isinstance(rule, list):
+            return 1 + sum(self.nodes(item, child(path, index), depth + 1) for index, item in enumerate(rule))
+        if not isinstance(rule, dict):
+            return 1
+        if len(rule) != 1:
+            shown = ", ".join(show(key) for key in list(rule)[:5]) or "none"
+            self.report(path, f"an operation is a map of one key, its operator; here are {shown}")
+            return 1
+        ((operator, value),) = rule.items()
+        at = child(path, operator)
+        if operator == REF:
+            self._refer(value, at)
+            return 1
+        given = arguments(value)
+        self._operation(operator, given, at)
+        items = ((child(at, index), item) for index, item in enumerate(given))
+        if not isinstance(value, list):
+            items = ((at, item) for item in given)
+        return 1 + sum(self.nodes(item, where, depth + 1) for where, item in items)
+
+    def _refer(self, name: Any, at: str) -> None:
+        if not isinstance(name, str):
+            self.report(at, f"{show(name)} is not the name of an evaluator")
+        elif name not in self.evaluators:
+            shown = ", ".join(sorted(self.evaluators)[:10]) + (", …" if len(self.evaluators) > 10 else "")
+            self.report(at, f"there is no evaluator {show(name)}" + (f"; there are: {shown}" if shown else ""))
+
+    def _operation(self, operator: str, given: list[Any], at: str) -> None:
+        arity = OPERATORS.get(operator)
+        if arity is None:
+            near = difflib.get_close_matches(operator, OPERATORS, 1) if len(operator) <= _SUGGESTED_LENGTH else []
+            hint = f"did you mean {show(near[0])}?" if near else f"there are: {' '.join(OPERATORS)}"
+            self.report(at, f"there is no operator {show(operator)}; {hint}")
+        elif not arity.least <= len(given) <= arity.most:
+            self.report(at, f"{show(operator)} takes {_number(arity)}, not {len(given)}")
+        else:
+            check_operands(operator, given, at, self.report)
 
 
 def _number(arity: Arity) -> str:

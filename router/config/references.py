@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router.config import scalars
+from router.config.evaluators import check_evaluators
 from router.config.experiment_references import check_experiments, check_overrides
 from router.config.keys import read_keys
 from router.config.metric_references import check_metrics
@@ -45,6 +46,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     for key in ("targets", "routes", "metrics", "layers", "holdouts", "experiments"):
         unique_names(list(items(config, key)), report)
     _targets(config, report)
+    check_evaluators(config, report)
     check_routes(config, report)
     check_matches(config, report)
     check_overload(config, report)

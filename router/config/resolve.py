@@ -140,6 +140,7 @@ class Resolver:
                 return self._mismatch(node, place, f"{', '.join(others)} or {last}")
             kind, extra = fitting[0][0], fitting[0][1] or extra
         if isinstance(kind, inspect.AnyType):
+            self._note(node, place)
             return BROKEN if _is_broken(node) else node.plain()
         if isinstance(kind, inspect.StructType):
             return self._struct(node, kind, place, extra.get("shorthand"))
@@ -150,6 +151,17 @@ class Resolver:
         if isinstance(kind, inspect.LiteralType):
             return self._literal(node, kind, place)
         return self._scalar(node, kind, place, extra.get("scalar", ""))
+
+    def _note(self, node: Node, place: Place) -> None:
+        """Remember where the parts of free JSON were written, so that a mistake in a rule has its line."""
+        if not isinstance(node.value, dict | list):
+            return
+        parts = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
+        for key, below in parts:
+            at = place.item(key) if isinstance(key, int) else place.key(key)
+            if not below.broken:
+                self.origins[at.path] = Origin(below.file, below.line, below.plain())
+                self._note(below, at)
 
     def _wrong(self, node: Node, place: Place, message: str) -> object:
         self._mistakes.add(node.line, place.path, message, node.file)

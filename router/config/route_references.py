@@ -9,7 +9,8 @@ Rules: those of ``references``.
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from router.config import logic
+from router.config.evaluators import asked, check_rule
+from router.config.facts import attribute_in
 from router.config.mistake import child, show
 from router.config.parts import Report, items, must_exist, named, part
 from router.config.resolve import BROKEN
@@ -35,7 +36,7 @@ def check_routes(config: Mapping[str, Any], report: Report) -> None:
         units = route.get("unit", [])
         if isinstance(units, list) and "request" in units[:-1]:
             report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
-        _fallback(path, route, targets, report)
+        _fallback(path, route, config, report)
         chosen = route.get("name") in split or any("target" in step for _, step in items(route, "degrade", path))
         _unused(path, route, report, chosen=chosen)
         _shadows(path, route, targets, report)
@@ -44,14 +45,15 @@ def check_routes(config: Mapping[str, Any], report: Report) -> None:
                 report(at, "reads the body, but inspect_bytes is 0")
 
 
-def _fallback(path: str, route: Mapping[str, Any], targets: Mapping[str, object], report: Report) -> None:
+def _fallback(path: str, route: Mapping[str, Any], config: Mapping[str, Any], report: Report) -> None:
+    targets = named(config, "targets")
     steps = list(items(route, "fallback", path))
     if "fallback_on" in route and "fallback" not in route:
         report(f"{path}.fallback_on", "has no effect without fallback")
     cached = [f"{at}.cached" for at, step in steps if "cached" in step]
     for at in cached[1:]:
         report(at, f"the route has {cached[0]} already; there is one last answer to a question")
-    started = route.get("fallback_on", get_args(Cause))
+    started, attributes = route.get("fallback_on", get_args(Cause)), part(route, "attributes")
     for at, step in steps:
         if "target" in step:
             must_exist(f"{at}.target", step["target"], targets, "target", report)
@@ -59,7 +61,10 @@ def _fallback(path: str, route: Mapping[str, Any], targets: Mapping[str, object]
             report(at, f"needs exactly one of {', '.join(_STEPS)}")
         if step.get("target") in _STEPS[1:]:
             report(f"{at}.target", f"{show(step['target'])} is what x-router-fallback calls an answer of that kind")
-        _rules(at, step, part(route, "attributes"), report)
+        for condition, rule in _conditions(at, step, report):
+            check_rule(rule, condition, config, report)
+            for where, name in asked(rule, condition, config):
+                must_exist(where, attribute_in(name, attributes) or name, attributes, "attribute", report)
         _causes(at, step, started, report)
         _content(at, step, report)
 
@@ -99,19 +104,14 @@ def _causes(path: str, step: Mapping[str, Any], started: Any, report: Report) ->
                 report(f"{path}.causes[{index}]", f"{show(cause)} is not in fallback_on")
 
 
-def _rules(path: str, step: Mapping[str, Any], attributes: Mapping[str, object], report: Report) -> None:
+def _conditions(path: str, step: Mapping[str, Any], report: Report) -> Iterator[tuple[str, Any]]:
+    """Give the conditions of a step's rules, each with its place."""
     if step.get("rules") == []:
         report(f"{path}.rules", "is empty")
     for at, rule in items(step, "rules", path):
         condition = rule.get("if", BROKEN)
         if condition is not BROKEN:
-            _condition(f"{at}.if", condition, attributes, report)
-
-
-def _condition(path: str, rule: Any, attributes: Mapping[str, object], report: Report) -> None:
-    logic.check(rule, path, report)
-    for at, name in logic.names(rule, path):
-        must_exist(at, name, attributes, "attribute", report)
+            yield f"{at}.if", condition
 
 
 def _shadows(path: str, route: Mapping[str, Any], targets: Mapping[str, object], report: Report) -> None:

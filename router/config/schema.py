@@ -48,7 +48,7 @@ from router.config.target import Retry as Retry
 from router.config.target import Target as Target
 from router.config.target import TargetTimeouts as TargetTimeouts
 from router.config.target import TargetTls as TargetTls
-from router.config.terms import Address, Duration, File, Lock, Network, Share, Size, Timeout, Workers
+from router.config.terms import Address, Duration, File, Json, Lock, Name, Network, Share, Size, Timeout, Workers
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -189,6 +189,10 @@ class Config(Struct, frozen=True, kw_only=True):
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()
     flags: Annotated[Flags, Meta(description="feature flags")] = field(default_factory=Flags)
+    evaluators: Annotated[
+        dict[Name, Json],
+        Meta(description="parts of JSONLogic rules by name; `{$ref: NAME}` in a rule stands for one, as in flagd"),
+    ] = field(default_factory=dict, name="$evaluators")
     locked: Annotated[
         tuple[Lock, ...],
         Meta(

@@ -8,6 +8,8 @@ path        the one spelling of a path that routes are matched against, or that 
 match       the conditions of one route, and runs of routes that differ in one value
 table       a revision compiled: ``compile_table``, ``Table.find``
 decide      ``RoutePlan.decide``: unit, arm, target, and everything about them that was known at compile
+targeting   who is eligible for an experiment: its rule, together with what it asks for
+facts       what a rule can ask about a request, read when it asks
 steps       what answers when the chosen target cannot: the steps of a route's fallback, rules included
 logic       JSONLogic: rules as data, compiled to functions of data
 operators   what those operators of JSONLogic give that are functions of their arguments' values

@@ -10,7 +10,7 @@ an error; ``invalid`` says so afterwards.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw, Struct, ValidationError
 from msgspec.json import Decoder
@@ -25,7 +25,10 @@ _ARRAY: Final = Decoder(list[Raw])
 _SCALAR: Final = Decoder(Raw)
 _STRING: Final = Decoder(str)
 _NUMBER: Final[Decoder[int | float]] = Decoder(int | float)
+_ANY: Final[Decoder[Any]] = Decoder()
 _NULL: Final = Raw(b"null")
+
+MAX_VALUE_BYTES: Final = 4096  # of a list or map that a rule sees: names of roles, not tensors
 
 # RFC 6901 section 4: no leading zero; nine digits are more than a body has room for.
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -109,6 +112,19 @@ def scalar_text(raw: Raw) -> str | None:
     if lead == _QUOTE:
         return _string(raw)
     return bytes(raw).decode("ascii") if lead in _NUMERIC or lead in _BOOLEAN else None
+
+
+def plain_value(raw: Raw) -> Any:
+    """Return a value with its type, for rules; None for null, and for lists and maps of more than MAX_VALUE_BYTES."""
+    lead = memoryview(raw)[0]
+    if lead == _QUOTE:
+        return _string(raw)
+    if len(bytes(raw)) > MAX_VALUE_BYTES:
+        return None
+    try:
+        return _ANY.decode(raw)
+    except (ValueError, RecursionError):  # beyond what a double holds, not UTF-8, or too deep
+        return None
 
 
 def scalar_key(raw: Raw) -> Key | None:

@@ -11,17 +11,18 @@ Rules, so that the same bytes are always the same unit:
 - of a repeated header, cookie or query parameter the first counts;
 - a cookie's value may stand in one pair of double quotes (RFC 6265 section 4.1.1), which are not part of it;
 - names and values in a query are percent-decoded and ``+`` is a space (the WHATWG URL standard's form encoding);
-- JSON scalars are their JSON text, strings unquoted; null, objects and arrays are absent.
+- JSON scalars are their JSON text, strings unquoted; null, objects and arrays are absent. For a rule they are values:
+  numbers and truth values stay what they are, and objects and arrays are there too, if they are small.
 """
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from router.routing.request import Request, pointer_tokens, scalar_text
+from router.routing.request import Request, plain_value, pointer_tokens, scalar_text
 
 Read = Callable[[Request], str | None]
 
@@ -39,12 +40,19 @@ class Source(Struct, frozen=True):
         read: Returns the text in a request, or None or an empty text when it is absent.
         field: Header field that it needs, in lower case.
         json: Whether it needs the body.
+        typed: Returns the value of JSON with its type.
     """
 
     label: str
     read: Read
     field: bytes | None = None
     json: bool = False
+    typed: Callable[[Request], Any] | None = None
+
+    def value(self, request: Request) -> Any:
+        """Return the value for a rule: that of JSON with its type, others as text; None when absent or empty."""
+        found = self.read(request) if self.typed is None else self.typed(request)
+        return None if found == "" else found
 
 
 def compile_source(label: str, inspect_bytes: int) -> Source:
@@ -66,7 +74,8 @@ def compile_source(label: str, inspect_bytes: int) -> Source:
     if kind == "query" and name:
         return Source(label, _query(name.encode()))
     if kind == "json" and (not name or name[0] == "/"):
-        return Source(label, _json(pointer_tokens(name), inspect_bytes), json=True)
+        tokens = pointer_tokens(name)
+        return Source(label, _json(tokens, inspect_bytes), json=True, typed=_typed(tokens, inspect_bytes))
     if label == "client_ip":
         return Source(label, _client)
     if label == "request":
@@ -126,12 +135,24 @@ def _unescape(value: bytes) -> bytes:
 
 def _json(tokens: tuple[str, ...], inspect_bytes: int) -> Read:
     def read(request: Request) -> str | None:
-        if request.body is None or len(request.body) > inspect_bytes:
-            return None
-        raw = request.value(tokens)
+        raw = _raw(request, tokens, inspect_bytes)
         return None if raw is None else scalar_text(raw)
 
     return read
+
+
+def _typed(tokens: tuple[str, ...], inspect_bytes: int) -> Callable[[Request], Any]:
+    def read(request: Request) -> Any:
+        raw = _raw(request, tokens, inspect_bytes)
+        return None if raw is None else plain_value(raw)
+
+    return read
+
+
+def _raw(request: Request, tokens: tuple[str, ...], inspect_bytes: int) -> Raw | None:
+    if request.body is None or len(request.body) > inspect_bytes:
+        return None
+    return request.value(tokens)
 
 
 def _client(request: Request) -> str:

@@ -9,13 +9,13 @@ Rules: a step that yields an answer without a target may have none for a request
 import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from router.config import logic, schema
 from router.counters import fallback_key, fallback_name, pair_key
+from router.routing.facts import Facts, compile_facts
 from router.routing.logic import Rule, compile_rule
 from router.routing.request import Request
 from router.routing.source import Source
@@ -73,7 +73,7 @@ class WrittenStep(Struct, frozen=True):
         row: First word of its counters (``counters.CAUSES``).
         pair: First word of the counter row of the route and ``NO_TARGET``.
         rules: The rules, over the route's attributes, in order.
-        attributes: Those that the rules ask for.
+        facts: Those that the rules ask for.
     """
 
     name: str
@@ -81,17 +81,16 @@ class WrittenStep(Struct, frozen=True):
     row: int
     pair: int
     rules: tuple[tuple[Rule, Written], ...]
-    attributes: Mapping[str, Source]
+    facts: Facts
 
     @property
     def reads_body(self) -> bool:
         """Whether an attribute that the rules ask for is read from the body."""
-        return any(source.json for source in self.attributes.values())
+        return self.facts.reads_body
 
     def answer(self, request: Request) -> Written | None:
         """Return the answer to a request; None when no rule is true."""
-        found = ((name, source.read(request)) for name, source in self.attributes.items())
-        data = {name: text for name, text in found if text}  # an empty value is no value
+        data = self.facts.of(request, b"")
         return next((written for rule, written in self.rules if rule.holds(data)), None)
 
 
@@ -126,17 +125,16 @@ def compile_steps(route: schema.Route, attributes: Mapping[str, Source], slots: 
             steps.append(WrittenStep(name, causes, row, pair, rules, _asked(item.rules, attributes)))
         elif item.respond is not None:
             rules = ((_ALWAYS, write(item.respond)),)
-            steps.append(WrittenStep(name, causes, row, pair, rules, MappingProxyType({})))
+            steps.append(WrittenStep(name, causes, row, pair, rules, _asked((), {})))
     return tuple(steps)
 
 
-def _asked(rules: Iterable[schema.Rule], attributes: Mapping[str, Source]) -> Mapping[str, Source]:
+def _asked(rules: Iterable[schema.Rule], attributes: Mapping[str, Source]) -> Facts:
     """Return the attributes that rules may ask for: all of them, when one of the rules computes what it asks for."""
     conditions = [rule.condition for rule in rules]
     if any(logic.computes_names(condition) for condition in conditions):
-        return attributes
-    asked = {name for condition in conditions for _, name in logic.names(condition, "")}
-    return {name: source for name, source in attributes.items() if name in asked}
+        return compile_facts(attributes, attributes, "")
+    return compile_facts((name for condition in conditions for _, name in logic.names(condition, "")), attributes, "")
 
 
 def write(respond: schema.Respond) -> Written:

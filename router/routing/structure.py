@@ -140,8 +140,7 @@ class Structure(Struct, frozen=True):
     Attributes:
         layers: Those with an experiment on the route.
         holdouts: Those that keep units out of one of these layers.
-        attributes: What experiments need to know of a request, by name.
-        logged: Those of them that events say: strata and slices.
+        logged: Attributes that events say: strata and slices.
         fields: Header fields that decisions read.
         settled: Whether decisions depend on those fields alone, beside the exchange's own unit.
         reads_body: Whether they read the body.
@@ -151,7 +150,6 @@ class Structure(Struct, frozen=True):
 
     layers: tuple[LayerPlan, ...]
     holdouts: tuple[HoldoutPlan, ...]
-    attributes: Mapping[str, Source]
     logged: tuple[tuple[str, Source], ...]
     fields: frozenset[bytes]
     settled: bool
@@ -246,10 +244,9 @@ class Structure(Struct, frozen=True):
             return "another part of the layer"
         if not trial.active:
             return "not active"
-        if trial.eligible is not None and not trial.eligible.holds(
-            {name: value for name, source in self.attributes.items() if (value := source.read(request))}
-        ):
-            return "not eligible"
+        why = None if trial.eligible is None else trial.eligible.obstacle(request, data)
+        if why is not None:
+            return why
         for experiment, wanted in trial.needs:
             arm = arms.get(experiment)
             if arm is None or (wanted and arm.name not in wanted):
@@ -282,15 +279,15 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
     experiments = [experiment for experiment in config.experiments if experiment.route == route.name]
     if not experiments:
         return None
-    layers = tuple(_compile_layer(group, route, revision) for group in _ordered(experiments))
-    mattering = {name for layer in layers for name in layer.holdouts}
     sources = {name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()}
+    layers = tuple(_compile_layer(group, route, revision, sources) for group in _ordered(experiments))
+    mattering = {name for layer in layers for name in layer.holdouts}
     logged = dict.fromkeys(name for experiment in experiments for name in (*experiment.strata, *experiment.slices))
-    ruled = any(experiment.eligible is not None for experiment in experiments)
-    attributes = {name: source for name, source in sources.items() if ruled or name in logged}
-    read = [*attributes.values(), *(source for layer in layers for source in layer.sources)]
+    facts = [trial.eligible.facts for layer in layers for trial in layer.trials if trial.eligible is not None]
+    read = [*(sources[name] for name in logged), *(source for layer in layers for source in layer.sources)]
     fields = {source.field for source in read if source.field is not None}
-    timed = any(layer.slot for layer in layers)
+    timed = any(layer.slot for layer in layers) or any(item.reads_time for item in facts)
+    beyond = any(item.reads_body or item.reads_request for item in facts)
     return Structure(
         layers=layers,
         holdouts=tuple(
@@ -298,11 +295,11 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
             for item in config.holdouts
             if item.name in mattering
         ),
-        attributes=attributes,
         logged=tuple((name, sources[name]) for name in logged),
-        fields=frozenset(fields),
-        settled=not timed and all(source.field is not None for source in read),
-        reads_body=route.inspect_bytes > 0 and any(source.json for source in read),
+        fields=frozenset(fields).union(*(item.fields for item in facts)),
+        settled=not (timed or beyond) and all(source.field is not None for source in read),
+        reads_body=route.inspect_bytes > 0
+        and (any(source.json for source in read) or any(item.reads_body for item in facts)),
         timed=timed,
         trials={trial.experiment: trial for layer in layers for trial in layer.trials},
     )
@@ -332,9 +329,11 @@ def _layer_key(experiment: Experiment) -> tuple[str | None, str]:
     return (experiment.layer, "") if experiment.layer is not None else (None, experiment.name)
 
 
-def _compile_layer(experiments: Sequence[Experiment], route: Route, revision: Revision) -> LayerPlan:
+def _compile_layer(
+    experiments: Sequence[Experiment], route: Route, revision: Revision, attributes: Mapping[str, Source]
+) -> LayerPlan:
     config, first = revision.config, experiments[0]
-    trials = tuple(compile_trial(experiment, revision) for experiment in experiments)
+    trials = tuple(compile_trial(experiment, revision, attributes) for experiment in experiments)
     allocate = first.allocate
     return LayerPlan(
         name=first.layer,

@@ -19,7 +19,8 @@ from router.config.schema import Arm, Experiment
 from router.counters import arm_key, pair_key
 from router.events.model import Enrolment, Revision
 from router.routing.bucket import SCALE, arm_prefix
-from router.routing.logic import Rule, compile_rule
+from router.routing.source import Source
+from router.routing.targeting import Targeting, compile_targeting
 
 WHOLE: Final = 1 << 64  # one more than the largest point of a unit
 NO_PAIR: Final = -1
@@ -61,7 +62,7 @@ class Trial(Struct, frozen=True):
         end: First point after those.
         cover: Hashed in front of a unit for its point of coverage.
         covered: First of those points that does not take part.
-        eligible: Rule that has to hold; None when there is none.
+        eligible: Who may take part; None when everybody may.
         needs: Experiments that the unit has to be in, each with the arms that do; no arms are any.
         arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
             first of equal scores is the one that ``bucket.choose`` gives.
@@ -78,7 +79,7 @@ class Trial(Struct, frozen=True):
     end: int
     cover: bytes
     covered: int
-    eligible: Rule | None
+    eligible: Targeting | None
     needs: tuple[tuple[str, frozenset[str]], ...]
     arms: tuple[tuple[bytes, float, ArmPlan], ...]
     overrides: Mapping[str, ArmPlan]
@@ -102,8 +103,13 @@ def threshold(share: float) -> int:
     return round(share * WHOLE)
 
 
-def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
+def compile_trial(experiment: Experiment, revision: Revision, attributes: Mapping[str, Source]) -> Trial:
     """Compile an experiment with the revision's weights for it.
+
+    Args:
+        experiment: The experiment.
+        revision: The revision.
+        attributes: Attributes of the experiment's route, compiled.
 
     Raises:
         KeyError: If the revision has no run, weight or counter row for it, or an override names no arm of it.
@@ -128,7 +134,7 @@ def compile_trial(experiment: Experiment, revision: Revision) -> Trial:
         end=threshold(end),
         cover=arm_prefix(salt, ""),
         covered=threshold(experiment.coverage),
-        eligible=None if experiment.eligible is None else compile_rule(experiment.eligible),
+        eligible=compile_targeting(experiment, attributes),
         needs=tuple((need.experiment, frozenset(need.arms)) for need in experiment.prerequisites),
         arms=tuple((arm_prefix(salt, name), weights[name], named[name]) for name in sorted(named) if weights[name] > 0),
         # A killed experiment has no overrides: what was killed gets no request at all.
