@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from router.config.diff import differences, moves, percent
+from router.config.diff import differences
 from router.config.load import Loaded, Site, load, load_every
 from router.config.mistake import ConfigError
+from router.config.moves import OUTSIDE, moves, percent
 from router.config.schema import Config
 from router.control.refuse import in_place, restart_differences
 
@@ -111,9 +112,12 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _move(move: dict[str, Any]) -> str:
-    return (
-        f"experiment {move['experiment']}: {percent(move['share'])} of units move from {move['from']} to {move['to']}"
-    )
+    units = f"experiment {move['experiment']}: {percent(move['share'])} of units"
+    if move["from"] == OUTSIDE:
+        return f"{units} enter it, into {move['to']}"
+    if move["to"] == OUTSIDE:
+        return f"{units} leave it, from {move['from']}"
+    return f"{units} move from {move['from']} to {move['to']}"
 
 
 def _write(value: object) -> None:

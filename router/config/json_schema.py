@@ -76,7 +76,12 @@ def written(kind: inspect.Type, value: Any) -> Any:
     if isinstance(kind, inspect.Metadata):
         write = _FORMATTERS.get((kind.extra or {}).get("scalar", ""))
         return write(value) if write is not None else written(kind.type, value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(kind, inspect.UnionType) and value is not None:
+        present = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
+        return written(present[0], value) if len(present) == 1 else value
+    if isinstance(kind, inspect.VarTupleType):
+        return [written(kind.item_type, item) for item in value]
+    return value
 
 
 def _schema(kind: inspect.Type, definitions: dict[str, Any]) -> dict[str, Any]:

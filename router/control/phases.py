@@ -38,9 +38,9 @@ def runs(before: Revision | None, config: Config, weights: Mapping[str, Mapping[
             found[name] = Run(number=1, phase=1, epoch=0)
         elif old is None or identity(before.config, old) != identity(config, experiment):
             found[name] = Run(number=last.number + 1, phase=1, epoch=0)
-        elif _shares(before.weights[name]) != _shares(weights[name]) or _eligible(before.config, old) != _eligible(
-            config, experiment
-        ):
+        elif _shares(before.weights[name]) != _shares(weights[name]) or _who(
+            before.config, old, before.weights
+        ) != _who(config, experiment, weights):
             found[name] = Run(number=last.number, phase=last.phase + 1, epoch=0)
     return found
 
@@ -49,6 +49,16 @@ def _shares(weights: Mapping[str, float]) -> dict[str, Fraction]:
     """Give each arm's exact share, so that 95 and 5 equal 19 and 1."""
     whole = sum(Fraction(weight) for weight in weights.values())
     return {arm: Fraction(weight) / whole if whole else Fraction(0) for arm, weight in weights.items()}
+
+
+def _who(config: Config, experiment: Experiment, weights: Mapping[str, Mapping[str, float]]) -> tuple[object, ...]:
+    """Give what says who takes part, also by way of the experiments that are required; these never go in a circle."""
+    known = {item.name: item for item in config.experiments}
+    required = [
+        (_who(config, known[need.experiment], weights), _shares(weights[need.experiment]) if need.arms else None)
+        for need in experiment.prerequisites
+    ]
+    return _eligible(config, experiment), required
 
 
 def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:

@@ -126,6 +126,21 @@ def test_check_says_what_a_change_would_do(tmp_path: Path) -> None:
     assert lines[7:] == ["a running router refuses this until it is restarted: server.workers changes"]
 
 
+def test_check_says_how_many_units_enter_and_leave(tmp_path: Path) -> None:
+    """A change of who takes part is told with the share of all units that it moves, as docs/experiments.md shows."""
+    example = Path("config/experiments.yaml")
+    new = tmp_path / "new.yaml"
+    new.write_text(example.read_text().replace("coverage: 50%", "coverage: 60%"))
+    lines = router("check", new, "--diff", example).stdout.splitlines()
+    assert lines[1:] == [
+        "experiment ranker-v2: coverage changes from 50% to 60%",
+        "experiment ranker-v2: 0.99% of units enter it, into control",
+        "experiment ranker-v2: 0.99% of units enter it, into treatment",
+    ]
+    back = router("check", example, "--diff", new).stdout.splitlines()
+    assert "experiment ranker-v2: 0.99% of units leave it, from control" in back
+
+
 def test_check_writes_a_change_as_json(tmp_path: Path) -> None:
     """Programs get the moved share as a number."""
     new = tmp_path / "new.yaml"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from router.config.diff import differences, moved, moves, percent, shares
+from router.config.diff import differences
+from router.config.moves import moved, moves, percent, shares
 from router.config.schema import Config, Tls
 from router.routing.bucket import choose
 from tests.config.sample import SMALL, loaded
@@ -88,6 +89,121 @@ def changed(before: str, after: str) -> Config:
 def test_each_difference_is_a_sentence(before: str, after: str, sentences: list[str]) -> None:
     """A person who approves a change reads what it does, in the words and units of the YAML."""
     assert list(differences(config(), changed(before, after))) == sentences
+
+
+LAYERED = """\
+targets:
+  - {name: a, endpoints: [http://127.0.0.1:8001]}
+  - {name: b, endpoints: [http://127.0.0.1:8002]}
+routes:
+  - {name: r, target: a, unit: [header:x-user-id], attributes: {c: header:x-country}}
+layers:
+  - {name: models, salt: m1}
+  - {name: pages}
+holdouts:
+  - {name: h, segment: [0%, 1%]}
+metrics:
+  - {name: clicks, kind: proportion, outcome: click, goal: up}
+experiments:
+  - name: e
+    route: r
+    layer: models
+    segment: [0%, 20%]
+    coverage: 50%
+    eligible: {in: [{var: c}, [DE]]}
+    active: {from: 2026-11-01T00:00:00Z}
+    arms: [{name: control, target: a, weight: 1}, {name: treatment, target: b, weight: 1}]
+  - name: p
+    route: r
+    layer: pages
+    flag: page
+    arms: [{name: small, value: 10, weight: 1}, {name: large, value: [20, yes], weight: 1}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentences"),
+    [
+        ("segment: [0%, 20%]", "segment: [0%, 12.5%]", ["experiment e: segment changes from [0%, 20%] to [0%, 12.5%]"]),
+        ("    segment: [0%, 20%]\n", "", ["experiment e: segment changes from [0%, 20%] to [0%, 100%]"]),
+        ("    coverage: 50%\n", "", ["experiment e: coverage changes from 50% to 100%"]),
+        (
+            "[DE]]}",
+            "[FR]]}",
+            ['experiment e: eligible changes from {"in": [{"var": "c"}, ["DE"]]} to {"in": [{"var": "c"}, ["FR"]]}'],
+        ),
+        (
+            "    eligible: {in: [{var: c}, [DE]]}\n",
+            "",
+            ['experiment e: eligible is no longer set (was {"in": [{"var": "c"}, ["DE"]]})'],
+        ),
+        (
+            "2026-11-01T00:00:00Z}",
+            "2026-11-02T12:00:00Z, until: 2026-12-01T00:00:00Z}",
+            [
+                "experiment e: active.from changes from 2026-11-01T00:00:00Z to 2026-11-02T12:00:00Z",
+                "experiment e: active.until is set to 2026-12-01T00:00:00Z",
+            ],
+        ),
+        (
+            "    flag: page\n",
+            "    flag: page\n    prerequisites: [{experiment: e, arms: [treatment]}]\n",
+            ["experiment p: prerequisites changes from [] to [experiment e, arms [treatment]]"],
+        ),
+        ("salt: m1", "salt: m2", ["layer models: salt changes from m1 to m2"]),
+        ("  - {name: pages}\n", "  - {name: pages}\n  - {name: more}\n", ["layer more is added"]),
+        (
+            "[0%, 1%]}\n",
+            "[0%, 1%]}\n  - {name: g, segment: [5%, 7%], layers: [pages]}\n",
+            ["holdout g is added: it keeps 2% of units out of layers pages"],
+        ),
+        (
+            "holdouts:\n  - {name: h, segment: [0%, 1%]}\n",
+            "",
+            ["holdout h is removed (kept 1% of units out of every experiment)"],
+        ),
+        (
+            "{name: h, segment: [0%, 1%]}",
+            "{name: h, segment: [0%, 2%], salt: s, layers: [models, pages]}",
+            [
+                "holdout h: segment changes from [0%, 1%] to [0%, 2%]",
+                "holdout h: salt is set to s",
+                "holdout h: it keeps 2% of units out of layers models, pages instead of every experiment",
+            ],
+        ),
+        (
+            "weight: 1}, {name: treatment",
+            "weight: 3}, {name: treatment",
+            [
+                "experiment e: arm control gets 75% of its units instead of 50%",
+                "experiment e: arm treatment gets 25% of its units instead of 50%",
+            ],
+        ),
+        ("value: 10", "value: ten", ['experiment p: arm small has the value "ten" instead of 10']),
+        ("kind: proportion", "kind: count", ["metric clicks: kind changes from proportion to count"]),
+        ("layers:\n", "locked: [server]\nlayers:\n", ["locked changes from [] to [server]"]),
+        ("layers:\n", "outcomes: {max_future: 1m}\nlayers:\n", ["outcomes: max_future changes from 5m to 1m"]),
+    ],
+)
+def test_who_takes_part_is_told_as_the_yaml_says_it(before: str, after: str, sentences: list[str]) -> None:
+    """Every change of layers, holdouts, segments, coverage and conditions is a sentence, with units and moments."""
+    assert before in LAYERED
+    assert list(differences(config(LAYERED), config(LAYERED.replace(before, after)))) == sentences
+
+
+def test_an_experiment_that_comes_or_goes_says_for_how_many() -> None:
+    """Who approves a new experiment reads how much of the route it takes; an ended flag is told as one."""
+    until_e, until_p = LAYERED.index("  - name: e\n"), LAYERED.index("  - name: p\n")
+    without_e = LAYERED[:until_e] + LAYERED[until_p:]
+    without_p = LAYERED.partition("  - name: p\n")[0].replace("  - {name: pages}\n", "")
+    # A fifth of the layer, half of that, less the holdout's hundredth.
+    assert differences(config(without_e), config(LAYERED)) == (
+        "experiment e begins on route r, with 9.9% of its units",
+    )
+    assert differences(config(LAYERED), config(without_p)) == (
+        "layer pages is removed",
+        "experiment p ends; requests on route r no longer say flag page",
+    )
 
 
 def test_removed_things_are_named() -> None:
