@@ -30,6 +30,7 @@ from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
 from router.routing.structure import Enrolled, Structure
 from router.routing.token import Forced
+from router.routing.trial import Trial, arm_lines, route_line
 
 # Places for kept decisions: 7 MB when all are taken. Of two units that fall on one place the later has it.
 PLACES: Final = 1 << 14
@@ -103,6 +104,7 @@ class RoutePlan(Struct, frozen=True):
         pair: First word of the counter row of the route and that target.
         head: Header fields to that target, each with its CRLF.
         structure: The route's experiments; None when it has none.
+        simple: The only one of them, when every unit takes part in it and nothing else is to be asked or said.
         direct: Whether nothing but a rate stands between the head of a request and its target.
         limited: Whether a rate is.
         admits: Whether a rate or a load is to be asked before a request goes on.
@@ -131,6 +133,7 @@ class RoutePlan(Struct, frozen=True):
     pair: int
     head: bytes
     structure: Structure | None
+    simple: Trial | None
     direct: bool
     limited: bool
     admits: bool
@@ -184,8 +187,7 @@ class RoutePlan(Struct, frozen=True):
             return self._decide(request)
         about: bytes | tuple[bytes | None, ...] = value
         if self.more:
-            find = request.fields.get
-            about = (value, *[find(field) for field in self.more])
+            about = (value, *map(request.fields.get, self.more))
             if sum(map(len, filter(None, about))) > _MOST_KEPT:
                 return self._decide(request)
         place = (hash(about) ^ self.row) & (PLACES - 1)
@@ -226,6 +228,14 @@ class RoutePlan(Struct, frozen=True):
             label, unit, data = found
             shadows = sampled(self.shadows, data) if self.shadows else ()
             key, bucket = unit_key(data)
+            simple = self.simple
+            if simple is not None and forced is None and unit not in simple.overrides:
+                arm = simple.choose(data)
+                if arm is not None:
+                    return Decision(
+                        self, unit, label, arm.target or self.target, arm.pair if arm.target else self.pair, arm.head,
+                        arm.enrolments, (arm.cells + bucket,), arm.name, key, shadows,
+                    )  # fmt: skip
         if self.structure is None:
             return Decision(self, unit, label, self.target, self.pair, self.head, (), (), None, key, shadows)
         enrolled = self.structure.enrol(request, unit, forced)
@@ -237,7 +247,10 @@ class RoutePlan(Struct, frozen=True):
                 False, enrolled.held,
             )  # fmt: skip
         target, pair = self.target, self.pair
+        labels, flags = [], []
         for arm, _, _ in enrolled.entered:
+            labels.append(arm.label)
+            flags.append(arm.flag)
             if arm.target is not None:
                 target, pair = arm.target, arm.pair
         cells = (
@@ -248,17 +261,10 @@ class RoutePlan(Struct, frozen=True):
             )
         )
         return Decision(
-            self, unit, label, target, pair, self.head + _lines(enrolled), _enrolments(enrolled), cells,
+            self, unit, label, target, pair, self.head + arm_lines(labels, flags), _enrolments(enrolled), cells,
             ", ".join([arm.name for arm, _, _ in enrolled.entered]), key, shadows, attributes,
             False, enrolled.held,
         )  # fmt: skip
-
-
-def _lines(enrolled: Enrolled) -> bytes:
-    """Return what a target is told of the arms."""
-    lines = b"x-router-experiments: %b\r\n" % b", ".join([arm.label for arm, _, _ in enrolled.entered])
-    flags = [arm.flag for arm, _, _ in enrolled.entered if arm.flag]
-    return lines + b"x-router-flags: %b\r\n" % b", ".join(flags) if flags else lines
 
 
 def _enrolments(enrolled: Enrolled) -> tuple[Enrolment, ...]:
@@ -308,8 +314,9 @@ def compile_route(
         row=slots[route_key(route.name)],
         target=route.target,
         pair=slots[pair_key(route.name, route.target)],
-        head=f"x-router-route: {route.name}\r\n".encode(),
+        head=route_line(route.name),
         structure=structure,
+        simple=structure.simple if structure is not None else None,
         direct=not (needs_body or route.degrade),
         limited=route.rate_limit is not None,
         admits=admits,

@@ -157,6 +157,15 @@ class Structure(Struct, frozen=True):
     timed: bool
     trials: Mapping[str, Trial]
 
+    @property
+    def simple(self) -> Trial | None:
+        """The only experiment, when every unit takes part in it and nothing else is to be asked or said."""
+        if len(self.trials) != 1 or self.holdouts or self.logged:
+            return None
+        layer = self.layers[0]
+        trial = layer.trials[0]
+        return trial if trial.open and not layer.sources and not layer.slot else None
+
     def has(self, experiment: str, arm: str) -> bool:
         """Return whether somebody may force an arm: nothing of a killed experiment gets any request."""
         trial = self.trials.get(experiment)

@@ -8,7 +8,7 @@ the revision, not of the request: the control process makes a revision whenever 
 does not depend on the moment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf, log
 from typing import Final
 
@@ -34,6 +34,7 @@ class ArmPlan(Struct, frozen=True, gc=False):
         target: Name of its target; None when the arm is the value of a flag.
         pair: First word of the counter row of route and target; -1 without a target.
         label: ``EXPERIMENT=ARM``.
+        head: Header fields to the target when the exchange is in no other experiment, each with its CRLF.
         flag: The flag's item of ``x-router-flags``; empty when the arm names a target.
         enrolments: What the event says.
         forced: What the event says when an arm of the exchange was forced.
@@ -44,6 +45,7 @@ class ArmPlan(Struct, frozen=True, gc=False):
     target: str | None
     pair: int
     label: bytes
+    head: bytes
     flag: bytes
     enrolments: tuple[Enrolment, ...]
     forced: tuple[Enrolment, ...]
@@ -86,6 +88,12 @@ class Trial(Struct, frozen=True):
     named: Mapping[str, ArmPlan]
     weights: Mapping[str, float]
 
+    @property
+    def open(self) -> bool:
+        """Whether every unit takes part."""
+        unasked = self.eligible is None and not self.needs
+        return self.active and unasked and (self.start, self.end, self.covered) == (0, WHOLE, WHOLE)
+
     def choose(self, unit: bytes) -> ArmPlan | None:
         """Return the arm of a unit, the same as ``bucket.choose``; None when no arm has a weight above 0."""
         lowest = inf
@@ -96,6 +104,23 @@ class Trial(Struct, frozen=True):
                 lowest = score
                 chosen = arm
         return chosen
+
+
+def route_line(route: str) -> bytes:
+    """Return the header field that tells a target the route."""
+    return f"x-router-route: {route}\r\n".encode()
+
+
+def arm_lines(labels: Sequence[bytes], flags: Sequence[bytes]) -> bytes:
+    """Return the header fields that tell a target the arms.
+
+    Args:
+        labels: ``EXPERIMENT=ARM`` of each.
+        flags: The item of ``x-router-flags`` of each; empty where there is none.
+    """
+    lines = b"x-router-experiments: %b\r\n" % b", ".join(labels)
+    given = [flag for flag in flags if flag]
+    return lines + b"x-router-flags: %b\r\n" % b", ".join(given) if given else lines
 
 
 def threshold(share: float) -> int:
@@ -163,12 +188,14 @@ def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float
             override=override,
         )
 
+    label, flag = f"{experiment.name}={arm.name}".encode(), b""
     return ArmPlan(
         name=arm.name,
         target=arm.target,
         pair=NO_PAIR if arm.target is None else revision.slots[pair_key(experiment.route, arm.target)],
-        label=f"{experiment.name}={arm.name}".encode(),
-        flag=b"",
+        label=label,
+        head=route_line(experiment.route) + arm_lines([label], [flag]),
+        flag=flag,
         enrolments=(enrolment(share, override=False),),
         forced=(enrolment(1.0, override=True),),  # what was given is certain
         cells=revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router.config.schema import Config
 from router.counters import arm_key
@@ -245,3 +246,16 @@ def test_rows_are_there_for_every_experiment() -> None:
     assert isinstance(made.config, Config)
     cells = decide(table([ROUTE], experiments), "u").cells
     assert len(set(cells)) == 50
+
+
+@given(UNITS, st.lists(st.integers(0, 3), min_size=2, max_size=2), st.booleans())
+def test_the_short_way_decides_as_the_long_one(unit: str, weights: list[int], flag: bool) -> None:  # noqa: FBT001  # drawn
+    """Where a route has one experiment that everybody is in, less is asked, and the decision is the same."""
+    arms = [{**arm, "weight": weight} for arm, weight in zip(VALUES if flag else ARMS, weights, strict=True)]
+    made = flagged("e", arms=arms) if flag else experiment("e", arms=arms)
+    plan = table([ROUTE], [made], [{"unit": "qa", "experiment": "e", "arm": arms[1]["name"]}]).routes["r"]
+    assert plan.simple is not None
+    for who in (unit, "qa"):
+        asked = request(headers={"x-user": who})
+        short, long = (each.decide(asked) for each in (plan, replace(plan, simple=None, first=None)))
+        assert replace(short, route=plan) == replace(long, route=plan)
