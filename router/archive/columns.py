@@ -75,8 +75,9 @@ def paths(files: Iterable[str]) -> str:
 
 
 def day(time: str = '"time"') -> str:
-    """Give the UTC day of a column of unix seconds, as text."""
-    return f"strftime(make_timestamp(({time} * 1000000)::BIGINT), '%Y-%m-%d')"
+    """Give the UTC day of a column of unix seconds, as text; times that have none are of the first or last day."""
+    within = f"greatest(0, least({LAST_TIME}, {time}))"
+    return f"strftime(make_timestamp(({within} * 1000000)::BIGINT), '%Y-%m-%d')"
 
 
 def columns(kind: str) -> dict[str, str]:
@@ -133,19 +134,17 @@ def select(kind: str, lines: str) -> str:
 
 def _select_exposures(lines: str) -> str:
     """Unnest the enrolments; an exchange that did not finish enters latencies at its deadline, and counts as failed."""
-    known = {field.name for field in fields(Exchange)}
-    deadline = "e.deadline" if "deadline" in known else "NULL::DOUBLE"
     special = {
         "exchange": "e.id",
         "override": "coalesce(x.override, false)",
-        "bot": "coalesce(e.bot, false)" if "bot" in known else "false",
+        "bot": "coalesce(e.bot, false)",
         "unit": 'coalesce(x.unit, e."unit")',
         "user": 'e."unit"',
-        "failed": f"coalesce(e.failed, false) OR {deadline} IS NOT NULL",
-        "finished": f"{deadline} IS NULL",
-        "duration": f"greatest(e.duration, {deadline})",
-        "attributes": "coalesce(e.attributes::VARCHAR, '{}')" if "attributes" in known else "'{}'",
-        "rewards": "coalesce(e.rewards::VARCHAR, '{}')" if "rewards" in known else "'{}'",
+        "failed": "coalesce(e.failed, false) OR e.deadline IS NOT NULL",
+        "finished": "e.deadline IS NULL",
+        "duration": "greatest(e.duration, e.deadline)",
+        "attributes": "coalesce(e.attributes::VARCHAR, '{}')",
+        "rewards": "coalesce(e.rewards::VARCHAR, '{}')",
     }
     enrolled = {"experiment", "run", "phase", "epoch", "arm", "propensity"}
     origin = {name: special.get(name) or ("x." if name in enrolled else "e.") + quote(name) for name in EXPOSURES}
@@ -178,7 +177,7 @@ def _value(field: FieldInfo) -> str:
 
 def _enrolments() -> str:
     hints = get_type_hints(Enrolment)
-    inner = {field.name: _type(hints[field.name]) for field in fields(Enrolment)} | {"unit": "VARCHAR"}
+    inner = {field.name: _type(hints[field.name]) for field in fields(Enrolment)}
     return "STRUCT(" + ", ".join(f"{quote(name)} {kind}" for name, kind in inner.items()) + ")[]"
 
 

@@ -38,19 +38,21 @@ def connect(limits: Limits, spill: Path) -> duckdb.DuckDBPyConnection:
         limits: What it may use.
         spill: Folder for what does not fit in memory.
     """
-    return duckdb.connect(
+    connection = duckdb.connect(
         ":memory:",
         config={
             "threads": limits.threads,
             "memory_limit": f"{limits.memory_bytes}B",
             "temp_directory": str(spill),
-            "max_temp_directory_size": f"{limits.spill_bytes}B",
             "preserve_insertion_order": False,
             # Extensions come from the network, and the built-in ones suffice.
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         },
     )
+    # As an option of `connect` it is shown, but not obeyed: only an open database tells its buffer manager.
+    connection.execute(f"SET max_temp_directory_size = '{limits.spill_bytes}B'")
+    return connection
 
 
 def write_part(connection: duckdb.DuckDBPyConnection, query: str, path: Path, compression: str = "zstd") -> int:

@@ -16,6 +16,7 @@ Rules:
 
 import logging
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -30,6 +31,8 @@ from router.archive.engine import Limits, connect, write_part
 from router.archive.ingest import ingest
 from router.archive.layout import KINDS, Listing, Part, list_archive
 from router.archive.salts import Salts, read_salts
+from router.archive.seal import create_outcomes, insert_outcomes
+from router.events import outcomes
 
 _ATTEMPTS: Final = 50
 _MAGIC: Final = b"PAR1"
@@ -86,7 +89,7 @@ def open_archive(folder: Path, limits: Limits | None = None, salts: Salts | None
         live, unsound = _copy_live(connection, held, spill)
         unread = _create_views(connection, held.parts, live)
         connection.execute("SET VARIABLE salts = " + _map(known))
-        yield Archive(connection, tuple(unread), unsound)
+        yield Archive(connection, (*held.unread, *unread), unsound)
 
 
 class _Held:
@@ -96,6 +99,9 @@ class _Held:
         self._folder = folder
         self.parts: dict[int, Part] = {}
         self.segments: dict[int, Path] = {}
+        self.store: sqlite3.Connection | None = None
+        self.sealed_outcomes = 0
+        self.unread: tuple[Unread, ...] = ()
 
     def __enter__(self) -> Self:
         for _ in range(_ATTEMPTS):
@@ -122,11 +128,28 @@ class _Held:
             self.segments[os.open(path, os.O_RDONLY | os.O_CLOEXEC)] = path
         for part in listing.parts:
             self.parts[os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)] = part
+        self.sealed_outcomes = listing.outcomes
+        try:
+            self.store = outcomes.connect(self._folder)
+            self.store.execute("BEGIN")
+            outcomes.rows(self.store, limit=1)  # from the first reading on, a transaction sees one moment
+        except FileNotFoundError:
+            return
+        except (OSError, sqlite3.Error) as error:
+            self._close_store()
+            logger.warning("archive: outcomes that are not sealed are passed over: %s", error)
+            self.unread = (Unread(outcomes.store_path(self._folder), str(error)),)
 
     def _close(self) -> None:
         for fd in (*self.segments, *self.parts):
             os.close(fd)
         self.segments, self.parts = {}, {}
+        self._close_store()
+
+    def _close_store(self) -> None:
+        store, self.store = self.store, None
+        if store is not None:
+            store.close()
 
 
 def descriptor(fd: int) -> str:
@@ -146,13 +169,18 @@ def _copy_live(connection: duckdb.DuckDBPyConnection, held: _Held, spill: Path) 
     for kind in KINDS[:-1]:
         write_part(connection, columns.select(kind, "lines"), live / f"{kind}.parquet", "snappy")
     connection.execute("DROP TABLE lines")
-    rows = ", ".join(f"NULL::{kind} AS {columns.quote(name)}" for name, kind in columns.OUTCOMES.items())
-    write_part(connection, f"SELECT {rows} WHERE false", live / "outcomes.parquet", "snappy")
+    create_outcomes(connection)
+    after = held.sealed_outcomes
+    while held.store is not None and (rows := outcomes.rows(held.store, after)):
+        insert_outcomes(connection, rows)
+        after = rows[-1].seq
+    write_part(connection, "FROM outcomes", live / "outcomes.parquet", "snappy")
+    connection.execute("DROP TABLE outcomes")
     return live, ingested.unsound
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, parts: Mapping[int, Part], live: Path) -> list[Unread]:
-    unread = []
+    unread: list[Unread] = []
     files: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for fd, part in parts.items():
         reason = damage(connection, fd, part.size)

@@ -20,6 +20,7 @@ from router.config.mistake import ConfigError, Mistake
 from router.control import schedule, switch
 from router.control import state as decide
 from router.control.ask import Asker
+from router.control.keeper import Keeper
 from router.control.kill import tag
 from router.control.ledger import Decisions, Ledger
 from router.control.notice import Notice
@@ -28,8 +29,7 @@ from router.control.probe import Prober
 from router.control.seat import Asked, Rejected, Seat, Source, Stale
 from router.control.state import Refusal, State
 from router.control.watch import Watch
-from router.counters import CONTROL_HEARTBEAT, DRAINING, PID, RELOAD_OK
-from router.events import keep
+from router.counters import CONTROL_HEARTBEAT, DRAINING, RELOAD_OK
 from router.events.model import Revision
 from router.routing.table import Table, compile_table
 from router.segment import reset_left_gauges
@@ -64,6 +64,7 @@ class Control:
         self.rejected: Rejected | None = None
         self.seat = seat
         self.ledger = Ledger(journal, seat.segment)
+        self.keeper = Keeper(seat.segment)
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
         self._reading = asyncio.Lock()  # one reading of the files at a time
@@ -125,6 +126,7 @@ class Control:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(places))
                 group.create_task(self._retain())
+                group.create_task(self.keeper.run(lambda: self.revision.config.events))
                 group.create_task(self._watch.run(self._changed))
                 group.create_task(self._obey())
                 group.create_task(self._probe())
@@ -343,7 +345,6 @@ class Control:
 
     async def _retain(self) -> None:
         while True:
-            await asyncio.to_thread(self._sweep)
             await self._refresh()
             reset_left_gauges(self.seat.segment, self.revision.slots)
             await asyncio.sleep(_RETENTION_S)
@@ -355,16 +356,6 @@ class Control:
                     log.warning("the run directory had lost the revision; it is there again")
             except OSError as error:
                 log.error("the run directory cannot hold the revision: %s", error)  # noqa: TRY400 - the reason is in the text
-
-    def _sweep(self) -> None:
-        events = self.revision.config.events
-        pids = {int(block[PID]) for block in self.seat.segment.blocks}
-        segments = keep.stored(Path(events.dir), pids)
-        freed, failures = keep.sweep(keep.expired(segments, events.keep, time.time()))
-        if freed:
-            log.info("old segments of the event log deleted bytes=%d", freed)
-        for failure in failures:
-            log.warning("an old segment of the event log cannot be deleted: %s", failure)
 
 
 def _few(changes: tuple[str, ...]) -> str:

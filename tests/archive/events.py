@@ -46,6 +46,6 @@ def seen(folder: Path) -> dict[str, list[str]]:
     """Return the ids of all rows of each view, in order; doubles are twice in it."""
     with open_archive(folder) as archive:
         return {
-            kind: sorted(row[0] for row in archive.connection.table(kind).project(key).fetchall())
+            kind: sorted(row[0] for row in archive.connection.execute(f"FROM {kind} SELECT {key}").fetchall())
             for kind, key in (("exposures", "exchange"), ("exchanges", "id"), ("shadows", "id"), ("outcomes", "id"))
         }
