@@ -10,8 +10,9 @@ Does not know: HTTP, tokens, what an outcome means or whether it has an exposure
     rows  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, outcome TEXT, value REAL, time REAL, received REAL,
           keyed TEXT, experiment TEXT, run INTEGER, unit_hash TEXT, request_id TEXT, unit TEXT
 
-``ids`` has every id that was ever accepted until ``expire``: ``key`` is 16 bytes of BLAKE2b of it, since an id may be
-long and there may be a hundred million, and ``content`` eight of what it said, which tells a repeat from a conflict.
+``ids`` has every id that was ever accepted until ``expire``: ``key`` is its UTF-8, so that ids which sort by time are
+written side by side (a fifth of the bytes), or 16 bytes of BLAKE2b behind 0xFF for one that is long. ``content`` is
+eight bytes of what it said, which tell a repeat from a conflict.
 ``rows`` has what is not sealed yet, with a ``seq`` that only grows and is never reused; an outcome that is keyed by
 several assignments has a row for each, so ``(id, experiment)`` is unique and ``id`` alone is not. ``keyed`` is
 ``assignment`` (``experiment``, ``run`` and ``unit_hash`` are set, the hash as 32 hexadecimal digits), ``request_id`` or
@@ -42,6 +43,8 @@ VERSION: Final = 1  # of the tables, in ``user_version``
 BUSY_S: Final = 5.0  # how long a call waits for another process's transaction
 STEP: Final = 10_000  # rows or ids of one short transaction
 CACHE_KIB: Final = 32 * 1024  # the index of ids is written in random places
+KEY_BYTES: Final = 40  # of an id that is its own key: a UUID fits
+CHECKPOINT_PAGES: Final = 8000  # 32 MB of log; a page that many commits touch is copied once
 WAL_BYTES: Final = 64 * 1024 * 1024  # what the write-ahead log is cut back to
 VACUUM_PAGES: Final = 1000  # given back to the file system after a step
 
@@ -318,7 +321,8 @@ def _repeat(connection: sqlite3.Connection, key: bytes, content: int) -> Fate:
 
 
 def _key(ident: str) -> bytes:
-    return blake2b(ident.encode(), digest_size=16).digest()
+    key = ident.encode()
+    return key if len(key) <= KEY_BYTES else b"\xff" + blake2b(key, digest_size=16).digest()
 
 
 def _content(outcome: Outcome) -> int:
@@ -365,6 +369,7 @@ def _connection(path: Path, mode: str) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
     return connection
 

@@ -51,6 +51,13 @@ def test_a_repeat_within_a_batch_counts_once(store: OutcomeStore, tmp_path: Path
     assert [row.id for row in held(tmp_path)] == ["a", "b"]
 
 
+def test_ids_of_any_length_are_told_apart(store: OutcomeStore) -> None:
+    """Also those that are too long to be kept as they are."""
+    idents = [text * count for text in "aé\xff" for count in (1, 19, 20, 21, 39, 40, 41, 128)]
+    assert store.append([outcome(ident) for ident in idents], NOW) == ["accepted"] * len(idents)
+    assert store.append([outcome(ident) for ident in idents], NOW) == ["duplicate"] * len(idents)
+
+
 def test_a_time_that_was_not_sent_is_no_conflict(store: OutcomeStore) -> None:
     """Who leaves the time out and sends again at another time says the same again."""
     assert store.append([outcome(timed=False)], NOW) == ["accepted"]
