@@ -1,1 +1,14 @@
-"""Decides from data: attribution, aggregates, data quality. Pure: no files, no clock, no hidden randomness."""
+"""From events to evidence: attribution, aggregates, data quality.
+
+history     revisions of the journal to runs, phases and weights in force
+plan        experiments and metrics to what is to be computed
+attribute   exposures and outcomes to observations, and outcomes to the observations that they belong to (Ibis)
+measure     observations and their outcomes to one value for each metric (Ibis)
+tabulate    values to sums by phase, arm and slice (Ibis)
+aggregates  those sums as frozen data that merges
+fold        all of it in order, over an engine
+quality     whether an experiment's data can be trusted: ``sample_ratio``, ``balance``, ``log_quality``, ``promotion``
+
+Pure: no files, no clock, no hidden randomness. What is computed over events is written once in Ibis, and runs on DuckDB
+here and on ClickHouse past one machine (``engine``).
+"""

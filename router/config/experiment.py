@@ -101,7 +101,11 @@ class Experiment(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     slices: Annotated[
-        tuple[Name, ...], Meta(description="attributes of the route by which results are shown as well; logged")
+        tuple[Name, ...],
+        Meta(
+            description="attributes of the route by which results are shown as well; logged; also `new_unit` (new, or "
+            "in the log from before) and `day` (of the first exposure)"
+        ),
     ] = ()
     metrics: Annotated[Measured | None, Meta(description="what it is judged by; needs `primary`")] = None
     control: Annotated[Name | None, Meta(description="arm that is the baseline; default the first")] = None

@@ -9,6 +9,7 @@ Rules: those of ``references``.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from router.config.metric import SLICES
 from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part, unique_names
 from router.config.resolve import BROKEN
@@ -92,10 +93,10 @@ def _on_route(path: str, experiment: Mapping[str, Any], config: Mapping[str, Any
         if "request" in units[:-1]:
             report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
     attributes = part(route, "attributes")
-    for key in ("strata", "slices"):
+    for key, known in (("strata", attributes), ("slices", {**attributes, **dict.fromkeys(SLICES)})):
         names = experiment.get(key, ())
         for index, name in enumerate(names if isinstance(names, list) else ()):
-            must_exist(f"{path}.{key}[{index}]", name, attributes, f"attribute of route {shown} named", report)
+            must_exist(f"{path}.{key}[{index}]", name, known, f"attribute of route {shown} named", report)
     rule = experiment.get("eligible")
     if rule is not None and rule is not BROKEN:
         check_eligible(rule, f"{path}.eligible", attributes, config, report)

@@ -22,6 +22,8 @@ Quantile = Annotated[float, Meta(ge=0.0001, le=0.9999999)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 
 DAY: Final = 86400.0
+SLICES: Final = ("new_unit", "day")
+"""Slices that are no attributes of a route."""
 
 
 class Covariate(Struct, frozen=True, kw_only=True):

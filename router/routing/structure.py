@@ -291,7 +291,8 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
     sources = {name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()}
     layers = tuple(_compile_layer(group, route, revision, sources) for group in _ordered(experiments))
     mattering = {name for layer in layers for name in layer.holdouts}
-    logged = dict.fromkeys(name for experiment in experiments for name in (*experiment.strata, *experiment.slices))
+    named = dict.fromkeys(name for experiment in experiments for name in (*experiment.strata, *experiment.slices))
+    logged = [name for name in named if name in sources]  # the others are slices that analysis makes itself
     facts = [trial.eligible.facts for layer in layers for trial in layer.trials if trial.eligible is not None]
     read = [*(sources[name] for name in logged), *(source for layer in layers for source in layer.sources)]
     fields = {source.field for source in read if source.field is not None}

@@ -90,3 +90,44 @@ def test_events_are_kept_long_enough() -> None:
     said = "$.metrics[0]: needs events of 14d (covariate) + 20d (window) = 34d, but events.keep.age is 30d; raise it"
     assert [line.partition(", or")[0] for line in one(text)] == [said]
     assert not mistakes(f"events: {{keep: {{age: 34d}}}}\nmetrics: [{{name: m, goal: up, {text}}}]\n{SMALL}")
+
+
+def measured(primary: str, secondary: str) -> str:
+    """Give a configuration with two metrics, and an experiment that names some."""
+    keys = f"    metrics: {{primary: {primary}, secondary: [{secondary}]}}\n    slices: [new_unit, day]\n"
+    return TWO + SMALL + keys
+
+
+TWO = "metrics: [{name: m, kind: count, outcome: a, goal: up}, {name: n, kind: count, outcome: b, goal: up}]\n"
+
+
+def test_an_experiment_names_its_metrics() -> None:
+    """The primary comes first; slices that no route has are the two that the analysis makes itself."""
+    made = loaded(measured("m", "n")).config.experiments[0]
+    assert made.metrics is not None
+    assert made.metrics.names() == ("m", "n")
+    assert made.slices == ("new_unit", "day")
+
+
+def test_metrics_of_an_experiment_must_exist_and_differ() -> None:
+    """A name that is no metric is refused where it stands; so is one that is named twice."""
+    assert [line.partition(": ")[2] for line in mistakes(measured("x", "n"))] == [
+        '$.experiments[0].metrics.primary: there is no metric "x"; there are: m, n'
+    ]
+    assert [line.partition(": ")[2] for line in mistakes(measured("n", "n"))] == [
+        '$.experiments[0].metrics.secondary[0]: "n" is $.experiments[0].metrics.primary already'
+    ]
+
+
+def test_an_experiment_that_lasts_needs_its_events_until_the_end() -> None:
+    """How long it is active counts, where both ends are given; windows of its last units come after that."""
+    text = "metrics: [{name: m, kind: count, outcome: a, goal: up, window: 7d}]\n" + SMALL
+    text += "    metrics: {primary: m}\n    active: {from: 2026-12-01T00:00:00Z, until: 2026-12-29T00:00:00Z}\n"
+    (line,) = mistakes(text)
+    assert '28d (experiment "e") + 7d (window) = 35d, but events.keep.age is 30d' in line
+
+
+def test_guardrails_are_for_later() -> None:
+    """What the format has a place for and nothing does yet is refused as such."""
+    text = TWO + SMALL + "    metrics: {primary: m, guardrails: []}\n"
+    assert [line.rpartition(": ")[2] for line in mistakes(text)] == ['"guardrails" is not supported yet']

@@ -1,0 +1,287 @@
+"""What is known of an arm, as sums that merge.
+
+Responsible for: counts, sums, squares and cross-products of values over units and over clusters, sketches of
+distributions, and their merging.
+Does not know: events, how a sum was computed, what it is evidence of (``estimate``).
+
+Rules: frozen. ``merge`` is associative and commutative (floating-point sums up to rounding), and what a class makes
+without arguments is its identity, so that shards can be folded each by itself; they must not share units, for a unit is
+counted once. What was capped at different values does not merge: fold both with the same cap.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from math import ceil
+from typing import Final, Self
+
+from msgspec import Struct, structs
+
+# Relative accuracy of 1 %: buckets whose bounds grow by gamma = (1 + a)/(1 - a), as in DDSketch (Masson, Rim and Lee,
+# VLDB 2019). 64-bit floating point ends at |ln x| < 745.2, so buckets are within OFFSET of the middle.
+ACCURACY: Final = 0.01
+GAMMA: Final = (1 + ACCURACY) / (1 - ACCURACY)
+OFFSET: Final = 40_000
+
+
+class Moments(Struct, frozen=True):
+    """Sums over units of a value y, and of a second value x: the denominator of a ratio, or a covariate.
+
+    Attributes:
+        n: Units that have a value.
+        y: Sum of y.
+        yy: Sum of squares.
+        x: Sum of x; 0 where there is no second value.
+        xx: Sum of its squares.
+        xy: Sum of products.
+    """
+
+    n: int = 0
+    y: float = 0.0
+    yy: float = 0.0
+    x: float = 0.0
+    xx: float = 0.0
+    xy: float = 0.0
+
+    def merge(self, other: Self) -> Self:
+        """Return the sums over the units of both."""
+        return type(self)(
+            self.n + other.n,
+            self.y + other.y,
+            self.yy + other.yy,
+            self.x + other.x,
+            self.xx + other.xx,
+            self.xy + other.xy,
+        )
+
+
+class Sketch(Struct, frozen=True):
+    """A distribution, as the number of values in logarithmic buckets.
+
+    Bucket 0 holds zeros; bucket ``OFFSET + k`` the values in (gamma^(k-1), gamma^k], ``-(OFFSET + k)`` those of the
+    opposite sign, so that buckets are in the order of their values.
+
+    Attributes:
+        counts: Bucket to number of values, none of them 0.
+    """
+
+    counts: Mapping[int, int] = {}
+
+    @property
+    def total(self) -> int:
+        """Number of values."""
+        return sum(self.counts.values())
+
+    def merge(self, other: Self) -> Self:
+        """Return the distribution of the values of both."""
+        counts = dict(self.counts)
+        for bucket, number in other.counts.items():
+            counts[bucket] = counts.get(bucket, 0) + number
+        return type(self)(counts)
+
+    def quantile(self, q: float) -> float | None:
+        """Return a value at most ``ACCURACY`` off, relatively, from the quantile by nearest rank.
+
+        Args:
+            q: Share of the values that are at most the result, above 0 and at most 1.
+
+        Returns:
+            None when there is no value.
+        """
+        if not 0 < q <= 1:
+            raise ValueError(f"a quantile lies above 0 and at most at 1, not at {q}")
+        total = self.total
+        if not total:
+            return None
+        rank = ceil(q * total)
+        ordered = sorted(self.counts)
+        reached = accumulate(self.counts[bucket] for bucket in ordered)
+        return next(middle(bucket) for bucket, sofar in zip(ordered, reached, strict=True) if sofar >= rank)
+
+
+def middle(bucket: int) -> float:
+    """Return the value that is as far, relatively, from both bounds of a bucket."""
+    if bucket == 0:
+        return 0.0
+    size = 2 * GAMMA ** (abs(bucket) - OFFSET) / (GAMMA + 1)
+    return size if bucket > 0 else -size
+
+
+class Aggregate(Struct, frozen=True):
+    """All that is known of one metric in one cell.
+
+    Attributes:
+        units: Sums over observations: users, or whatever the unit is.
+        clusters: Sums over clusters, where the unit holds several users: y of a cluster's sum, x of its size (of a
+            ratio: of its denominator); None where each unit is one observation.
+        immature: Observations whose window is not over.
+        missing: Observations that are mature and have no value: none of their exchanges had it.
+        cut: Observations whose window was cut off by the end of the phase.
+        cap: Value above which values counted as it; None when there is no cap.
+        sketch: Distribution, for quantiles: of exchanges, or of observations' values.
+        steps: For a funnel: observations that came to each step.
+    """
+
+    units: Moments = Moments()
+    clusters: Moments | None = None
+    immature: int = 0
+    missing: int = 0
+    cut: int = 0
+    cap: float | None = None
+    sketch: Sketch | None = None
+    steps: tuple[int, ...] = ()
+
+    def merge(self, other: Self) -> Self:
+        """Return what is known of the units of both.
+
+        Raises:
+            ValueError: If they were capped at different values.
+        """
+        if self.cap is not None and other.cap is not None and self.cap != other.cap:
+            raise ValueError(f"sums capped at {self.cap} and at {other.cap} do not merge; fold both with one cap")
+        longest = max(len(self.steps), len(other.steps))
+        mine, others = (steps + (0,) * (longest - len(steps)) for steps in (self.steps, other.steps))
+        return type(self)(
+            units=self.units.merge(other.units),
+            clusters=_either(self.clusters, other.clusters),
+            immature=self.immature + other.immature,
+            missing=self.missing + other.missing,
+            cut=self.cut + other.cut,
+            cap=self.cap if self.cap is not None else other.cap,
+            sketch=_either_sketch(self.sketch, other.sketch),
+            steps=tuple(a + b for a, b in zip(mine, others, strict=True)),
+        )
+
+
+class Product(Struct, frozen=True):
+    """Sums of products of two metrics, over the observations that have a value for both.
+
+    Attributes:
+        units: Sums of y, the first metric's value, and x, the second's.
+        denominator_value: Sum of the first's denominator times the second's value; 0 unless the first is a ratio.
+        value_denominator: Sum of the first's value times the second's denominator; 0 unless the second is a ratio.
+        denominators: Sum of the product of both denominators; 0 unless both are ratios.
+    """
+
+    units: Moments = Moments()
+    denominator_value: float = 0.0
+    value_denominator: float = 0.0
+    denominators: float = 0.0
+
+    def merge(self, other: Self) -> Self:
+        """Return the sums over the observations of both."""
+        return type(self)(
+            self.units.merge(other.units),
+            self.denominator_value + other.denominator_value,
+            self.value_denominator + other.value_denominator,
+            self.denominators + other.denominators,
+        )
+
+
+class Place(Struct, frozen=True, order=True):
+    """Where a cell is.
+
+    Attributes:
+        run: Number of the run.
+        phase: Phase of the run.
+        arm: The arm.
+        slicing: Attributes by which units are told apart; empty for everybody.
+        values: Their values at the first exposure.
+    """
+
+    run: int
+    phase: int
+    arm: str
+    slicing: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+
+class Cell(Struct, frozen=True):
+    """What is known of one arm in one phase, of all units or of a slice of them. Crossed units are in none.
+
+    Attributes:
+        units: Observations.
+        clusters: Clusters, where the unit holds several users.
+        exchanges: Their exchanges.
+        failures: Exchanges whose first attempt at the arm's target failed, or that never finished.
+        unfinished: Exchanges that never finished.
+        metrics: Metric to what is known of it.
+        products: First metric to second to their products; only in the cell of all units, where the first stands before
+            the second in the experiment.
+    """
+
+    units: int = 0
+    clusters: int | None = None
+    exchanges: int = 0
+    failures: int = 0
+    unfinished: int = 0
+    metrics: Mapping[str, Aggregate] = {}
+    products: Mapping[str, Mapping[str, Product]] = {}
+
+    def merge(self, other: Self) -> Self:
+        """Return what is known of the units of both."""
+        metrics = {
+            name: self.metrics.get(name, Aggregate()).merge(other.metrics.get(name, Aggregate()))
+            for name in _both(self.metrics, other.metrics)
+        }
+        products = {
+            one: {
+                two: self.products.get(one, {})
+                .get(two, Product())
+                .merge(other.products.get(one, {}).get(two, Product()))
+                for two in _both(self.products.get(one, {}), other.products.get(one, {}))
+            }
+            for one in _both(self.products, other.products)
+        }
+        clusters = None
+        if self.clusters is not None or other.clusters is not None:
+            clusters = (self.clusters or 0) + (other.clusters or 0)
+        return type(self)(
+            units=self.units + other.units,
+            clusters=clusters,
+            exchanges=self.exchanges + other.exchanges,
+            failures=self.failures + other.failures,
+            unfinished=self.unfinished + other.unfinished,
+            metrics=metrics,
+            products=products,
+        )
+
+
+class Fates(Struct, frozen=True):
+    """What became of the outcomes of a metric that belong to units of a phase; each has one fate.
+
+    Attributes:
+        attributed: In the window of a unit that counts.
+        early: Before the first exposure (of a retention: before its day); covariates are made of these.
+        late: After the window, or after the end of the phase.
+        immature: In a window that is not over; attributed once it is.
+        excluded: Of a unit that was seen in two arms of the phase.
+    """
+
+    attributed: int = 0
+    early: int = 0
+    late: int = 0
+    immature: int = 0
+    excluded: int = 0
+
+    def merge(self, other: Self) -> Self:
+        """Return the fates of the outcomes of both."""
+        mine, others = structs.astuple(self), structs.astuple(other)
+        return type(self)(*(a + b for a, b in zip(mine, others, strict=True)))
+
+
+def merge_cells(left: Mapping[Place, Cell], right: Mapping[Place, Cell]) -> dict[Place, Cell]:
+    """Return what is known of the units of both, place by place."""
+    places = sorted({*left, *right})
+    return {place: left.get(place, Cell()).merge(right.get(place, Cell())) for place in places}
+
+
+def _both(left: Iterable[str], right: Iterable[str]) -> Iterable[str]:
+    return sorted({*left, *right})
+
+
+def _either(left: Moments | None, right: Moments | None) -> Moments | None:
+    return left.merge(right) if left is not None and right is not None else left if right is None else right
+
+
+def _either_sketch(left: Sketch | None, right: Sketch | None) -> Sketch | None:
+    return left.merge(right) if left is not None and right is not None else left if right is None else right

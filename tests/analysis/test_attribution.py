@@ -1,0 +1,123 @@
+"""Attribution: what a database finds is what the rules say, on any log."""
+
+from collections import defaultdict
+from math import isclose
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.analysis.aggregates import Cell, Moments, Place
+from router.analysis.fold import fold_one
+from router.analysis.history import History
+from router.analysis.plan import Plan
+from router.analysis.result import Result
+from router.config.schema import Covariate, Metric
+from tests.analysis import logs, oracle
+from tests.analysis.oracle import Found
+
+METRICS = (
+    Metric(name="ctr", kind="proportion", outcome="click", window=5.0, goal="up"),
+    Metric(
+        name="spent",
+        kind="mean",
+        outcome="buy",
+        window=10.0,
+        goal="up",
+        covariate=Covariate(outcome="buy", before=8.0),
+    ),
+    Metric(name="buys", kind="count", outcome="buy", goal="up"),
+    Metric(name="per-click", kind="ratio", numerator="buy", denominator="click", window=12.0, goal="up"),
+    Metric(name="path", kind="funnel", steps=("visit", "click", "buy"), window=20.0, goal="up"),
+    Metric(name="median", kind="quantile", outcome="buy", q=0.5, window=10.0, goal="up"),
+    Metric(name="errors", kind="ratio", exchange="failed", goal="down"),
+    Metric(name="p99", kind="quantile", exchange="duration", q=0.99, goal="down"),
+    Metric(name="cost", kind="mean", exchange="header:x-cost", goal="down"),
+    Metric(name="bad", kind="proportion", exchange="json:/bad", goal="down"),
+    Metric(name="first", kind="mean", exchange="first_byte", goal="down"),
+)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=10)
+@given(st.data(), st.booleans(), st.booleans(), st.sampled_from([30.0, 45.0, 70.0]))
+def test_the_fold_finds_what_the_rules_say(data: st.DataObject, clustered: bool, bots: bool, now: float) -> None:  # noqa: FBT001
+    """Whatever comes when, twice or never: every unit is in one cell, and every outcome has one fate."""
+    exposures = data.draw(logs.exposures(clustered=clustered))
+    outcomes = data.draw(logs.outcomes(clustered=clustered))
+    metrics = tuple(data.draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=4, unique=True)))
+    plan = Plan("e", metrics, ("country", "new_unit"), ("tier",), bots, clustered)
+    folded = fold_one(logs.engine(exposures, outcomes), plan, History({"e": logs.PHASES}), now)
+    expected = oracle.attribute(exposures, outcomes, plan, logs.PHASES, now)
+    _same_stages(expected, folded)
+    _same_cells(expected, folded, clustered=clustered)
+
+
+def _same_stages(expected: Found, folded: Result) -> None:
+    units: dict[tuple[int, int], set[str]] = defaultdict(set)
+    crossed: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for (run, phase, unit, _), observation in expected.observations.items():
+        units[run, phase].add(unit)
+        if observation.crossed:
+            crossed[run, phase].add(unit)
+    for stage in folded.stages:
+        place = stage.phase.place
+        assert (stage.units, stage.crossed) == (len(units[place]), len(crossed[place]))
+        for name, fates in stage.fates.items():
+            known = expected.fates.get((*place, name))
+            if known is not None:
+                assert {key: getattr(fates, key) for key in known} == known
+    assert {name: stray.unmatched for name, stray in folded.strays.items()} == expected.unmatched
+
+
+def _same_cells(expected: Found, folded: Result, *, clustered: bool) -> None:
+    places: dict[Place, list[oracle.Observation]] = defaultdict(list)
+    for who, observation in expected.observations.items():
+        if not observation.crossed:
+            early = any(row["time"] < observation.entered for row in observation.own)
+            known = early or observation.seen < observation.first
+            seen = {key: str(value) for key, value in observation.exposures[0]["attributes"].items()}
+            seen["new_unit"] = "returning" if known else "new"
+            for by in folded.plan.slicings:
+                values = tuple(seen.get(name, "(absent)") for name in by)
+                places[Place(who[0], who[1], observation.arm, by, values)].append(observation)
+    assert set(folded.cells) == set(places), (set(folded.cells) - set(places), set(places) - set(folded.cells))
+    for place, observations in places.items():
+        _same_cell(expected, folded.cells[place], observations, folded.plan, clustered=clustered)
+
+
+def _same_cell(
+    expected: Found, cell: Cell, observations: list[oracle.Observation], plan: Plan, *, clustered: bool
+) -> None:
+    exposures = [row for observation in observations for row in observation.exposures]
+    assert cell.units == len(observations)
+    assert (cell.exchanges, cell.failures) == (len(exposures), sum(row["failed"] for row in exposures))
+    assert cell.unfinished == sum(not row["finished"] for row in exposures)
+    assert cell.clusters == (len({observation.who[:3] for observation in observations}) if clustered else None)
+    for metric in plan.metrics:
+        known = [expected.values[observation.who, metric.name] for observation in observations]
+        aggregate = cell.metrics[metric.name]
+        assert aggregate.immature == sum(state == "immature" for state, _, _ in known)
+        assert aggregate.missing == sum(state == "missing" for state, _, _ in known)
+        pairs = [(y, x or 0.0) for _, y, x in known if y is not None]
+        _same_sums(pairs, aggregate.units)
+        if metric.kind == "funnel":
+            depths = [expected.depths.get((one.who, metric.name), 0) for one in observations]
+            assert aggregate.steps == tuple(sum(depth >= step for depth in depths) for step in (1, 2, 3))
+        if metric.kind == "quantile":
+            values = [value for one in observations for value in oracle.measures(metric, one)]
+            values = values if metric.exchange is not None else [y for y, _ in pairs]
+            assert aggregate.sketch is not None
+            assert aggregate.sketch.total == len(values)
+
+
+def _same_sums(pairs: list[tuple[float, float]], moments: Moments) -> None:
+    assert moments.n == len(pairs)
+    sums = (
+        (moments.y, sum(y for y, _ in pairs)),
+        (moments.yy, sum(y * y for y, _ in pairs)),
+        (moments.x, sum(x for _, x in pairs)),
+        (moments.xx, sum(x * x for _, x in pairs)),
+        (moments.xy, sum(x * y for y, x in pairs)),
+    )
+    assert all(isclose(found, known, rel_tol=1e-9, abs_tol=1e-9) for found, known in sums), sums
