@@ -241,6 +241,11 @@ class _Experiment(Protocol):
     def arms(self) -> Sequence[_Arm]: ...
 
 
+class _Variant(Protocol):
+    @property
+    def routes(self) -> Sequence[_Route]: ...
+
+
 class _Config(Protocol):
     @property
     def targets(self) -> Sequence[_Target]: ...
@@ -248,6 +253,8 @@ class _Config(Protocol):
     def routes(self) -> Sequence[_Route]: ...
     @property
     def experiments(self) -> Sequence[_Experiment]: ...
+    @property
+    def variants(self) -> Sequence[_Variant]: ...
 
 
 class _Run(Protocol):
@@ -319,12 +326,17 @@ def row_size(key: str) -> int:
 def _pairs(config: _Config) -> dict[str, list[str]]:
     """Return the targets that can serve each route; "" stands for answers that no target gives."""
     pairs: dict[str, list[str]] = {}
-    for route in config.routes:
-        pairs[route.name] = [route.target, *(step.target or "" for step in route.fallback)]
+    for route in _routes(config):
+        pairs.setdefault(route.name, []).extend([route.target, *(step.target or "" for step in route.fallback)])
         pairs[route.name].extend(step.target for step in route.degrade if step.target is not None)
     for experiment in config.experiments:
         pairs[experiment.route].extend(arm.target for arm in experiment.arms if arm.target is not None)
     return pairs
+
+
+def _routes(config: _Config) -> list[_Route]:
+    """Return every route, and what it is for other regions and clusters."""
+    return [*config.routes, *(route for variant in config.variants for route in variant.routes)]
 
 
 def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, int]]:
@@ -339,9 +351,9 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
         yield route_key(name), ROUTE_WORDS
         for target_name in dict.fromkeys(targets):
             yield pair_key(name, target_name), PAIR_WORDS
+    fallbacks = [fallback_key(route.name, fallback_name(step)) for route in _routes(config) for step in route.fallback]
+    yield from ((key, FALLBACK_WORDS) for key in dict.fromkeys(fallbacks))
     for route in config.routes:
-        for to in dict.fromkeys(map(fallback_name, route.fallback)):
-            yield fallback_key(route.name, to), FALLBACK_WORDS
         for shadow in route.shadow:
             yield shadow_key(route.name, shadow.target), SHADOW_WORDS
         if route.rate_limit is not None:

@@ -52,7 +52,7 @@ def assign(table: Table, parameters: Iterable[tuple[str, str]], now: float) -> d
     route = given.get("route")
     if route is not None and route not in table.routes:
         raise LookupError(f"there is no route {route!r}")
-    plan = table.routes[route] if route is not None else table.find(request)
+    plan = table.pick(table.routes[route], request) if route is not None else table.find(request)
     if isinstance(plan, RoutePlan) and given.get("unit"):
         _present(plan, request, given["unit"])
     steps = [msgspec.to_builtins(step) for step in explain(table, request, route)]

@@ -215,6 +215,12 @@ def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any
                 "epoch": run.epoch,
                 "killed": {"by": kill.by, "reason": kill.reason, "time": kill.time} if kill is not None else None,
                 "arms": arms,
+                "sites": {
+                    variant.label: {arm.name: arm.weight for arm in own.arms}
+                    for variant in revision.config.variants
+                    for own in variant.experiments
+                    if own.name == experiment.name
+                },
             }
         )
     return views

@@ -16,10 +16,10 @@ import msgspec
 
 from router.config.diff import differences
 from router.config.load import Loaded, Site, load, load_every
-from router.config.mistake import ConfigError
+from router.config.mistake import ConfigError, Mistake
 from router.config.moves import OUTSIDE, moves, percent
 from router.config.schema import Config
-from router.control.refuse import in_place, restart_differences
+from router.control.refuse import across, in_place, restart_differences
 
 
 def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
@@ -36,6 +36,7 @@ def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
     """
     try:
         every = load_every(path) if site == Site() else (load(path, site),)
+        _refuse([mistake for loaded in every for mistake in across(loaded)])
         found = [_differences(old, loaded) for loaded in every] if old is not None else []
     except ConfigError as error:
         report(error, as_json=as_json)
@@ -53,6 +54,12 @@ def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
     sys.stdout.write(f"ok: {summary}\n")
     _write_differences(every, found)
     return 0
+
+
+def _refuse(mistakes: Sequence[Mistake]) -> None:
+    """Raise what a router would refuse to serve."""
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _differences(old: Path, new: Loaded) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from router.config.mistake import show
 from router.config.moves import part, percent, shares
 from router.config.scalars import format_share
 from router.config.schema import Config, Endpoint, Experiment, Holdout, Override
+from router.config.variant import applied
 
 
 def differences(old: Config, new: Config) -> tuple[str, ...]:
@@ -33,6 +34,7 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
         "experiments": _experiments(old, new),
         "overrides": _overrides(old.overrides, new.overrides),
         "flags": flag_differences(old.flags, new.flags),
+        "variants": iter(()),  # said last, where it is another than for all
     }
     found: list[str] = []
     for field in _schema(Config):
@@ -43,7 +45,19 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
             found += [f"{field.name}: {text}" for text in _fields(before, after)]
         elif before != after:
             found.append(_change(field, field.name, before, after))
-    return tuple(found)
+    return (*found, *(text for text in _variants(old, new) if text.partition(": ")[2] not in found))
+
+
+def _variants(old: Config, new: Config) -> Iterator[str]:
+    """Say what changes for the regions and clusters that one process serves besides its own."""
+    before = {variant.label: variant for variant in old.variants}
+    after = {variant.label: variant for variant in new.variants}
+    for label in {**before, **after}:
+        one = applied(old, before[label]) if label in before else old
+        other = applied(new, after[label]) if label in after else new
+        texts = _named("route", one.routes, other.routes), _experiments(one, other)
+        for text in (*texts[0], *texts[1], *_overrides(one.overrides, other.overrides)):
+            yield f"for {label}: {text}"
 
 
 def _fields(old: Struct, new: Struct, prefix: str = "", skip: Sequence[str] = ()) -> Iterator[str]:

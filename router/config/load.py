@@ -18,7 +18,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import inspect
 
-from router.config import document, evaluators, references
+from router.config import document, evaluators, references, sites
 from router.config.document import Node
 from router.config.flag_references import read_flags
 from router.config.folder import Folder, Site, read, survey
@@ -47,6 +47,7 @@ class Loaded:
             where another flag file could appear.
         removed: what a file removed of those above it: path by names to where that is written.
         site: whose configuration it is.
+        others: with ``layered_by``, the configurations of the other regions and clusters that it serves.
     """
 
     config: Config
@@ -56,6 +57,7 @@ class Loaded:
     referenced: tuple[Path, ...] = ()
     removed: Mapping[str, Origin] = field(default_factory=dict)
     site: Site = _HERE
+    others: "tuple[Loaded, ...]" = ()
 
 
 def load(path: Path, site: Site = _HERE) -> Loaded:
@@ -70,7 +72,10 @@ def load(path: Path, site: Site = _HERE) -> Loaded:
     """
     folder = survey(path)
     folder.check(site)
-    return _Reader(folder, read(folder.files(site))).site(site)
+    loaded = _Reader(folder, read(folder.files(site))).site(site)
+    if loaded.config.layered_by is None:
+        return loaded
+    return _Reader(folder, read(folder.every())).layered(site)
 
 
 def load_every(path: Path) -> tuple[Loaded, ...]:
@@ -80,14 +85,14 @@ def load_every(path: Path) -> tuple[Loaded, ...]:
         ConfigError: with every mistake of any of them, each once.
     """
     folder = survey(path)
-    sites = folder.sites()
-    if len(sites) > MAX_SITES:
-        message = f"has {len(sites)} combinations of regions and clusters, and {MAX_SITES} are checked at once at most"
+    every = folder.sites()
+    if len(every) > MAX_SITES:
+        message = f"has {len(every)} combinations of regions and clusters, and {MAX_SITES} are checked at once at most"
         raise Mistakes(str(path)).fatal(0, "", f"{message}; name a region or a cluster")
     reader = _Reader(folder, read(folder.every()))
     found: dict[tuple[str, int, str], Mistake] = {}
     loaded = []
-    for site in sites:
+    for site in every:
         try:
             loaded.append(reader.site(site))
         except ConfigError as error:
@@ -95,7 +100,7 @@ def load_every(path: Path) -> tuple[Loaded, ...]:
                 found.setdefault((mistake.file, mistake.line, mistake.message), mistake)
     if found:
         raise ConfigError(found.values())
-    return tuple(loaded)
+    return (reader.layered(every[0]), *loaded[1:])
 
 
 def load_text(text: bytes, name: str, folder: Path | None = None) -> Loaded:
@@ -124,6 +129,49 @@ class _Reader:
         files = self._folder.files(site)
         loaded = _resolved([self._parsed[file] for file in files], self._folder.base.parent)
         return replace(loaded, files=(*files, *loaded.files), site=site)
+
+    def layered(self, site: Site) -> Loaded:
+        """Give the configuration of a process that serves other regions and clusters as well, if it says so."""
+        own = self.site(site)
+        if own.config.layered_by is None:
+            return own
+        wanted = sites.served(self._folder, own.config.layered_by, site)
+        if len(wanted) > sites.MAX_VARIANTS:
+            raise self._too_much(own, f"{len(wanted)} other combinations, and {sites.MAX_VARIANTS} at most are served")
+        found: dict[tuple[str, int, str], Mistake] = {}
+        others = []
+        values = 0
+        for each in wanted:
+            try:
+                other = self.site(each)
+                mistakes: Iterable[Mistake] = sites.mismatches(
+                    own.config, other.config, (other.origins, other.removed), each
+                )
+                others.append(other)
+                values += len(other.origins)
+            except ConfigError as error:
+                mistakes = error.mistakes
+            for mistake in mistakes:
+                found.setdefault((mistake.file, mistake.line, mistake.message), mistake)
+            if values > document.MAX_NODES:
+                raise self._too_much(own, f"more than {document.MAX_NODES} values in all combinations together")
+        if found:
+            raise ConfigError(found.values())
+        configs = [other.config for other in others]
+        variants = [sites.variant(own.config, other, each, site) for each, other in zip(wanted, configs, strict=True)]
+        every = self._folder.every()
+        return replace(
+            own,
+            config=sites.united(own.config, configs, variants),
+            files=tuple(dict.fromkeys((*every, *own.files))),
+            digest=_digest([self._parsed[file] for file in every], [own.digest]),
+            referenced=tuple(dict.fromkeys(path for each in (own, *others) for path in each.referenced)),
+            others=tuple(others),
+        )
+
+    def _too_much(self, own: Loaded, message: str) -> ConfigError:
+        origin = own.origins["$.layered_by"]
+        return Mistakes(origin.file).fatal(origin.line, "$.layered_by", f"there are {message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ KEYS: frozenset[str] = frozenset(
     {
         "$.watch",
         "$.notify",
-        "$.layered_by",
         "$.events.sinks",
         "$.targets[].rewrite",
         "$.targets[].headers",

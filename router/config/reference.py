@@ -45,7 +45,7 @@ _WORDS = {
 
 def reference() -> str:
     """Give the reference of every key: a heading and a table for each top-level key."""
-    return "\n\n".join(_section(field) for field in _root().fields)
+    return "\n\n".join(_section(field) for field in written_fields(_root()))
 
 
 def splice(page: str, text: str) -> str:

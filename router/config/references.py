@@ -22,7 +22,7 @@ from router.config.metric_references import check_metrics
 from router.config.mistake import show
 from router.config.outcome_references import check_outcomes
 from router.config.overload_references import check_overload
-from router.config.parts import Report, given, items, part, unique_names
+from router.config.parts import Report, given, items, must_exist, part, unique_names
 from router.config.resolve import BROKEN
 from router.config.route_references import check_matches, check_routes
 from router.config.schema import Admin, Breaker, Server, TargetTimeouts
@@ -55,6 +55,17 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_overrides(config, report)
     check_metrics(config, report)
     check_outcomes(config, report)
+    _layered_by(config, report)
+
+
+def _layered_by(config: Mapping[str, Any], report: Report) -> None:
+    """Report attributes that no route has: no request would ever be told apart."""
+    layered = part(config, "layered_by")
+    if layered == {} and "layered_by" in config and config["layered_by"] is not BROKEN:
+        report("$.layered_by", "names no attribute; give it region, cluster or both")
+    known = {name: path for path, route in items(config, "routes") for name in part(route, "attributes")}
+    for key in ("region", "cluster"):
+        must_exist(f"$.layered_by.{key}", layered.get(key, BROKEN), known, "attribute of any route named", report)
 
 
 def _listeners(config: Mapping[str, Any], report: Report) -> None:

@@ -49,6 +49,8 @@ from router.config.target import Target as Target
 from router.config.target import TargetTimeouts as TargetTimeouts
 from router.config.target import TargetTls as TargetTls
 from router.config.terms import Address, Duration, File, Json, Lock, Name, Network, Share, Size, Timeout, Workers
+from router.config.variant import LayeredBy as LayeredBy
+from router.config.variant import Variant as Variant
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -193,10 +195,18 @@ class Config(Struct, frozen=True, kw_only=True):
         dict[Name, Json],
         Meta(description="parts of JSONLogic rules by name; `{$ref: NAME}` in a rule stands for one, as in flagd"),
     ] = field(default_factory=dict, name="$evaluators")
+    layered_by: Annotated[
+        LayeredBy | None,
+        Meta(description="attributes that say whose configuration each request gets; default the process's own"),
+    ] = None
     locked: Annotated[
         tuple[Lock, ...],
         Meta(
             description="paths that the files of regions, clusters and `overrides.yaml` may not change, such as "
             "`server.limits` or `experiments[ranker-v2].arms`"
         ),
+    ] = ()
+    variants: Annotated[
+        tuple[Variant, ...],
+        Meta(description="what other regions and clusters have of their own", extra={"derived": True}),
     ] = ()

@@ -66,10 +66,21 @@ def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:
     layer = next((layer for layer in config.layers if layer.name == experiment.layer), None)
     holdouts = [item for item in config.holdouts if not item.layers or experiment.layer in item.layers]
     ruled = experiment.eligible is not None and route is not None
+    variants = [
+        (variant.label, _shares({arm.name: arm.weight for arm in item.arms}), *_enrolment(item))
+        for variant in config.variants
+        for item in variant.experiments
+        if item.name == experiment.name
+    ]
     return (
+        (config.layered_by, variants) if variants else (),
         (route.match, route.unit) if route is not None else (),
         route.attributes if ruled and route is not None else None,
         layer,
         sorted(holdouts, key=lambda item: item.name),
-        *(getattr(experiment, key) for key in _ENROLMENT),
+        *_enrolment(experiment),
     )
+
+
+def _enrolment(experiment: Experiment) -> list[object]:
+    return [getattr(experiment, key) for key in _ENROLMENT]

@@ -54,8 +54,9 @@ def file_of(loaded: "Loaded") -> str:
 
 
 def _mistake(loaded: "Loaded", path: str, message: str) -> Mistake:
-    """Place a mistake at the line of its key, or of the nearest key around it."""
-    near = path
+    """Place a mistake at the line of its key, or of the nearest key around it; of an arm, at that of its choice."""
+    choices = (f"{path}.{key}" for key in ("target", "value"))
+    near = next((choice for choice in choices if choice in loaded.origins), path)
     while near not in loaded.origins:
         cut = max(near.rfind("."), near.rfind("["))
         if cut < 0:
@@ -97,20 +98,41 @@ def in_place(current: Config, loaded: "Loaded") -> Iterator[Mistake]:
         if old is None:
             continue
         before, after = identity(current, old), identity(loaded.config, experiment)
-        for what in {**before, **after}:
-            # An arm that moved to another target is one mistake, not three: versions count for targets of both.
-            gone = (what in before) != (what in after)
-            if (gone and not what.startswith("version")) or (not gone and before[what] != after[what]):
-                yield _mistake(
-                    loaded,
-                    _path_of(loaded.config, index, what),
-                    _WAY_OUT.format(
-                        name=experiment.name,
-                        what=what,
-                        before=before.get(what, "absent"),
-                        after=after.get(what, "absent"),
-                    ),
-                )
+        for what in _changed(before, after):
+            yield _mistake(
+                loaded,
+                _path_of(loaded.config, index, what),
+                _WAY_OUT.format(
+                    name=experiment.name,
+                    what=what,
+                    before=before.get(what, "absent"),
+                    after=after.get(what, "absent"),
+                ),
+            )
+
+
+def _changed(before: dict[str, object], after: dict[str, object]) -> Iterator[str]:
+    """Yield what makes an experiment another one."""
+    for what in {**before, **after}:
+        # An arm that moved to another target is one mistake, not three: versions count for targets of both.
+        gone = (what in before) != (what in after)
+        if (gone and not what.startswith("version")) or (not gone and before[what] != after[what]):
+            yield what
+
+
+def across(loaded: "Loaded") -> Iterator[Mistake]:
+    """Yield a mistake for each experiment that is another one for a region or cluster that is served as well."""
+    own = {experiment.name: identity(loaded.config, experiment) for experiment in loaded.config.experiments}
+    seen: set[tuple[str, int, str]] = set()
+    for other in loaded.others:
+        for index, experiment in enumerate(other.config.experiments):
+            before, after = own[experiment.name], identity(other.config, experiment)
+            for what in _changed(before, after):
+                message = f"experiment {experiment.name!r} has another {what} for {other.site}; all need the same"
+                mistake = _mistake(other, _path_of(other.config, index, what), message)
+                if (mistake.file, mistake.line, what) not in seen:
+                    seen.add((mistake.file, mistake.line, what))
+                    yield mistake
 
 
 def _path_of(config: Config, index: int, what: str) -> str:

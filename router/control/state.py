@@ -24,7 +24,7 @@ from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config
 from router.control import kill as kills
 from router.control.phases import runs
-from router.control.refuse import file_of, in_place, restart_differences, restart_only
+from router.control.refuse import across, file_of, in_place, restart_differences, restart_only
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Kill, Revised, Revision
 
@@ -88,9 +88,12 @@ def start(state: State, loaded: "Loaded", now: float) -> tuple[State, Revision]:
         counters are empty.
 
     Raises:
-        ConfigError: If the counters have no room for the configuration.
+        ConfigError: If the counters have no room for the configuration, or an experiment is not the same for all
+            regions and clusters.
     """
     last = state.revision
+    if mistakes := list(across(loaded)):
+        raise ConfigError(mistakes)
     try:
         if last is not None and last.digest == loaded.digest and (state.held or last.config == loaded.config):
             placed = msgspec.structs.replace(last, slots=allocate({}, row_keys(last.config, last.runs)))
@@ -145,7 +148,7 @@ def apply(state: State, loaded: "Loaded", now: float, author: str) -> tuple[Stat
     present = current(state)
     if loaded.digest == present.digest:
         return state, present
-    mistakes = [*restart_only(present.config, loaded), *in_place(present.config, loaded)]
+    mistakes = [*across(loaded), *restart_only(present.config, loaded), *in_place(present.config, loaded)]
     if mistakes:
         return Refusal(tuple(mistakes))
     try:

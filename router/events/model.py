@@ -53,6 +53,7 @@ class Revision(Struct, frozen=True, kw_only=True):
         runs: Experiment to where it is.
         slots: Key of a counter row to its first word (``router.counters``).
         killed: Experiment to its kill; also of experiments that the configuration no longer has.
+        varied: Experiment to the region and cluster whose it is; only while a table for them is compiled.
     """
 
     number: int
@@ -65,6 +66,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     runs: dict[str, Run]
     slots: dict[str, int]
     killed: dict[str, Kill] = {}
+    varied: dict[str, str] = {}
 
 
 class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -80,6 +82,8 @@ class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
         target: Target of the arm, whoever served in the end; None when the arm is the value of a flag.
         override: Whether an arm of the exchange was forced; such exchanges are left out of analysis.
         unit: Whom this assignment belongs to, when it is not the exchange's own unit: a tenant, a slot of time.
+        site: Region and cluster whose experiment it was, ``REGION/CLUSTER``, when that differs from the process's own:
+            other weights, another eligibility (``Config.variants``).
     """
 
     experiment: str
@@ -91,6 +95,7 @@ class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
     target: str | None
     override: bool = False
     unit: str | None = None
+    site: str | None = None
 
 
 class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="exchange"):

@@ -6,6 +6,7 @@ request     what routing sees of a request, and its body read as JSON when someb
 source      ``header:``, ``cookie:``, ``query:``, ``json:``, ``client_ip``, ``request`` → the text of a unit
 path        the one spelling of a path that routes are matched against, or that there is none
 match       the conditions of one route, and runs of routes that differ in one value
+sites       which region's and cluster's plan of a route decides about a request
 table       a revision compiled: ``compile_table``, ``Table.find``
 decide      ``RoutePlan.decide``: unit, arm, target, and everything about them that was known at compile
 targeting   who is eligible for an experiment: its rule, together with what it asks for

@@ -79,7 +79,7 @@ class Decision(Struct, frozen=True, gc=False):
 
 
 class Kept:
-    """The decisions that a table keeps, each with the route's row and the values of the header fields that it is about.
+    """The decisions that a table keeps, each with the values of the header fields that it is about.
 
     Plans have a weak reference to it: decisions refer to plans, and the collector does not look into decisions.
     """
@@ -87,7 +87,7 @@ class Kept:
     __slots__ = ("__weakref__", "places")
 
     def __init__(self) -> None:
-        self.places: list[tuple[int, bytes | tuple[bytes | None, ...], Decision] | None] = [None] * PLACES
+        self.places: list[tuple[bytes | tuple[bytes | None, ...], Decision] | None] = [None] * PLACES
 
 
 class RoutePlan(Struct, frozen=True):
@@ -192,10 +192,10 @@ class RoutePlan(Struct, frozen=True):
                 return self._decide(request)
         place = (hash(about) ^ self.row) & (PLACES - 1)
         known = kept.places[place]
-        if known is not None and known[1] == about and known[0] == self.row:
-            return known[2]
+        if known is not None and known[0] == about and known[1].route is self:
+            return known[1]
         decision = self._decide(request)
-        kept.places[place] = (self.row, about, decision)
+        kept.places[place] = (about, decision)
         return decision
 
     def _forced(self, request: Request, forced: Forced) -> tuple[str, str] | None:

@@ -17,6 +17,7 @@ from router.routing.decide import RoutePlan
 from router.routing.match import Switch, json_key
 from router.routing.path import canonical
 from router.routing.request import Request
+from router.routing.sites import Sites
 from router.routing.source import MAX_UNIT_BYTES, text
 from router.routing.structure import HoldoutPlan, Seen
 from router.routing.table import Node, Table
@@ -39,7 +40,7 @@ class Step(Struct, frozen=True):
     """
 
     kind: Literal[
-        "path", "route", "source", "attribute", "holdout", "experiment", "override", "arm", "target", "shadow"
+        "path", "route", "site", "source", "attribute", "holdout", "experiment", "override", "arm", "target", "shadow"
     ]
     name: str
     result: str
@@ -64,10 +65,22 @@ def explain(table: Table, request: Request, route: str | None = None) -> list[St
         plan = table.find(request)
     else:
         steps = [Step("route", route, "given", chosen=True)]
-        plan = table.routes[route]
+        plan = table.pick(table.routes[route], request)
+    if isinstance(plan, RoutePlan) and table.sites is not None and plan.name in table.sites:
+        steps += _site(table.sites[plan.name], request)
     if isinstance(plan, RoutePlan):
         steps += _deciding(plan, request)
     return steps
+
+
+def _site(sites: Sites, request: Request) -> Iterator[Step]:
+    """Say whose configuration it is that decides."""
+    said = [
+        f"{what} {source.read(request) or 'absent'}"
+        for what, source in (("region", sites.region), ("cluster", sites.cluster))
+        if source is not None
+    ]
+    yield Step("site", sites.where(request) or "own", f"the request says {' and '.join(said)}", chosen=True)
 
 
 def _routing(table: Table, request: Request) -> Iterator[Step]:

@@ -30,12 +30,11 @@ from msgspec import Struct
 
 from router.config.schema import Config, Match, Target
 from router.events.model import Revision
-from router.routing.decide import Kept, RoutePlan, compile_route
+from router.routing.decide import Kept, RoutePlan
 from router.routing.match import Candidate, NeedBody, Switch, compile_candidate, compile_switches, rank
 from router.routing.path import DOT, PERCENT, canonical, canonical_text
 from router.routing.request import Request
-from router.routing.reward import compile_rewards
-from router.routing.structure import compile_structure
+from router.routing.sites import Sites, compile_routes, compile_sites
 
 # A name in the DNS has at most 255 bytes (RFC 1035 section 2.3.4); nothing longer is tried against wildcards.
 MAX_HOST_BYTES: Final = 255
@@ -85,14 +84,30 @@ class Table:
         fields: Header fields that routing reads, in lower case.
         targets: Name to target.
         routes: Name to route.
+        sites: Name of a route to those that are in its place for other regions and clusters; None without any.
     """
 
-    __slots__ = ("_exact", "_found", "_kept", "_nodes", "_starts", "config", "fields", "number", "routes", "targets")
+    __slots__ = (
+        "_exact",
+        "_found",
+        "_kept",
+        "_nodes",
+        "_starts",
+        "config",
+        "fields",
+        "number",
+        "routes",
+        "sites",
+        "targets",
+    )
 
-    def __init__(self, revision: Revision, routes: Mapping[str, RoutePlan], kept: Kept) -> None:
+    def __init__(
+        self, revision: Revision, routes: Mapping[str, RoutePlan], kept: Kept, sites: Mapping[str, Sites] | None = None
+    ) -> None:
         self.number = revision.number
         self.config: Config = revision.config
         self.routes = routes
+        self.sites = sites
         self._kept = kept  # the plans refer to it weakly
         self._found: dict[bytes, RoutePlan] = {}  # paths of late whose route depends on nothing else
         self.targets: Mapping[str, Target] = MappingProxyType({target.name: target for target in self.config.targets})
@@ -122,17 +137,28 @@ class Table:
                 node = self._nodes[bisect_right(self._starts, path)]
                 while node is not None and not path.startswith(node.start):
                     node = node.parent
-        if node is not None and node.only is not None:
+        if node is not None and node.only is not None and self.sites is None:
             self._remember(path, node.only)
         while node is not None:
             if node.only is not None:
-                return node.only
+                return node.only if self.sites is None else self.pick(node.only, request)
             for switch in node.switches(request.host):
                 answer = switch.find(request)
                 if answer is not None:
-                    return answer
+                    return answer if self.sites is None else self.pick(answer, request)
             node = node.parent
         return None
+
+    def pick(self, plan: RoutePlan | NeedBody, request: Request) -> RoutePlan | NeedBody:
+        """Return the route of the request's own region and cluster in the place of one that ``find`` knows."""
+        if self.sites is None or isinstance(plan, NeedBody):
+            return plan
+        sites = self.sites.get(plan.name)
+        if sites is None:
+            return plan
+        if sites.json and request.body is None:
+            return NeedBody(plan.inspect_bytes)
+        return sites.pick(request)
 
     def _remember(self, path: bytes, plan: RoutePlan) -> None:
         """Keep the route of a path that no other part of a request has a say in."""
@@ -160,17 +186,9 @@ def compile_table(revision: Revision) -> Table:
         ValueError: If the configuration says something that its loader refuses.
     """
     kept = Kept()
-    routes = {
-        route.name: compile_route(
-            route,
-            compile_structure(route, revision),
-            revision.slots,
-            kept,
-            compile_rewards(route.name, revision.config),
-        )
-        for route in revision.config.routes
-    }
-    return Table(revision, MappingProxyType(routes), kept)
+    routes = compile_routes(revision, kept, revision.config.routes)
+    sites = compile_sites(revision, routes, kept)
+    return Table(revision, MappingProxyType(routes), kept, sites)
 
 
 def _beginning(node: Node | None, path: bytes) -> Node | None:

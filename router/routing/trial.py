@@ -186,6 +186,7 @@ def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float
             propensity=propensity,
             target=arm.target,
             override=override,
+            site=revision.varied.get(experiment.name),
         )
 
     label, flag = f"{experiment.name}={arm.name}".encode(), b""

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from router.config.load import Site
+from router.config.load import ConfigError, Loaded, Site, load
 from router.control.seat import Source
+from router.control.state import Refusal, State, apply, start
 from router.counters import PUBLISHED, RELOAD_OK
-from tests.control.build import yaml
+from router.events.model import Run
+from tests.control.build import NOW, yaml
 from tests.control.desk import Desk, at_work, until
 
 ARMS = "experiments: [{{name: ramp, arms: [{{name: old, weight: {}}}, {{name: new, weight: {}}}]}}]\n"
@@ -119,3 +121,50 @@ def test_a_folder_whose_links_are_swapped_goes_live_whole(tmp_path: Path) -> Non
 
     at_work(desk, use)
     assert _shares(desk) == {"old": 30, "new": 70}
+
+
+LAYERED = "layered_by: {region: group}"
+ROUTE = "attributes: {group: header:x-group}"
+
+
+def _layered(place: Path, *weights: int) -> Loaded:
+    """Load a folder whose region us has weights of its own."""
+    (place / "regions").mkdir(parents=True, exist_ok=True)
+    (place / "global.yaml").write_text(yaml(top=LAYERED, route=ROUTE))
+    (place / "regions" / "us.yaml").write_text(ARMS.format(*weights))
+    return load(place)
+
+
+def test_other_weights_of_a_region_begin_a_phase(tmp_path: Path) -> None:
+    """Phases are of the experiment, whoever's weights changed; the event says whose each exchange had."""
+    state, first = start(State(), _layered(tmp_path, 50, 50), NOW)
+    assert first.runs["ramp"] == Run(number=1, phase=1, epoch=0)
+    changed = apply(state, _layered(tmp_path, 40, 60), NOW + 1, "file")
+    assert not isinstance(changed, Refusal)
+    assert changed[1].runs["ramp"] == Run(number=1, phase=2, epoch=0)
+    same = apply(changed[0], _layered(tmp_path, 4, 6), NOW + 2, "file")
+    assert not isinstance(same, Refusal)
+    assert same[1].runs["ramp"].phase == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("experiments: [{name: ramp, salt: other}]", "salt"),
+        ("experiments: [{name: ramp, arms: [{name: new, target: a}]}]", "arm 'new'"),
+        ("experiments: [{name: ramp, arms: [{name: third, target: a, weight: 1}]}]", "arm 'third'"),
+    ],
+)
+def test_an_experiment_is_one_for_all_regions(tmp_path: Path, text: str, what: str) -> None:
+    """Its units would move from arm to arm as they travel; the way out is another experiment."""
+    _layered(tmp_path, 1, 1)
+    (tmp_path / "regions" / "us.yaml").write_text(text)
+    loaded = load(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        start(State(), loaded, NOW)
+    messages = [mistake.message for mistake in caught.value.mistakes]
+    assert messages[0] == f"experiment 'ramp' has another {what} for region us; all need the same"
+    assert all(mistake.file == f"{tmp_path}/regions/us.yaml" for mistake in caught.value.mistakes)
+    refused = apply(start(State(), _layered(tmp_path, 1, 1), NOW)[0], loaded, NOW, "file")
+    assert isinstance(refused, Refusal)
+    assert refused.mistakes == caught.value.mistakes
