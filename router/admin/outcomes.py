@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +52,34 @@ class _UnfitError(Exception):
         self.response = response
 
 
+class Held:
+    """Bytes of all bodies under way."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class Room:
+    """What one body takes of the room for all."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._own = 0
+
+    def take(self, size: int) -> bool:
+        """Take room for further bytes; False when there is none."""
+        if self._held.bytes + size > BODIES_MAX:
+            return False
+        self._held.bytes += size
+        self._own += size
+        return True
+
+    def leave(self) -> None:
+        """Give back what was taken."""
+        self._held.bytes -= self._own
+        self._own = 0
+
+
 class Outcomes:
     """The route, and the thread behind it while the application runs."""
 
@@ -61,7 +88,7 @@ class Outcomes:
         self._control = control
         self._words = control.seat.segment.words
         self._writer: OutcomeWriter | None = None
-        self._under_way = 0  # bytes of bodies
+        self._held = Held()
         self._keys: tuple[bytes, ...] = ()
 
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
@@ -79,17 +106,14 @@ class Outcomes:
 
     async def post(self, request: web.Request) -> web.Response:
         """Take outcomes."""
-        plain = request.content_length if "Content-Encoding" not in request.headers else None
-        room = min(plain or BODY_MAX, BODY_MAX)
-        if self._under_way + room > BODIES_MAX:
-            return self._again("too many bodies are under way", AGAIN_S)
+        room = Room(self._held)
         try:
-            with self._holding(room):
-                raws = split(request.content_type, await _body(request))
-                judged = await self._judge(raws)
-                return await self._commit(judged)
+            raws = split(request.content_type, await self._body(request, room))
+            return await self._commit(await self._judge(raws))
         except _UnfitError as unfit:
             return unfit.response
+        finally:
+            room.leave()
 
     def _forget_before(self, now: float) -> float:
         """Return when ids may have come that nobody needs.
@@ -99,13 +123,28 @@ class Outcomes:
         config = self._control.revision.config
         return now - config.events.keep.age - config.outcomes.max_future
 
-    @contextmanager
-    def _holding(self, room: int) -> Any:
-        self._under_way += room
+    async def _body(self, request: web.Request, room: "Room") -> bytes:
+        """Read a body, decompressed if it came so.
+
+        Raises:
+            _UnfitError: If it is too long, there is no room for it, or it does not come in time.
+        """
+        body = bytearray()
         try:
-            yield
-        finally:
-            self._under_way -= room
+            async with asyncio.timeout(READ_S):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > BODY_MAX:
+                        raise _UnfitError(problem(413, f"the body is longer than {BODY_MAX} bytes"))
+                    if not room.take(len(chunk)):
+                        raise _UnfitError(self._again("too many bodies are under way", AGAIN_S))
+        except TimeoutError as error:
+            raise _UnfitError(problem(408, f"the body did not come within {READ_S:g} s")) from error
+        except web.RequestPayloadError as error:
+            response = problem(400, "the body is not what its Content-Encoding or Transfer-Encoding says")
+            response.force_close()  # where the next request begins is not known
+            raise _UnfitError(response) from error
+        return bytes(body)
 
     async def _judge(self, raws: Sequence[bytes | msgspec.Raw]) -> Judged:
         config = self._control.revision.config
@@ -190,28 +229,6 @@ def _bounded(raws: "Sequence[bytes] | Sequence[msgspec.Raw]") -> "Sequence[bytes
     if len(raws) > ITEMS_MAX:
         raise _UnfitError(problem(413, f"{len(raws)} outcomes; send at most {ITEMS_MAX} at once"))
     return raws
-
-
-async def _body(request: web.Request) -> bytes:
-    """Read a body, decompressed if it came so.
-
-    Raises:
-        _UnfitError: If it is too long, or does not come in time.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_S):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > BODY_MAX:
-                    raise _UnfitError(problem(413, f"the body is longer than {BODY_MAX} bytes"))
-    except TimeoutError as error:
-        raise _UnfitError(problem(408, f"the body did not come within {READ_S:g} s")) from error
-    except web.RequestPayloadError as error:
-        response = problem(400, "the body is not what its Content-Encoding or Transfer-Encoding says")
-        response.force_close()  # where the next request begins is not known
-        raise _UnfitError(response) from error
-    return bytes(body)
 
 
 def _answer(fates: Sequence[Fate], refused: Sequence[tuple[int, Refused]]) -> web.Response:

@@ -99,7 +99,7 @@ class Rewards:
         if kept is None:
             return
         size = len(body)
-        # Chunks take up to six times what they carry, when they carry a byte each; few do.
+        # Chunks take room too: little, unless they carry a few bytes each.
         if len(kept) + size > BODY_BYTES * (2 if reading.framed else 1):
             self._give_up(reading, "too_large")
             reading.rewards[SAMPLED] = reading.plan.share
@@ -139,24 +139,23 @@ class Rewards:
         reason: str | None = "absent" if method == b"HEAD" or head.length == 0 else unreadable(head.forward.lower())
         if reason is None and head.length > BODY_BYTES:
             reason = "too_large"
-        size = len(body) + ENTRY_BYTES
         if reason is not None:
             self._count(reading, reason)
             reading.rewards[SAMPLED] = reading.plan.share
-        elif self.held + size > ROOM_BYTES:
+        elif self.held + ENTRY_BYTES > ROOM_BYTES:
             self._count(reading, "no_room")
         else:
-            self.held += size
-            reading.room = size
+            self.held += ENTRY_BYTES
+            reading.room = ENTRY_BYTES
             reading.framed = framed
-            reading.body = bytearray(body)
+            reading.body = bytearray()
+            self.add(reading, body)
 
     def _read(self, event: Event, reading: Reading) -> None:
         body = bytes(reading.body or b"")
         self._give_up(reading, None)
         content = chunked_content(body) if reading.framed else body
-        rewards = dict(reading.rewards)
-        rewards[SAMPLED] = reading.plan.share
+        rewards = {**reading.rewards, SAMPLED: reading.plan.share}
         for reward, value in zip(reading.plan.bodies, read_bodies(reading.plan.bodies, content), strict=True):
             self._take(rewards, reward.source, value)
         self._log.append(replace(event, rewards=rewards))

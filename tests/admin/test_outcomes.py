@@ -199,6 +199,31 @@ def test_a_compressed_body_is_taken_within_the_same_bounds(tmp_path: Path) -> No
     asking(desk_in(tmp_path), ask)
 
 
+def test_a_body_that_is_not_as_it_says_is_refused(tmp_path: Path) -> None:
+    """The connection ends, because nobody knows where the next request begins."""
+
+    async def ask(post: Post) -> None:
+        assert (await post(b"no gzip", Content_Encoding="gzip")).status == 400
+
+    asking(desk_in(tmp_path), ask)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its share of the room is free again."""
+    monkeypatch.setattr(ingest, "READ_S", 0.0)
+
+    async def run() -> None:
+        async with served(desk_in(tmp_path)) as client:
+            reader, writer = await asyncio.open_connection(client.host, client.port)
+            writer.write(b"POST /v1/outcomes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+            writer.write(b"Content-Length: 100\r\n\r\n[")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(run())
+
+
 def test_assignments_verify_with_the_keys_of_the_file_as_it_is_now(tmp_path: Path) -> None:
     """Every key of the file counts, a new one at once; keys that cannot be read stay what they were."""
     file = tmp_path / "keys"
@@ -266,12 +291,14 @@ def test_a_full_queue_turns_callers_away(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_bodies_under_way_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More callers than fit are asked to come again, before their body is read."""
-    monkeypatch.setattr(ingest, "BODIES_MAX", 10)
+    """What does not fit is asked to come again, and gives back what it had taken."""
+    monkeypatch.setattr(ingest, "BODIES_MAX", 100)
 
     async def ask(post: Post) -> None:
-        assert (await post(ONE)).status == 503
-        assert (await post([])).status == 200
+        for _ in range(3):
+            found = await post([ONE] * 10)
+            assert (found.status, found.again) == (503, "1")
+            assert (await post(ONE)).status == 200
 
     asking(desk_in(tmp_path), ask)
 

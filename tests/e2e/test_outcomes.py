@@ -10,7 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from router.archive.reading import open_archive
 from router.events.outcomes import connect, rows
+from router.events.read import read
 from tests.e2e.running import DEADLINE_S, Router, running, wait_until
 
 CALLERS = 3
@@ -111,3 +113,43 @@ def test_a_kill_loses_nothing_acknowledged_and_counts_nothing_twice(tmp_path: Pa
     assert set(found.values()) == {1}
     whole = Counter(ident.rpartition("-")[0] for ident in found)
     assert set(whole.values()) == {BATCH}
+
+
+def test_an_outcome_finds_its_exposure_by_each_of_its_keys(tmp_path: Path) -> None:
+    """What a caller was handed, a request's id and the unit all lead to the exposure, in archive and live events."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"{'a' * 43}=\n")
+    server = f"signing: {{keys_file: '{keys}'}}, expose: [request-id, assignment]"
+    with running(tmp_path, {"old": 50, "new": 50}, server=server) as (router, _):
+        sent = [outcome for number in range(5) for outcome in outcomes_of(router, f"user-{number}")]
+        assert post(router, sent)[1]["accepted"] == len(sent)
+        wait_until(lambda: len(list(read(tmp_path / "events"))) == 5, "the exposures")
+        with open_archive(tmp_path / "events") as archive:
+            found = archive.connection.execute(MATCHED).fetchall()
+    assert len(found) == len(sent)
+    assert all(ident.startswith(f"{user}-") for ident, user in found)
+
+
+MATCHED = """
+SELECT o.id, e.unit FROM outcomes o JOIN exposures e ON CASE o.keyed
+    WHEN 'assignment' THEN (o.experiment, o.run, o.unit_hash) = (e.experiment, e.run, e.unit_hash)
+    WHEN 'request_id' THEN o.request_id = e.request_id
+    ELSE o.unit = e.unit END
+"""
+
+
+def outcomes_of(router: Router, user: str) -> list[dict[str, Any]]:
+    """Be exposed as a user; return an outcome by each key."""
+    connection = http.client.HTTPConnection("127.0.0.1", router.port, timeout=DEADLINE_S)
+    try:
+        connection.request("GET", "/", headers={"x-user-id": user})
+        response = connection.getresponse()
+        response.read()
+    finally:
+        connection.close()
+    keyed = {
+        "assignment": response.headers["x-router-assignment"],
+        "request_id": response.headers["x-request-id"],
+        "unit": user,
+    }
+    return [{"id": f"{user}-{name}", "outcome": "click", name: value} for name, value in keyed.items()]

@@ -29,6 +29,7 @@ class Slow:
         self.turning.set()
         self.began = threading.Semaphore(0)
         self.old = 0
+        self.forgetful = False
         self.closed = False
 
     def append(self, outcomes: Sequence[Outcome], _received: float) -> list[Fate]:
@@ -43,6 +44,8 @@ class Slow:
 
     def expire(self, _before: float) -> int:
         """Forget a step."""
+        if self.forgetful:
+            raise OSError("the disk does not answer")
         some = min(self.old, STEP)
         self.old -= some
         return some
@@ -217,3 +220,17 @@ def test_old_ids_are_forgotten_in_steps_between_commits() -> None:
 
     asyncio.run(forget())
     assert store.old == 0
+
+
+def test_ids_that_cannot_be_forgotten_disturb_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, and tried again a minute later."""
+    store = Slow()
+    store.forgetful = True
+
+    async def use() -> None:
+        writer = OutcomeWriter(asyncio.get_running_loop(), store, Shown(), lambda now: now)
+        assert await writer.submit(batch("a")) == ["accepted"]
+        assert await asyncio.to_thread(writer.close)
+
+    asyncio.run(use())
+    assert "cannot be forgotten" in caplog.text

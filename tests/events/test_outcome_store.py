@@ -177,9 +177,22 @@ def test_a_file_that_is_no_store_is_said_and_left_alone(store: OutcomeStore) -> 
     for _ in range(2):
         with pytest.raises(OSError, match=r"outcomes\.sqlite"):
             store.append([outcome()], NOW)
+        with pytest.raises(OSError, match=r"outcomes\.sqlite"):
+            connect(store.path.parent.parent)
     assert store.path.read_bytes() == content
     store.path.unlink()
     assert store.append([outcome()], NOW) == ["accepted"]
+
+
+def test_a_store_that_fails_to_expire_works_again(store: OutcomeStore) -> None:
+    """The connection is made anew, as after every failure."""
+    store.append([outcome()], NOW)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("ALTER TABLE ids RENAME TO other")
+        with pytest.raises(OSError, match="no such table"):
+            store.expire(NOW + 1)
+        connection.execute("ALTER TABLE other RENAME TO ids")
+    assert store.expire(NOW + 1) == 1
 
 
 def test_a_store_of_another_version_is_not_touched(store: OutcomeStore, tmp_path: Path) -> None:
