@@ -77,6 +77,13 @@ class Experiment(Struct, frozen=True, kw_only=True):
     flag: Annotated[
         Name | None, Meta(description="flag whose value the arms give; the target gets it in `x-router-flags`")
     ] = None
+    exclude: Annotated[
+        tuple[Literal["bots"], ...],
+        Meta(
+            description="`bots`: no requests whose user agent is a crawler, monitor or HTTP library by the list of "
+            "crawler-user-agents (so not for services that call with curl or python-requests)"
+        ),
+    ] = ()
     eligible: Annotated[
         Json,
         Meta(

@@ -14,7 +14,6 @@ KEYS: frozenset[str] = frozenset(
         "$.events.sinks",
         "$.targets[].rewrite",
         "$.targets[].headers",
-        "$.experiments[].exclude",
         "$.experiments[].metrics.guardrails",
         "$.experiments[].metrics.oec",
         "$.experiments[].decide",

@@ -16,7 +16,7 @@ from router.control.refuse import identity
 from router.events.model import Revision, Run
 
 # What says who takes part; the route's match and unit, the layer and its holdouts do so too.
-_ENROLMENT = ("segment", "coverage", "eligible", "prerequisites", "active")
+_ENROLMENT = ("segment", "coverage", "exclude", "eligible", "time_zone", "prerequisites", "active")
 
 
 def runs(before: Revision | None, config: Config, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Run]:

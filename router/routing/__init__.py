@@ -11,10 +11,12 @@ table       a revision compiled: ``compile_table``, ``Table.find``
 decide      ``RoutePlan.decide``: unit, arm, target, and everything about them that was known at compile
 targeting   who is eligible for an experiment: its rule, together with what it asks for
 facts       what a rule can ask about a request, read when it asks
+bots        which user agents are crawlers and other machines
 steps       what answers when the chosen target cannot: the steps of a route's fallback, rules included
 logic       JSONLogic: rules as data, compiled to functions of data
 operators   what those operators of JSONLogic give that are functions of their arguments' values
 flagd       the operators of rules that only flagd has: ``fractional`` and ``sem_ver``
+lookup      paths of keys and indices into the data of a rule
 coerce      truth, numbers, text, equality and order of values in rules, as flagd's engine has them
 sample      which requests shadows get a copy of
 compare     whether a shadow's answer is that of the primary

@@ -135,6 +135,8 @@ def strictly_equal(one: Any, other: Any, meter: Meter, level: int = 1) -> bool:
 
 def loosely_equal(one: Any, other: Any) -> bool:
     """Return what ``==`` gives: beside a number as numbers, beside a text as texts; lists are equal to themselves."""
+    if type(one) is str and type(other) is str:  # nearly always
+        return one == other
     if isinstance(one, int | float):
         return bool(one == (other if isinstance(other, int | float) else number(other)))
     if isinstance(other, int | float):

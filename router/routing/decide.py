@@ -244,7 +244,7 @@ class RoutePlan(Struct, frozen=True):
         if not enrolled.entered:
             return Decision(
                 self, unit, label, self.target, self.pair, self.head, (), (), None, key, shadows, attributes,
-                False, enrolled.held,
+                enrolled.bot, enrolled.held,
             )  # fmt: skip
         target, pair = self.target, self.pair
         labels, flags = [], []
@@ -263,7 +263,7 @@ class RoutePlan(Struct, frozen=True):
         return Decision(
             self, unit, label, target, pair, self.head + arm_lines(labels, flags), _enrolments(enrolled), cells,
             ", ".join([arm.name for arm, _, _ in enrolled.entered]), key, shadows, attributes,
-            False, enrolled.held,
+            enrolled.bot, enrolled.held,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ so this one is pinned by golden vectors whatever a library does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -35,10 +36,10 @@ class Fraction(NamedTuple):
 def _fractional(given: list[Node]) -> Evaluate:
     """Compile the operator: a value to hash by, which may be left out, and pairs of a result and its weight."""
     first, *others = (node.evaluate for node in given)
-    distribution = given if given[0].constant and isinstance(given[0].evaluate(None, Meter()), list) else given[1:]
+    distribution = given if given[0].constant and isinstance(given[0].value, list) else given[1:]
     fixed = None
     if all(node.constant for node in distribution):
-        fixed = _fractions([node.evaluate(None, Meter()) for node in distribution])
+        fixed = _fractions([node.value for node in distribution])
 
     def evaluate(data: Any, meter: Meter) -> Any:
         value = first(data, meter)
@@ -133,7 +134,7 @@ def _sem_ver(given: list[Node]) -> Evaluate:
 def _read(node: Node) -> Evaluate:
     """Return how to get a version out of a part of a rule, once and for all where it is written there."""
     if node.constant:
-        version = _version(node.evaluate(None, Meter()))
+        version = _version(node.value)
         return lambda _data, _meter: version
     return lambda data, meter: _version(node.evaluate(data, meter))
 
@@ -143,8 +144,11 @@ def _version(value: Any) -> Version | None:
     if value is None or isinstance(value, bool | list | dict):
         return None
     written = str(value)
-    if len(written) > _MAX_VERSION:
-        return None
+    return None if len(written) > _MAX_VERSION else _parsed(written)
+
+
+@lru_cache(maxsize=1024)  # the versions of an app that are about are few, and reading one takes 5 µs
+def _parsed(written: str) -> Version | None:
     try:
         return Version.parse(padded(written))
     except ValueError:

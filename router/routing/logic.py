@@ -11,7 +11,6 @@ but bounded: a rule that would take more than ``coerce.MAX_STEPS``, or make more
 true as soon as something known is, and ``and`` false (Kleene's logic, as SQL has it).
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -20,9 +19,9 @@ from msgspec import Struct
 
 from router.config.logic import arguments
 from router.routing.coerce import Meter, RuleError, number, text, truthy
+from router.routing.lookup import compile_path, look_up
 from router.routing.operators import EAGER, Eager
 
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _NO_ANSWER: Final = (RuleError, ArithmeticError, ValueError, RecursionError)
 
 Evaluate = Callable[[Any, Meter], Any]
@@ -38,6 +37,11 @@ class Node(NamedTuple):
     evaluate: Evaluate
     size: int
     constant: bool = False
+
+    @property
+    def value(self) -> Any:
+        """What it gives, of one that is the same for all data."""
+        return self.evaluate(None, Meter())
 
 
 class Place(NamedTuple):
@@ -129,6 +133,8 @@ def _compile(rule: Any, more: Mapping[str, Eager], place: Place) -> Node:
         from router.routing import flagd  # noqa: PLC0415 - it loads libraries that most rules have no need of
 
         return Node(flagd.COMPILE[operator](given), size)
+    if operator == "in" and given[-1].constant and _hashable(given[-1].value):
+        return Node(_member(given[0], frozenset(given[-1].value)), size)
     eager = EAGER.get(operator) or more.get(operator)
     if eager is None:
         raise ValueError(f'there is no operator "{operator}"')
@@ -179,6 +185,21 @@ _PLACES: Final[Mapping[str, Callable[[Place, int], Place]]] = MappingProxyType(
 )
 
 
+def _hashable(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(item, list | dict) for item in value)
+
+
+def _member(needle: Node, hay: frozenset[Any]) -> Evaluate:
+    """Return ``in`` for a list that the rule says itself: a set has what is equal, as the list has."""
+    find = needle.evaluate
+
+    def evaluate(data: Any, meter: Meter) -> bool:
+        value = find(data, meter)
+        return not isinstance(value, list | dict) and value in hay
+
+    return evaluate
+
+
 def _eager(operator: Eager, given: list[Node]) -> Evaluate:
     values = _values(given)
     return lambda data, meter: operator(values(data, meter), meter)
@@ -186,60 +207,34 @@ def _eager(operator: Eager, given: list[Node]) -> Evaluate:
 
 def _values(nodes: Sequence[Node]) -> Callable[[Any, Meter], list[Any]]:
     parts = tuple(node.evaluate for node in nodes)
-    if len(parts) == 2:
+    if len(parts) == 2:  # nearly always
         first, second = parts
         return lambda data, meter: [first(data, meter), second(data, meter)]
     return lambda data, meter: [part(data, meter) for part in parts]
 
 
-def look_up(data: Any, name: Any, default: Any = None) -> Any:
-    """Return what is at a path of keys and indices with dots between them; everything for "" and null.
-
-    A text has its characters at indices, and texts and lists have a ``length``.
-    """
-    if name is None or name == "":
-        return data
-    if isinstance(name, int | float):
-        return _element(data, name, default)
-    node = data
-    for part in text(name).split("."):
-        if isinstance(node, dict):
-            node = node.get(part)
-        elif not isinstance(node, list | str):
-            return default
-        elif part == "length":
-            return len(node)
-        elif _INDEX.fullmatch(part) and int(part) < len(node):
-            node = node[int(part)]
-        else:
-            return default
-    return default if node is None else node
-
-
-def _element(data: Any, index: float, default: Any) -> Any:
-    """Return what is at a place of a list or a text; an infinite one raises."""
-    if not isinstance(data, list | str) or index != index or index != int(index) or not 0 <= index < len(data):  # noqa: PLR0124 - NaN
-        return default
-    return data[int(index)]
-
-
 def _var(given: list[Node], place: Place) -> Evaluate:
     if not given:
         return lambda data, _meter: data
-    values = _values(given)
-    if len(given) > 1 or not place.unknown:
+    if len(given) > 1:
+        values = _values(given)
         return lambda data, meter: look_up(data, *values(data, meter))
-
     name = given[0].evaluate
+    if not (given[0].constant and isinstance(given[0].value, str)):
+        if not place.unknown:
+            return lambda data, meter: look_up(data, name(data, meter))
+        return lambda data, meter: _present(look_up(data, path := name(data, meter)), path)
+    path = given[0].value
+    find = compile_path(path)
+    if not place.unknown:
+        return lambda data, _meter: find(data)
+    return lambda data, _meter: _present(find(data), path)
 
-    def evaluate(data: Any, meter: Meter) -> Any:
-        path = name(data, meter)
-        found = look_up(data, path)
-        if found is None:
-            raise AbsentError(f'"{text(path)}" is absent')
-        return found
 
-    return evaluate
+def _present(found: Any, path: Any) -> Any:
+    if found is None:
+        raise AbsentError(f'"{text(path)}" is absent')
+    return found
 
 
 def _missing(given: list[Node], _place: Place) -> Evaluate:

@@ -11,8 +11,8 @@ Rules, in this order, for each layer (an experiment without one is a layer of it
    the experiment assigns: who is held out never sees an arm.
 3. The layer's unit is the experiment's own, or the exchange's; a slot of time is added where slots are assigned.
 4. The unit's point in the layer is within the segment of at most one active experiment.
-5. That experiment's conditions: ``eligible``, prerequisites, coverage. Layers come in an order in which what is
-   required is decided first.
+5. That experiment's conditions: ``exclude``, ``eligible``, prerequisites, coverage. Layers come in an order in which
+   what is required is decided first.
 
 Shares are compared as integers, so segments that touch neither overlap nor leave a gap.
 """
@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from router.config.schema import Config, Experiment, Route
 from router.events.model import Revision
+from router.routing.bots import AGENT, Bots
 from router.routing.bucket import arm_prefix
 from router.routing.request import Request
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
@@ -125,12 +126,14 @@ class Enrolled(Struct):
         entered: Each with its arm, in the order of the layers.
         forced: Whether an arm was forced.
         held: Holdouts that the unit is in, of those that matter on the route.
+        bot: Whether the caller is a bot; looked at where an experiment of the route excludes them.
         seen: What came of every experiment, if somebody wants to know.
     """
 
     entered: list[Entered]
     forced: bool = False
     held: tuple[str, ...] = ()
+    bot: bool = False
     seen: list[Seen] | None = None
 
 
@@ -146,6 +149,7 @@ class Structure(Struct, frozen=True):
         reads_body: Whether they read the body.
         timed: Whether they depend on the moment.
         trials: Experiments by name.
+        bots: Who is a bot; None when no experiment excludes them.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -156,6 +160,7 @@ class Structure(Struct, frozen=True):
     reads_body: bool
     timed: bool
     trials: Mapping[str, Trial]
+    bots: Bots | None
 
     @property
     def simple(self) -> Trial | None:
@@ -191,6 +196,8 @@ class Structure(Struct, frozen=True):
         enrolled = Enrolled([], seen=[] if told else None)
         if self.holdouts and data is not None:
             enrolled.held = tuple(plan.name for plan in self.holdouts if plan.start <= plan.point(data) < plan.end)
+        if self.bots is not None:
+            enrolled.bot = self.bots.is_bot(request.fields.get(AGENT, b""))
         arms: dict[str, ArmPlan] = {}
         for layer in self.layers:
             given = _given(layer, unit, forced)
@@ -231,7 +238,7 @@ class Structure(Struct, frozen=True):
             return
         point = digest(layer.prefix + data)[0] if layer.prefix else 0
         for trial in layer.trials:
-            why = self._obstacle(trial, request, (point, data), arms)
+            why = "a bot" if trial.people and enrolled.bot else self._obstacle(trial, request, (point, data), arms)
             arm = trial.choose(data) if why is None else None
             if arm is not None:
                 arms[trial.experiment] = arm
@@ -296,6 +303,8 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
     facts = [trial.eligible.facts for layer in layers for trial in layer.trials if trial.eligible is not None]
     read = [*(sources[name] for name in logged), *(source for layer in layers for source in layer.sources)]
     fields = {source.field for source in read if source.field is not None}
+    people = any(trial.people for layer in layers for trial in layer.trials)
+    fields |= {AGENT} if people else set()
     timed = any(layer.slot for layer in layers) or any(item.reads_time for item in facts)
     beyond = any(item.reads_body or item.reads_request for item in facts)
     return Structure(
@@ -312,6 +321,7 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
         and (any(source.json for source in read) or any(item.reads_body for item in facts)),
         timed=timed,
         trials={trial.experiment: trial for layer in layers for trial in layer.trials},
+        bots=Bots() if people else None,
     )
 
 

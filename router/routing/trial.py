@@ -64,6 +64,7 @@ class Trial(Struct, frozen=True):
         end: First point after those.
         cover: Hashed in front of a unit for its point of coverage.
         covered: First of those points that does not take part.
+        people: Whether bots may not take part.
         eligible: Who may take part; None when everybody may.
         needs: Experiments that the unit has to be in, each with the arms that do; no arms are any.
         arms: Hash prefix, weight and meaning of each arm with a weight above 0, in order of their names, so that the
@@ -81,6 +82,7 @@ class Trial(Struct, frozen=True):
     end: int
     cover: bytes
     covered: int
+    people: bool
     eligible: Targeting | None
     needs: tuple[tuple[str, frozenset[str]], ...]
     arms: tuple[tuple[bytes, float, ArmPlan], ...]
@@ -159,6 +161,7 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
         end=threshold(end),
         cover=arm_prefix(salt, ""),
         covered=threshold(experiment.coverage),
+        people="bots" in experiment.exclude,
         eligible=compile_targeting(experiment, attributes),
         needs=tuple((need.experiment, frozenset(need.arms)) for need in experiment.prerequisites),
         arms=tuple((arm_prefix(salt, name), weights[name], named[name]) for name in sorted(named) if weights[name] > 0),

@@ -65,6 +65,8 @@ PHASE = [
     ("`segment`", config({"segment": ["0%", "60%"]})),
     ("`coverage`", config({"coverage": "50%"})),
     ("`eligible`", config({"eligible": {"==": [{"var": "tier"}, "gold"]}})),
+    ("`exclude`", config({"exclude": ["bots"]})),
+    ("`time_zone`", config({"eligible": {">": [{"var": "$time.hour"}, 8]}, "time_zone": "Europe/Berlin"})),
     ("`prerequisites`", config(NEED)),
     ("`active`", config({"active": {"from": "2026-11-01T00:00:00Z"}})),
     ("the layer", config({"layer": "m"})),

@@ -223,6 +223,20 @@ def test_who_is_not_eligible_is_served_by_the_route() -> None:
     assert b"x-tier" in decider.fields
 
 
+def test_bots_are_excluded_where_an_experiment_says_so() -> None:
+    """They are served by the route, the event says that they are bots, and other experiments may have them."""
+    decider = table([ROUTE], [experiment("e", exclude=["bots"]), flagged("f")])
+    for agent, expected in [("Googlebot/2.1", ["f"]), ("Mozilla/5.0 Firefox/145.0", ["e", "f"]), ("", ["e", "f"])] * 2:
+        decision = decide(decider, "u", headers={"user-agent": agent})
+        assert (names(decision), decision.bot) == (expected, expected == ["f"])
+    assert b"user-agent" in decider.fields
+    structure = decider.routes["r"].structure
+    assert structure is not None
+    seen = structure.enrol(request(headers={"x-user": "u", "user-agent": "curl/8"}), "u", told=True).seen or []
+    assert [each.result for each in seen] == ["a bot", "entered"]
+    assert not decide(table([ROUTE], [experiment("e")]), "u", headers={"user-agent": "curl/8"}).bot
+
+
 @given(st.lists(st.tuples(st.sampled_from("uv"), st.sampled_from(["gold", "iron", "x" * 2000]), st.integers(0, 2))))
 def test_decisions_that_are_kept_are_those_made_anew(asked: list[tuple[str, str, int]]) -> None:
     """Whatever was asked before, a decision is what a new table gives, however many fields it depends on."""
