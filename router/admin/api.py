@@ -22,6 +22,7 @@ from router.admin.metrics import Metrics
 from router.admin.ofrep import STREAM_PATH, Ofrep
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.admin.outcomes import PATH, Outcomes
+from router.admin.quality import QualityMetrics, report_view, with_marks
 from router.admin.stream import Streams
 from router.config.scalars import Listen, is_loopback, parse_listen
 from router.control.kill import tag
@@ -72,6 +73,7 @@ def application(control: Control) -> web.Application:
     app.router.add_get("/v1/targets", api.targets)
     app.router.add_get("/v1/experiments", api.experiments)
     app.router.add_get("/v1/experiments/{name}", api.experiment)
+    app.router.add_get("/v1/experiments/{name}/report", api.report)
     app.router.add_post("/v1/experiments/{name}/kill", api.kill)
     app.router.add_post("/v1/experiments/{name}/resume", api.resume)
     _add_flags(app, control)
@@ -95,7 +97,8 @@ class _Api:
     def __init__(self, control: Control) -> None:
         # Per process
         self._control = control
-        self._metrics = Metrics(control.seat.segment, lambda: control.revision)
+        quality = QualityMetrics(control.fold)
+        self._metrics = Metrics(control.seat.segment, lambda: control.revision, quality=quality)
 
     async def health(self, _request: web.Request) -> web.Response:
         return _json({"alive": True})
@@ -145,7 +148,8 @@ class _Api:
 
     async def assign(self, request: web.Request) -> web.Response:
         try:
-            return _json(assign(self._control.table(), request.query.items(), time.time()))
+            answer = assign(self._control.table(), request.query.items(), time.time())
+            return _json(with_marks(answer, self._control.revision))
         except LookupError as error:
             return problem(404, str(error.args[0]))
         except ValueError as error:
@@ -155,10 +159,16 @@ class _Api:
         return _json({"targets": views.targets_view(self._control.revision, self._control.seat.segment)})
 
     async def experiments(self, _request: web.Request) -> web.Response:
-        return _json({"experiments": views.experiments_view(self._control.revision, self._control.seat.segment)})
+        return _json({"experiments": views.experiments_view(self._control)})
 
     async def experiment(self, request: web.Request) -> web.Response:
         return self._one(request.match_info["name"], {})
+
+    async def report(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in {experiment.name for experiment in self._control.revision.config.experiments}:
+            return problem(404, f"there is no experiment {name!r}")
+        return _json(report_view(self._control, name, time.time()), etag=tag(self._control.revision, name))
 
     async def kill(self, request: web.Request) -> web.Response:
         return await self._switch(request, self._control.kill)
@@ -186,7 +196,7 @@ class _Api:
 
     def _one(self, name: str, more: dict[str, Any]) -> web.Response:
         control = self._control
-        for view in views.experiments_view(control.revision, control.seat.segment):
+        for view in views.experiments_view(control):
             if view["name"] == name:
                 return _json(view | more, etag=tag(control.revision, name))
         return problem(404, f"there is no experiment {name!r}")

@@ -80,6 +80,13 @@ FAMILIES: Final = {
         Family("router_events_dropped_total", "counter", (), "Events that were not written to the event log."),
         Family("router_arm_weight", "gauge", ("experiment", "arm"), "Weight of an arm, relative to the other arms."),
         Family("router_experiment_killed", "gauge", ("experiment",), "1 while an experiment is killed, else 0."),
+        Family("router_experiment_invalid", "gauge", ("experiment",), "1 while data are invalid until fixed, else 0."),
+        Family("router_sample_ratio_p", "gauge", ("experiment",), "Sequential p-value of the sample ratio."),
+        Family("router_data_quality", "gauge", ("experiment", "check"), "0 fine, 1 a warning, 2 invalid."),
+        Family("router_log_quality", "gauge", ("check",), "0 fine, 1 a warning."),
+        Family("router_fold_lag_seconds", "gauge", (), "Age of what is known from the event log."),
+        Family("router_fold_seconds", "gauge", (), "What the last look at the event log took."),
+        Family("router_fold_failed", "gauge", (), "1 while the event log cannot be looked at."),
         Family("router_revision", "gauge", (), "Number of the revision that was published last."),
         Family("router_workers", "gauge", (), "Workers with a heartbeat in the last 5 seconds."),
         Family("router_workers_acknowledged", "gauge", (), "Workers that serve the last revision."),
@@ -131,6 +138,10 @@ removed, and begin at 0 when the router starts.
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
 - `endpoint` is a base URL of the configuration. `router_endpoint_healthy` is left out where `health` is not configured,
   and before the first answers tell.
+- `router_sample_ratio_p` is of the present phase, and may be watched continuously: in a sound experiment it is ever
+  below 0.001 with a probability of at most 0.001. `check` of `router_data_quality` and `router_log_quality` is one of
+  those in [data-quality.md](data-quality.md), and left out while there are too few data. All these, and
+  `router_fold_lag_seconds`, are absent before the first look at the log and without the extra `analysis`.
 
 ## Histograms
 

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from router import counters, histogram
 from router.admin.endpoints import STATE_VALUES, standings
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
+from router.admin.quality import QualityMetrics
 from router.events.model import Revision
 from router.routing.breaker import NAMES
 from router.routing.readiness import UNKNOWN
@@ -32,18 +33,27 @@ ALIVE_NS: Final = 5_000_000_000  # a worker whose heartbeat is older is about to
 class Metrics(Collector):
     """Reads the families afresh at each scrape; holds only what keeps ``result="ok"`` from falling."""
 
-    __slots__ = ("_clock_ns", "_ok", "_revision", "_segment")
+    __slots__ = ("_clock_ns", "_ok", "_quality", "_revision", "_segment")
 
     def __init__(
         self,
         segment: Segment,
         revision: Callable[[], Revision | None],
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        quality: QualityMetrics | None = None,
     ) -> None:
-        """Read from a segment and from whatever the present revision is at the time; None is before the first."""
+        """Read from a segment and from whatever the present revision is at the time; None is before the first.
+
+        Args:
+            segment: The shared counters.
+            revision: Gives the present revision.
+            clock_ns: Nanoseconds of the monotonic clock.
+            quality: The families of data quality, where there is a live fold.
+        """
         self._segment = segment
         self._revision = revision
         self._clock_ns = clock_ns
+        self._quality = quality
         self._ok: dict[tuple[str, str], int] = {}
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
@@ -77,6 +87,8 @@ class Metrics(Collector):
         yield from self._workers()
         yield from self._outcomes()
         yield from self._router(revision)
+        if self._quality is not None and revision is not None:
+            yield from self._quality.collect(revision)
 
     def _pairs(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
         requests, received, sent = map(

@@ -22,6 +22,7 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("get", "/v1/targets"): "targets with their endpoints and counts",
     ("get", "/v1/experiments"): "experiments with their arms, weights and counts",
     ("get", "/v1/experiments/{name}"): "one experiment",
+    ("get", "/v1/experiments/{name}/report"): "what is known from its data, and whether they can be trusted",
     ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
     ("post", "/v1/experiments/{name}/resume"): "end its kill",
     ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",
@@ -58,6 +59,7 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
         _parameter("header.NAME", "query", "a header field; likewise cookie.NAME and query.NAME"),
     ],
     "/v1/experiments/{name}": [_EXPERIMENT],
+    "/v1/experiments/{name}/report": [_EXPERIMENT],
     "/v1/experiments/{name}/kill": [_EXPERIMENT, _SEEN],
     "/v1/experiments/{name}/resume": [_EXPERIMENT, _SEEN],
 }
@@ -89,6 +91,7 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
         "503": "it cannot be written now, and nothing was taken; send it again after `Retry-After` seconds",
     },
     "/v1/experiments/{name}": {"404": "there is no such experiment"},
+    "/v1/experiments/{name}/report": {"404": "there is no such experiment"},
     "/v1/experiments/{name}/kill": _SWITCHED,
     "/v1/experiments/{name}/resume": _SWITCHED,
 }

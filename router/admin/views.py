@@ -15,6 +15,7 @@ import msgspec
 
 from router import counters
 from router.admin.endpoints import standings, view
+from router.admin.quality import marks_view
 from router.config.mistake import ROOT, Mistake, child
 from router.control.loop import Control
 from router.control.seat import Rejected
@@ -178,8 +179,9 @@ def _shadow_views(revision: Revision, segment: Segment, target: str) -> list[dic
     return views
 
 
-def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
-    """Return each experiment with its arms, where it is, and the counts of its present phase."""
+def experiments_view(control: Control) -> list[dict[str, Any]]:
+    """Return each experiment with its arms, where it is, the counts of its present phase, and how its data are."""
+    revision, segment = control.revision, control.seat.segment
     views = []
     for experiment in revision.config.experiments:
         run, weights = revision.runs[experiment.name], revision.weights[experiment.name]
@@ -214,6 +216,7 @@ def experiments_view(revision: Revision, segment: Segment) -> list[dict[str, Any
                 "phase": run.phase,
                 "epoch": run.epoch,
                 "killed": {"by": kill.by, "reason": kill.reason, "time": kill.time} if kill is not None else None,
+                **marks_view(revision, control.fold, experiment.name),
                 "arms": arms,
                 "sites": {
                     variant.label: {arm.name: arm.weight for arm in own.arms}

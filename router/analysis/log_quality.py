@@ -38,7 +38,8 @@ class Received(Struct, frozen=True):
 
     Attributes:
         outcomes: How many.
-        unmatched: Those that belong to no exposure in the log.
+        assigned: Those that name an assignment, which the router gave, so that its exposure must be in the log.
+        unmatched: Those of them whose exposure is not.
         future: Those dated more than ``TOLERANCE_S`` after they were received.
         lead_s: By how much the furthest of these is ahead; 0 without any.
         median_s: Median of received less dated.
@@ -46,6 +47,7 @@ class Received(Struct, frozen=True):
     """
 
     outcomes: int = 0
+    assigned: int = 0
     unmatched: int = 0
     future: int = 0
     lead_s: float = 0.0
@@ -87,9 +89,9 @@ def judge_log(logged: Logged) -> tuple[Finding | Insufficient, ...]:
         *(_missing_unit(route, traffic) for route, traffic in routes),
         share(
             "unmatched_outcomes",
-            (received.unmatched, received.outcomes),
+            (received.unmatched, received.assigned),
             UNMATCHED,
-            "{share} of the outcomes belong to no exposure in the log",
+            "{share} of the outcomes that name an assignment belong to no exposure in the log",
         ),
         _clock_skew(received),
         _dropped(logged.written),

@@ -60,7 +60,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         exposures: Exchanges of assigned units, all of them.
         overridden: Those of them whose arm was forced.
         bots: Those that a bot sent and that were not forced.
-        analysed: Those that count: not forced, and not of a bot where bots are excluded.
+        analysed: Those that count: not forced.
         requests: Different request ids among those that count.
         units: Different units among those that count.
         crossed: Units in more than one arm.
@@ -132,7 +132,12 @@ def judge(observed: Observed) -> Quality:
             CROSSED,
             "{share} of the units were in more than one arm within this phase, and are left out of the analysis",
         ),
-        share("bots", (observed.bots, observed.exposures), BOTS, "{share} of the exposures are of bots"),
+        share(
+            "bots",
+            (observed.bots, observed.exposures),
+            BOTS,
+            "{share} of the exposures are of bots (`exclude: [bots]` leaves them out)",
+        ),
         share(
             "overrides",
             (observed.overridden, observed.exposures),

@@ -120,7 +120,8 @@ def status(admin: Admin, *, as_json: bool) -> int:
     for line in _revision(revision):
         output.print(line, soft_wrap=True)
     for experiment in experiments["experiments"]:
-        output.print(_experiment(experiment), soft_wrap=True)
+        for line in _experiment(experiment):
+            output.print(line, soft_wrap=True)
     output.print(_targets(targets["targets"]))
     return 0
 
@@ -159,15 +160,20 @@ def _revision(found: dict[str, Any]) -> Iterator[str]:
         yield from (f"  {mistake['text']}" for mistake in found["rejected"]["mistakes"])
 
 
-def _experiment(found: dict[str, Any]) -> str:
-    """Say where an experiment is, in a line; a kill in one more."""
+def _experiment(found: dict[str, Any]) -> Iterator[str]:
+    """Say where an experiment is, in a line; a kill, invalid data and warnings in one more each."""
     arms = ", ".join(f"{arm['name']} {arm['share']:.4g}" for arm in found["arms"])
-    line = f"experiment {found['name']} run {found['run']} phase {found['phase']}: {arms}"
-    killed = found["killed"]
-    if killed is None:
-        return line
-    reason = f": {killed['reason']}" if killed["reason"] else ""
-    return f"{line}\n  killed since {_moment(killed['time'])} by {killed['by']}{reason}"
+    yield f"experiment {found['name']} run {found['run']} phase {found['phase']}: {arms}"
+    killed, invalid, quality = found["killed"], found.get("invalid"), found.get("quality") or {}
+    if killed is not None:
+        reason = f": {killed['reason']}" if killed["reason"] else ""
+        yield f"  killed since {_moment(killed['time'])} by {killed['by']}{reason}"
+    if invalid is not None:
+        yield f"  INVALID until fixed, since {_moment(invalid['time'])}: {invalid['reason']}"
+    elif quality.get("status") is not None:
+        yield f"  data quality at {_moment(quality['time'])}: {quality['status']}"
+    if quality.get("problem") is not None:
+        yield f"  data quality is not known: {quality['problem']}"
 
 
 def _moment(time_s: float) -> str:

@@ -20,9 +20,13 @@ from router.config.mistake import ConfigError, Mistake
 from router.control import schedule, switch
 from router.control import state as decide
 from router.control.ask import Asker
+from router.control.counted import count
+from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.kill import tag
 from router.control.ledger import Decisions, Ledger
+from router.control.mark import mark
+from router.control.measure import Question, Snapshot
 from router.control.notice import Notice
 from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
@@ -54,6 +58,7 @@ class Control:
             of this process until the file could be read.
         rejected: The configuration on disk, when it is not served.
         news: Set when the next revision is published; another one follows it.
+        fold: What the event log says of the experiments.
     """
 
     def __init__(self, source: Source, seat: Seat, journal: Decisions, state: State) -> None:
@@ -65,6 +70,7 @@ class Control:
         self.seat = seat
         self.ledger = Ledger(journal, seat.segment)
         self.keeper = Keeper(seat.segment)
+        self.fold = Fold()
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
         self._reading = asyncio.Lock()  # one reading of the files at a time
@@ -131,6 +137,7 @@ class Control:
                 group.create_task(self._obey())
                 group.create_task(self._probe())
                 group.create_task(self._keep_time())
+                group.create_task(self.fold.run(self._question, self._judge))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
@@ -322,6 +329,24 @@ class Control:
         for mistake in refused.mistakes if refused is not None else ():
             log.error("experiments cannot begin or end as they should: %s", mistake)
         return refused is None
+
+    def _question(self) -> Question | None:
+        revision = self.revision
+        if not revision.config.experiments:
+            return None
+        return Question(revision.config, revision.runs, self.state.history, count(revision, self.seat.segment))
+
+    async def _judge(self, snapshot: Snapshot) -> None:
+        """Mark the experiments whose data are invalid."""
+        async with self._change:
+            following, revision = mark(self.state, snapshot.invalid(self.revision.runs), time.time())
+            if revision is self.revision:
+                return
+            for said in following.history[-1].changes:
+                log.error("%s", said)
+            refused = await self._commit(following, revision)
+        for mistake in refused.mistakes if refused is not None else ():
+            log.error("a mark of invalid data cannot be published, and is tried again: %s", mistake)
 
     # --- The rest ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Runs and phases of experiments.
 
-Responsible for: which run and phase an experiment is in after a change.
+Responsible for: which run and phase an experiment is in after a change, and which marks of invalid data hold there.
 Does not know: what made the change, or whether it is allowed (``refuse``).
 
 Rules: pure. A run has fixed arms, targets, versions and salt; a phase of it has fixed shares and eligibility. A kill
@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from router.config.schema import Config, Experiment, Route
 from router.control.refuse import identity
-from router.events.model import Revision, Run
+from router.events.model import Invalid, Revision, Run
 
 # What says who takes part; the route's match and unit, the layer and its holdouts do so too.
 _ENROLMENT = ("segment", "coverage", "exclude", "eligible", "time_zone", "prerequisites", "active")
@@ -43,6 +43,15 @@ def runs(before: Revision | None, config: Config, weights: Mapping[str, Mapping[
         ) != _who(config, experiment, weights):
             found[name] = Run(number=last.number, phase=last.phase + 1, epoch=0)
     return found
+
+
+def kept_marks(invalid: Mapping[str, Invalid], following: Mapping[str, Run]) -> dict[str, Invalid]:
+    """Return the marks of invalid data that still hold: those of the run and phase in which their experiment is."""
+    return {
+        name: mark
+        for name, mark in invalid.items()
+        if name in following and (following[name].number, following[name].phase) == (mark.run, mark.phase)
+    }
 
 
 def _shares(weights: Mapping[str, float]) -> dict[str, Fraction]:

@@ -9,7 +9,8 @@ Rules:
   of the file at the time, not of the configuration it brought back.
 - A running experiment keeps salt, arms, targets of arms, their versions, route and hash version. A reload that changes
   one is refused with the way out; a restart of the router and a restore, which a person asks for, begin a new run.
-- Kills are taken over by every revision; a restore never ends one (``router.control.kill``).
+- Kills are taken over by every revision; a restore never ends one (``router.control.kill``). So are marks of invalid
+  data, as long as the experiment is in the same run and phase.
 - Keys that only a restart can apply refuse the whole change: half a configuration would be neither the old nor the new.
 """
 
@@ -23,7 +24,7 @@ from router.config.diff import differences
 from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config
 from router.control import kill as kills
-from router.control.phases import runs
+from router.control.phases import kept_marks, runs
 from router.control.refuse import across, file_of, in_place, restart_differences, restart_only
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Kill, Revised, Revision
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 HISTORY = 100
 # Causes after which a restored configuration still holds.
-_HOLDING = ("certificate", "kill", "resume", "schedule")
+_HOLDING = ("certificate", "kill", "resume", "schedule", "invalid")
 _CHANGES = 100
 
 
@@ -125,6 +126,7 @@ def resume(state: State, published: Revision) -> State:
         weights=published.weights,
         runs=published.runs,
         killed=published.killed,
+        invalid=published.invalid,
     )
     if state.revision is not None and state.revision.number > published.number:
         slots = allocate(published.slots, row_keys(state.revision.config, state.revision.runs))
@@ -236,6 +238,7 @@ def unnumbered(
     """
     cause, author, now = why
     config, weights, killed = what
+    following = runs(state.revision, config, weights)
     return Revised(
         number=0,
         time=now,
@@ -244,8 +247,9 @@ def unnumbered(
         digest=digest,
         config=config,
         weights=weights,
-        runs=runs(state.revision, config, weights),
+        runs=following,
         killed=killed,
+        invalid=kept_marks(state.revision.invalid, following) if state.revision is not None else {},
     )
 
 
@@ -288,4 +292,5 @@ def _revision(entry: Revised, slots: dict[str, int]) -> Revision:
         runs=entry.runs,
         slots=slots,
         killed=entry.killed,
+        invalid=entry.invalid,
     )

@@ -39,6 +39,26 @@ class Kill(Struct, frozen=True, kw_only=True):
     identity: str
 
 
+class Invalid(Struct, frozen=True, kw_only=True):
+    """That the data of an experiment were found to be invalid: they stay so until another run or phase begins.
+
+    Attributes:
+        run: Run of the experiment that it is about.
+        phase: Phase of the run.
+        time: When it was found, in unix seconds.
+        check: The check that found it.
+        value: What that measured, a p-value.
+        reason: What it means, for a person.
+    """
+
+    run: int
+    phase: int
+    time: float
+    check: str
+    value: float
+    reason: str
+
+
 class Revision(Struct, frozen=True, kw_only=True):
     """One numbered state of everything, as workers get it.
 
@@ -54,6 +74,7 @@ class Revision(Struct, frozen=True, kw_only=True):
         slots: Key of a counter row to its first word (``router.counters``).
         killed: Experiment to its kill; also of experiments that the configuration no longer has.
         varied: Experiment to the region and cluster whose it is; only while a table for them is compiled.
+        invalid: Experiment to what makes its data invalid.
     """
 
     number: int
@@ -67,6 +88,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     slots: dict[str, int]
     killed: dict[str, Kill] = {}
     varied: dict[str, str] = {}
+    invalid: dict[str, Invalid] = {}
 
 
 class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -234,6 +256,7 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
         runs: Experiment to where it is.
         changes: What differs from the revision before, one sentence each.
         killed: Experiment to its kill.
+        invalid: Experiment to what makes its data invalid.
     """
 
     number: int
@@ -246,3 +269,4 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
     runs: dict[str, Run]
     changes: tuple[str, ...] = ()
     killed: dict[str, Kill] = {}
+    invalid: dict[str, Invalid] = {}

@@ -15,7 +15,13 @@ from router import counters, histogram
 from router.admin import families as families_module
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
+from router.admin.quality import QualityMetrics
+from router.analysis.finding import Finding
+from router.analysis.quality import Observed, judge
+from router.analysis.sample_ratio import Block
 from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Shadow, Target
+from router.control.fold import Fold
+from router.control.measure import Snapshot
 from router.counters import allocate, arm_key, endpoint_key, pair_key, route_key, row_keys, shadow_key, target_key
 from router.events.model import Revision, Run
 from router.histogram import bucket
@@ -53,6 +59,13 @@ def revision(
         weights={"e": {"control": 95.0, "treatment": 5.0}} if experiment else {}, runs=runs,
         slots=allocate(slots or {}, row_keys(config, runs)),
     )  # fmt: skip
+
+
+def looked() -> Snapshot:
+    """Make a look at a log that finds what cannot be said and what can."""
+    blocks = (Block(1, {"control": 95.0, "treatment": 5.0}, {"control": 1900, "treatment": 100}),)
+    quality = judge(Observed(experiment="e", run=1, phase=1, control="control", blocks=blocks))
+    return Snapshot(0.0, 1.0, {"e": (quality,)}, (Finding("clock_skew", "ok", 0.0, 0.01, "clocks agree"),))
 
 
 @pytest.fixture
@@ -288,8 +301,10 @@ def test_every_family_is_shown_with_its_labels(segment: Segment) -> None:
     current = revision()
     segment.block(0)[current.slots[pair_key("ranker", "v1")] + counters.CODE_SLOT[200]] = 1
     segment.block(2)[current.slots[endpoint_key("v1", "http://h")] + counters.ENDPOINT_HEALTH] = HEALTHY
+    fold = Fold()
+    fold.snapshot = looked()
     shown = {}
-    for metric in Metrics(segment, lambda: current).collect():
+    for metric in Metrics(segment, lambda: current, quality=QualityMetrics(fold)).collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
         shown[name] = (metric.type, labels)
@@ -322,4 +337,4 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
     assert len(written) == len(FAMILIES)
     for family in FAMILIES.values():
         assert family.name.endswith("_total") == (family.kind == "counter")
-        assert family.name.endswith("_seconds") == (family.kind == "histogram")
+        assert family.name.endswith("_seconds") or family.kind != "histogram"

@@ -182,7 +182,7 @@ def test_the_standardised_difference_is_austins() -> None:
 
 
 def _log(**changes: Any) -> dict[str, Finding | Insufficient]:
-    sound = Logged({"r": Traffic(10_000.0, 20.0)}, Received(5000, 50, 3, 2.0, 0.4, 900.0), Written(100_000, 0))
+    sound = Logged({"r": Traffic(10_000.0, 20.0)}, Received(5000, 2000, 50, 3, 2.0, 0.4, 900.0), Written(100_000, 0))
     return {found.check: found for found in judge_log(msgspec.structs.replace(sound, **changes))}
 
 
@@ -197,8 +197,8 @@ def test_a_sound_log_is_fine() -> None:
     ("check", "changes"),
     [
         ("missing_unit:r", {"routes": {"r": Traffic(10_000.0, 900.0)}}),
-        ("unmatched_outcomes", {"received": Received(1000, 100)}),
-        ("clock_skew", {"received": Received(1000, 0, 100, 60.0, -1.0, 2.0)}),
+        ("unmatched_outcomes", {"received": Received(1000, 500, 100)}),
+        ("clock_skew", {"received": Received(1000, 0, 0, 100, 60.0, -1.0, 2.0)}),
         ("dropped_events", {"written": Written(1000, 100)}),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from router.cli import app
-from router.command import switch
+from router.command import remote, switch
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - the token of this test's own server
 
@@ -40,6 +40,8 @@ EXPERIMENT = {
     "phase": 3,
     "arms": [{"name": "control", "share": 1.0}, {"name": "treatment", "share": 0.0}],
     "killed": {"by": "ann", "reason": "p99 doubled", "time": 1795354870.6},
+    "invalid": {"time": 1795354870.6, "reason": "the arms do not have their units"},
+    "quality": {"status": "invalid", "time": 1795354880.6, "problem": None},
 }
 
 
@@ -136,6 +138,7 @@ def test_status_shows_revision_and_targets(api: tuple[str, list[object]], token_
         MISTAKE,
         "experiment ranker-v2 run 2 phase 3: control 1, treatment 0",
         "killed since 2026-11-22 13:41:10 UTC by ann: p99 doubled",
+        "INVALID until fixed, since 2026-11-22 13:41:10 UTC: the arms do not have their units",
         "target version in flight requests codes faults endpoints",
         "a 3 20 200: 19, 404: 1 refused: 2 http://h:1 http://h:2",
     ]
@@ -226,3 +229,20 @@ def test_a_kill_that_is_not_on_the_disk_is_said(api: tuple[str, list[object]], t
     result = router("kill", "lossy", "--admin", api[0], "--token-file", token_file)
     assert result.exit_code == 0
     assert "the journal could not be written" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("quality", "lines"),
+    [
+        ({"status": None, "time": None, "problem": None}, []),
+        (
+            {"status": "warn", "time": 1795354870.6, "problem": None},
+            ["  data quality at 2026-11-22 13:41:10 UTC: warn"],
+        ),
+        ({"status": None, "time": None, "problem": "install it"}, ["  data quality is not known: install it"]),
+    ],
+)
+def test_status_says_how_the_data_are(quality: dict[str, object], lines: list[str]) -> None:
+    """What was found and when, why nothing is known, or nothing before the first look."""
+    found = {**EXPERIMENT, "killed": None, "invalid": None, "quality": quality}
+    assert list(remote._experiment(found))[1:] == lines
