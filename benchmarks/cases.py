@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from benchmarks import configs, idle, load, process, stream
+from benchmarks import configs, idle, load, process, stream, targeting
 from benchmarks.closed import Bench, Proxy
 from benchmarks.process import ProgramError
 from benchmarks.result import Reading, middle
@@ -94,6 +94,15 @@ def table(bench: Bench, pace: Pace) -> Iterator[Reading]:
                 return
             values = {"worker_us": sample.worker_us, "all_us": sample.all_us}
             yield told(Reading(case="table", proxy="router", at=at, turn=turn, values=values), pace)
+
+
+def experiments(pace: Pace) -> Iterator[Reading]:
+    """Measure what deciding costs with 1, 10 and 50 experiments on a route, in this process."""
+    for turn in range(pace.rounds):
+        for found in targeting.costs(rounds=20):
+            values = {key: value for key, value in found._asdict().items() if key != "experiments"}
+            at = str(found.experiments)
+            yield told(Reading(case="experiments", proxy="router", at=at, turn=turn, values=values), pace)
 
 
 def mirror(bench: Bench, names: Sequence[str], pace: Pace) -> Iterator[Reading]:

@@ -117,6 +117,11 @@ def revision(routes: int, experiments: int, *, mirror: bool, sample: float | Non
         },
         schema.Config,
     )
+    return first_revision(config)
+
+
+def first_revision(config: schema.Config) -> Revision:
+    """Make the revision that a router which never ran begins with."""
     runs = {experiment.name: Run(number=1, phase=1, epoch=1) for experiment in config.experiments}
     weights = {e.name: {arm.name: arm.weight for arm in e.arms} for e in config.experiments}
     return Revision(
@@ -129,9 +134,21 @@ async def measure(
     routes: int, experiments: int, rounds: int, *, mirror: bool = False, sample: float | None = None
 ) -> float:
     """Return the CPU time of an exchange in µs."""
+    made = revision(routes, experiments, mirror=mirror, sample=sample)
+    return await exchange(made, rounds, answer=ANSWER if sample is None else REWARDED)
+
+
+async def exchange(made: Revision, rounds: int, request: str = REQUEST, answer: bytes = ANSWER) -> float:
+    """Return the CPU time of an exchange in µs; every one of them has to be in an experiment.
+
+    Args:
+        made: The revision that is served.
+        rounds: How often 1,000 exchanges are measured; the fastest round counts.
+        request: What is sent; ``{n}`` is the number of the user, of 1,000.
+        answer: What comes back.
+    """
     log = Log()
-    answer = ANSWER if sample is None else REWARDED
-    server = Server(revision(routes, experiments, mirror=mirror, sample=sample), [Segment.create(1).block(0)], 0, log)
+    server = Server(made, [Segment.create(1).block(0)], 0, log)
     caller = server.accept()
     wire: Any = Wire()
     caller.connection_made(wire)
@@ -142,12 +159,12 @@ async def measure(
         upstream.connection_made(wire)
         endpoint.give_back(upstream, time.monotonic())
         kept.append(upstream)
-    requests = [REQUEST.format(n=number).encode() for number in range(REQUESTS)]
+    requests = [request.format(n=number).encode() for number in range(REQUESTS)]
     best = float("inf")
     for _ in range(rounds):
         began = time.process_time()
-        for request in requests:
-            caller.data_received(request)
+        for sent in requests:
+            caller.data_received(sent)
             server.uncork()
             for upstream in kept:
                 if upstream.user is not None:

@@ -57,6 +57,7 @@ def write(readings: Readings, targets: Sequence[Target], context: Context, plots
         "\n".join(["## Bodies of one mebibyte", "", *bodies(readings)]),
         "\n".join(["## Memory", "", *memory(readings)]),
         "\n".join(["## Size of the route table", "", *routes(readings)]),
+        "\n".join(["## Experiments on a route", "", *experiments(readings)]),
         "\n".join(["## When something goes wrong", "", *faults(readings)]),
     ]
     shown = [f"![{title}](plots/{name})" for name, title in PLOTS if name in plots]
@@ -202,6 +203,23 @@ def routes(readings: Readings) -> list[str]:
         for at in readings.parameters("table")
     ]
     return table(("router", "CPU µs/request, worker", "CPU µs/request, all"), rows)
+
+
+def experiments(readings: Readings) -> list[str]:
+    """Return what deciding costs by the number of experiments."""
+    keys = ("known", "new", "unkept", "exchange", "exchange_unkept")
+    rows = [
+        [at, *(number(readings.middle("experiments", "router", at, key)) for key in keys)]
+        for at in sorted(readings.parameters("experiments"), key=int)
+    ]
+    note = (
+        "In memory, CPU µs. Each experiment is a layer of its own with a rule over two attributes, its arms are values "
+        "of a flag, and every unit is in all of them. *Known* units were seen before, *new* ones were not; *unkept* "
+        "decisions depend on the query and are made anew each time. *Exchange* is all of an exchange's Python, "
+        "deciding included."
+    )
+    head = ("experiments", "decide, known", "decide, new", "decide, unkept", "exchange, known", "exchange, unkept")
+    return [note, "", *table(head, rows)]
 
 
 def faults(readings: Readings) -> list[str]:

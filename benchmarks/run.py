@@ -28,7 +28,7 @@ from benchmarks.closed import LOAD_CORE, Bench  # noqa: E402
 from benchmarks.peers import WORK, Peer  # noqa: E402
 from benchmarks.result import Reading, Readings  # noqa: E402
 
-CASES = ("requests", "mirror", "table", "latency", "streams", "bodies", "memory", "faults")
+CASES = ("requests", "mirror", "table", "experiments", "latency", "streams", "bodies", "memory", "faults")
 PROXIES = ("nginx", "haproxy", "envoy", "envoy-matched", "router")
 MIRRORING = ("nginx", "envoy", "router")
 IDLE_CONNECTIONS = 10_000
@@ -127,6 +127,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> Iterator[Reading]:
     rest = {
         "mirror": partial(cases.mirror, bench, [name for name in names if name in MIRRORING], pace),
         "table": partial(cases.table, bench, pace),
+        "experiments": partial(cases.experiments, pace),
         "latency": partial(cases.latency, bench, names, pace, half),
         "streams": partial(cases.streams, bench, without_matched(names), pace),
         "bodies": partial(cases.bodies, bench, without_matched(names), pace),
@@ -134,7 +135,7 @@ def measure(bench: Bench, options: argparse.Namespace) -> Iterator[Reading]:
         "faults": partial(faults.measure, bench, pace),
     }
     for name, case in rest.items():
-        if name in chosen and (name not in ("table", "faults") or "router" in names):
+        if name in chosen and (name not in ("table", "experiments", "faults") or "router" in names):
             yield from case()
 
 

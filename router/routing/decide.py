@@ -32,7 +32,8 @@ from router.routing.structure import Enrolled, Structure
 from router.routing.token import Forced
 from router.routing.trial import Trial, arm_lines, route_line
 
-# Places for kept decisions: 7 MB when all are taken. Of two units that fall on one place the later has it.
+# Places for kept decisions: 7 MB when all are taken. They are pairs, so that two units that fall on one are both kept;
+# of three the latest two are.
 PLACES: Final = 1 << 14
 # A longer value may be longer than MAX_UNIT_BYTES in UTF-8, and then the decision is not about it.
 _LONGEST_KEPT: Final = MAX_UNIT_BYTES // 2
@@ -190,11 +191,15 @@ class RoutePlan(Struct, frozen=True):
             about = (value, *map(request.fields.get, self.more))
             if sum(map(len, filter(None, about))) > _MOST_KEPT:
                 return self._decide(request)
-        place = (hash(about) ^ self.row) & (PLACES - 1)
+        place = (hash(about) ^ self.row) & (PLACES - 2)  # an even one; the next is the second of the pair
         known = kept.places[place]
         if known is not None and known[0] == about and known[1].route is self:
             return known[1]
+        other = kept.places[place + 1]
+        if other is not None and other[0] == about and other[1].route is self:
+            return other[1]
         decision = self._decide(request)
+        kept.places[place + 1] = known
         kept.places[place] = (about, decision)
         return decision
 

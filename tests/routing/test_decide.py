@@ -192,7 +192,7 @@ def test_a_kept_decision_is_the_one_made_anew(asked: list[tuple[str, int]]) -> N
         assert made[0].route is used.routes[path[1:]]
 
 
-@pytest.mark.parametrize("places", [1, 2])
+@pytest.mark.parametrize("places", [2, 4])
 def test_units_that_share_a_place_do_not_share_a_decision(places: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The place of a decision says nothing about whose it is: unit and route are compared."""
     monkeypatch.setattr(decide_module, "PLACES", places)
@@ -203,6 +203,20 @@ def test_units_that_share_a_place_do_not_share_a_decision(places: int, monkeypat
             for name in "ab":
                 decision = used.routes[name].decide(request(headers={"x-user": str(unit)}))
                 assert (decision.unit, decision.route.name) == (str(unit), name)
+
+
+def test_two_units_of_one_place_are_both_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users who come in turn are not decided anew because their hashes meet; of three the latest two stay."""
+    monkeypatch.setattr(decide_module, "PLACES", 2)
+    compiled = table([ROUTE], [EXPERIMENT])
+    decider = compiled.routes["r"]
+    one, other = ask(decider, "1"), ask(decider, "2")
+    assert ask(decider, "1") is one
+    assert ask(decider, "2") is other
+    third = ask(decider, "3")
+    assert ask(decider, "2") is other
+    assert ask(decider, "3") is third
+    assert ask(decider, "1") is not one
 
 
 @pytest.mark.parametrize("value", [b"\xe4" * (MAX_UNIT_BYTES // 2 + 1), b"\xe4" * MAX_UNIT_BYTES, b""])
