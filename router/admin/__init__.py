@@ -6,6 +6,9 @@ api         the routes and what each answers
 endpoints   breaker, health and load of each endpoint, from the shared counters
 views       revisions, configuration, targets and experiments as JSON (pure)
 openapi     the OpenAPI document of those routes
+ofrep       OFREP: flags for other programs, one and all
+driven      flags whose value an experiment gives, for a context
+stream      OFREP's change stream
 metrics     the shared counters as Prometheus families
 
 Mutable state: *Per process* one application, one ``Control`` (``router.control.loop``).

@@ -12,20 +12,19 @@ not an exposure: nothing is logged or counted as one.
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from router.admin.driven import Driven
 from router.control.loop import Control
 from router.events.model import Revision
 from router.flags.evaluate import Evaluation, Failed, Flags
-
-if TYPE_CHECKING:
-    from router.config.flags import Flags as Section
 
 log = getLogger(__name__)
 
@@ -66,8 +65,7 @@ class Ofrep:
     def __init__(self, control: Control) -> None:
         # Per process
         self._control = control
-        self._section: Section | None = None  # whose flags these are
-        self._flags = Flags(())
+        self._seen: _Present | None = None
         self._building = asyncio.Lock()
 
     async def one(self, request: web.Request) -> web.Response:
@@ -84,8 +82,8 @@ class Ofrep:
         context = await self._context(request, revision)
         if isinstance(context, Refused):
             return _json({"key": key, "errorCode": context.code, "errorDetails": context.details}, 400)
-        flags = await self._present(revision)
-        evaluation = flags.evaluate(key, context.unit, context.attributes)
+        present = await self._present(revision)
+        evaluation = present.evaluate(key, context, time.time())
         if isinstance(evaluation, Failed):
             return _json(shown(evaluation), 404 if evaluation.code == "FLAG_NOT_FOUND" else 400)
         return _json(shown(evaluation))
@@ -97,8 +95,8 @@ class Ofrep:
             context = Refused("GENERAL", "flagConfigLastModified is neither unix seconds nor a date-time")
         if isinstance(context, Refused):
             return _json({"errorCode": context.code, "errorDetails": context.details}, 400)
-        flags = await self._present(revision)
-        body = await asyncio.to_thread(_bulk, flags, context)
+        present = await self._present(revision)
+        body = await asyncio.to_thread(_bulk, present, context, time.time())
         tag = entity_tag(body, context)
         if _matches(request.headers.get("If-None-Match", ""), tag):
             return web.Response(status=304, headers={"ETag": tag})
@@ -115,13 +113,33 @@ class Ofrep:
             return Refused("PARSE_ERROR", "the body is not application/json")
         return read_context(data, require_key=revision.config.flags.require_targeting_key)
 
-    async def _present(self, revision: Revision) -> Flags:
-        section = revision.config.flags
+    async def _present(self, revision: Revision) -> "_Present":
         async with self._building:
-            if self._section is not section:
-                self._flags = await asyncio.to_thread(Flags, section.sets)
-                self._section = section
-            return self._flags
+            before = self._seen
+            if before is not None and before.revision is revision:
+                return before
+            known = before is not None and before.revision.config.flags is revision.config.flags
+            flags = before.flags if before is not None and known else None
+            self._seen = present = await asyncio.to_thread(_build, revision, flags)
+            return present
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """What a revision says of flags: the files', and what experiments make of them."""
+
+    revision: Revision
+    flags: Flags
+    driven: Driven
+
+    def evaluate(self, key: str, context: Context, now: float) -> Evaluation:
+        """Return what a flag is: an experiment's arm for its units, otherwise what the file says."""
+        found = self.driven.evaluate(key, context.unit, context.attributes, now)
+        return self.flags.evaluate(key, context.unit, context.attributes) if found is None else found
+
+
+def _build(revision: Revision, flags: Flags | None) -> _Present:
+    return _Present(revision, Flags(revision.config.flags.sets) if flags is None else flags, Driven(revision))
 
 
 async def _safely(answering: Awaitable[web.Response]) -> web.Response:
@@ -183,8 +201,9 @@ def shown(evaluation: Evaluation) -> dict[str, Any]:
     return answer if evaluation.variant is None else {**answer, "value": evaluation.value}
 
 
-def _bulk(flags: Flags, context: Context) -> bytes:
-    answers = [shown(flags.evaluate(key, context.unit, context.attributes)) for key in flags.kinds]
+def _bulk(present: _Present, context: Context, now: float) -> bytes:
+    flags = present.flags
+    answers = [shown(present.evaluate(key, context, now)) for key in flags.kinds]
     stream = {"type": "sse", "endpoint": {"requestUri": STREAM_PATH}, "inactivityDelaySec": INACTIVITY_S}
     return msgspec.json.encode({"flags": answers, "metadata": flags.metadata, "eventStreams": [stream]})
 

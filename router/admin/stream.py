@@ -17,6 +17,7 @@ from aiohttp import web
 
 from router.admin.guard import problem
 from router.control.loop import Control
+from router.control.schedule import moments
 from router.events.model import Revision
 
 MAX_STREAMS: Final = 64
@@ -28,13 +29,17 @@ _WRITE_S: Final = 10.0
 
 def flag_tag(revision: Revision) -> str:
     """Return a tag of all that evaluations depend on but the context: flags, and the experiments that drive some."""
-    driven = [
-        (experiment, revision.weights.get(experiment.name), revision.runs.get(experiment.name))
-        for experiment in revision.config.experiments
-        if getattr(experiment, "flag", None) is not None
+    config = revision.config
+    routes = {experiment.route for experiment in config.experiments if experiment.flag is not None}
+    beside = [
+        (experiment, revision.weights[experiment.name], revision.runs[experiment.name])
+        for experiment in config.experiments
+        if experiment.route in routes
     ]
-    structure = [getattr(revision.config, key, None) for key in ("layers", "holdouts", "overrides")] if driven else []
-    return hashlib.sha256(msgspec.json.encode([revision.config.flags, driven, structure])).hexdigest()[:32]
+    begun = sum(moment <= revision.time for moment in moments(config))
+    structure = [config.layers, config.holdouts, config.overrides, begun] if routes else []
+    attributes = [route.attributes for route in config.routes if route.name in routes]
+    return hashlib.sha256(msgspec.json.encode([config.flags, beside, structure, attributes])).hexdigest()[:32]
 
 
 class Streams:

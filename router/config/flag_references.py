@@ -57,7 +57,10 @@ def read_flags(config: Mapping[str, Any], report: Report) -> FlagFiles:
     """
     section = part(config, "flags")
     names = section.get("files", ())
-    if names is BROKEN or not names:
+    if names is BROKEN or config.get("flags") is BROKEN:
+        return FlagFiles()
+    if not names:
+        _check(config, (), report)
         return FlagFiles()
     from router.config.flag_files import read  # noqa: PLC0415 - see the module's rules
 
@@ -71,15 +74,32 @@ def read_flags(config: Mapping[str, Any], report: Report) -> FlagFiles:
 
 def _check(config: Mapping[str, Any], sets: Iterable[dict[str, Any]], report: Report) -> None:
     """Report what experiments say about flags that is not so."""
+    _one_layer(config, report)
     flags = {key: flag for one in sets for key, flag in msgspec.json.decode(one["text"])["flags"].items()}
     for path, experiment in items(config, "experiments"):
         key = experiment.get("flag", BROKEN)
         if key is BROKEN or not must_exist(f"{path}.flag", key, flags, "flag", report):
             continue
         kind = kind_of(flags[key]["variants"].values())
+        if flags[key]["state"] == "DISABLED":
+            report(f"{path}.flag", f"flag {show(key)} is DISABLED; kill or end the experiment before its flag")
         for at, arm in items(experiment, "arms", path):
             if given(arm, "value"):
                 _check_value(f"{at}.value", key, arm["value"], kind, report)
+                if kind == "float" and type(arm["value"]) is int:
+                    arm["value"] = float(arm["value"])  # so that clients and targets see one type
+
+
+def _one_layer(config: Mapping[str, Any], report: Report) -> None:
+    """Report a flag of several experiments that do not exclude each other: a unit could have two values."""
+    first: dict[str, tuple[str, object]] = {}
+    for path, experiment in items(config, "experiments"):
+        key, layer = experiment.get("flag", BROKEN), experiment.get("layer")
+        if key is BROKEN or layer is BROKEN:
+            continue
+        where, seen = first.setdefault(key, (path, layer))
+        if where != path and (layer is None or layer != seen):
+            report(f"{path}.flag", f"flag {show(key)} already has its value from {where}; put both into one layer")
 
 
 def _check_value(path: str, key: str, value: Any, kind: str | None, report: Report) -> None:

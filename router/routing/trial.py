@@ -19,6 +19,7 @@ from router.config.schema import Arm, Experiment
 from router.counters import arm_key, pair_key
 from router.events.model import Enrolment, Revision
 from router.routing.bucket import SCALE, arm_prefix
+from router.routing.flag_header import flag_item
 from router.routing.source import Source
 from router.routing.targeting import Targeting, compile_targeting
 
@@ -192,7 +193,8 @@ def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float
             site=revision.varied.get(experiment.name),
         )
 
-    label, flag = f"{experiment.name}={arm.name}".encode(), b""
+    label = f"{experiment.name}={arm.name}".encode()
+    flag = b"" if experiment.flag is None else flag_item(experiment.flag, arm.value)
     return ArmPlan(
         name=arm.name,
         target=arm.target,

@@ -17,6 +17,7 @@ from router.control.state import replay
 from tests.admin.serving import Client, served
 from tests.control.build import yaml
 from tests.control.desk import Desk
+from tests.flags.driven import SECTION
 
 
 def _run(desk: Desk, use: Callable[[Client], Awaitable[None]]) -> None:
@@ -350,7 +351,7 @@ def test_an_assignment_says_why_each_experiment_was_entered_or_not(tmp_path: Pat
         "    prerequisites: [{experiment: ramp, arms: [old]}]\n"
         "    arms: [{name: small, value: 10, weight: 1}, {name: large, value: 20, weight: 1}]\n"
         "layers: [{name: l}]\n"
-        "holdouts: [{name: h, segment: [0%, 0.001%]}]\n"
+        "holdouts: [{name: h, segment: [0%, 0.001%]}]\n" + SECTION
     )
 
     async def use(client: Client) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from router.config.load import ConfigError, load_text
 from router.config.schema import Config
+from tests.flags.driven import FILE
 
 ARMS = [{"name": "a", "target": "t", "weight": 1}, {"name": "b", "target": "t", "weight": 1}]
 VALUES = [{"name": "a", "value": 1, "weight": 1}, {"name": "b", "value": 2, "weight": 1}]
@@ -20,7 +21,7 @@ def one(name: str = "e", **more: Any) -> dict[str, Any]:
 
 def two(name: str = "f", **more: Any) -> dict[str, Any]:
     """Return an experiment whose arms are values of a flag."""
-    return {"name": name, "route": "r", "arms": VALUES, "flag": "k", **more}
+    return {"name": name, "route": "r", "arms": VALUES, "flag": f"k-{name}", **more}
 
 
 def config(*experiments: dict[str, Any], **more: Any) -> Config:
@@ -30,6 +31,7 @@ def config(*experiments: dict[str, Any], **more: Any) -> Config:
         "routes": [{"name": "r", "target": "t", "unit": ["header:x"], "attributes": {"tier": "header:x-tier"}}],
         "layers": [{"name": "l"}, {"name": "m"}],
         "experiments": list(experiments),
+        "flags": {"files": [FILE]},
         **more,
     }
     return load_text(yaml.safe_dump(plain).encode(), "c.yaml").config

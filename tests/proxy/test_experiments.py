@@ -8,18 +8,20 @@ import pytest
 from router import counters
 from router.routing.bucket import unit_bucket
 from router.routing.token import Assignment, unit_hash, verify
+from tests.flags.driven import SECTION
 from tests.proxy.memory import OK, Plane
 
 KEY = b"k" * 32
 ARMS = "arms: [{name: small, value: 10, weight: 1}, {name: large, value: 20, weight: 1}]"
-CONFIG = """
+CONFIG = f"""
+{SECTION}
 targets:
-  - {name: t, endpoints: ['http://10.0.0.1:80'], timeouts: {total: 90s}}
-  - {name: u, endpoints: ['http://10.0.0.2:80'], timeouts: {total: 60s}}
+  - {{name: t, endpoints: ['http://10.0.0.1:80'], timeouts: {{total: 90s}}}}
+  - {{name: u, endpoints: ['http://10.0.0.2:80'], timeouts: {{total: 60s}}}}
 routes:
-  - {name: r, target: t, unit: [header:x-user], attributes: {tier: header:x-tier, country: header:x-country}}
-holdouts: [{name: untouched, segment: [0%, 100%], layers: [l], salt: h}]
-layers: [{name: l}]
+  - {{name: r, target: t, unit: [header:x-user], attributes: {{tier: header:x-tier, country: header:x-country}}}}
+holdouts: [{{name: untouched, segment: [0%, 100%], layers: [l], salt: h}}]
+layers: [{{name: l}}]
 """
 EXPERIMENTS = f"""
 experiments:
