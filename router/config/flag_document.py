@@ -97,12 +97,15 @@ def read(data: bytes, name: str, mistakes: Mistakes) -> Document:
         root = document.read(data, mistakes, needs="flags", depth=MAX_DEPTH)
         return Document(name, root, root.plain(), mistakes)
     text = data.decode("utf-8", "surrogateescape")
-    plain = _PAIR.sub(_character, text).encode("utf-8", "surrogateescape")
-    root = document.read(plain, mistakes, needs="flags", depth=MAX_DEPTH)
     try:
         json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise mistakes.fatal(0, "", f"values are nested more than {MAX_DEPTH} deep") from error
     except ValueError as error:
-        raise mistakes.fatal(getattr(error, "lineno", 1), "", f"is not JSON: {error}") from error
+        line, why = getattr(error, "lineno", 1), getattr(error, "msg", error)
+        raise mistakes.fatal(line, "", f"is not JSON: {why}") from error
+    plain = _PAIR.sub(_character, text).encode("utf-8", "surrogateescape")
+    root = document.read(plain, mistakes, needs="flags", depth=MAX_DEPTH)
     return Document(name, root, root.plain(), mistakes)
 
 

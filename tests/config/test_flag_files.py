@@ -205,11 +205,13 @@ def test_the_folder_of_the_configuration_may_have_any_name(tmp_path: Path) -> No
             "there are 2001 flags in all; the most is 2000",
         ),
         ({"flags/1.yaml": f"flags: {'[' * 60}"}, "values are nested more than 48 deep"),
+        ({"flags/1.json": f'{{"flags": {"[" * 60}{"]" * 60}}}'}, "values are nested more than 48 deep"),
+        ({"flags/1.json": "[" * 100_000 + "]" * 100_000}, "values are nested more than 48 deep"),
     ],
 )
 def test_files_are_bounded(tmp_path: Path, files: dict[str, str], expected: str) -> None:
     """In number, in bytes each and together, in flags, in depth."""
-    assert any(expected in line for line in mistakes(tmp_path, files))
+    assert any(expected in line for line in mistakes(tmp_path, files, "flags/*"))
 
 
 def test_a_file_with_endless_mistakes_says_the_first_ones(tmp_path: Path) -> None:
