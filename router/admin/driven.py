@@ -4,25 +4,26 @@ Responsible for: which arm of the experiments that drive a flag a context has, a
 Does not know: how an arm is assigned (``router.routing``), flag files (``router.flags``), HTTP.
 
 Rules: the arm is the one that a request of the same unit and attributes gets, because the same code assigns it: the
-context is put into the body of a request on the experiment's route, whose sources are made to look for it there. The
-targeting key is the route's unit. The unit of an experiment with a ``unit`` of its own is the context's key of the
-route's attribute that has the same source, and without such an attribute the targeting key; ``request`` is random, so
-nobody has one here. What only a request has (path, headers, address) is absent, and who lacks what a rule asks for is
-not eligible. Nothing is logged or counted.
+context is put into the body of a request, and the revision is compiled once more with routes that look for unit and
+attributes there. The targeting key is the route's unit. The unit of an experiment with a ``unit`` of its own is the
+context's key of the route's attribute that has the same source, and without such an attribute the targeting key;
+``request`` is random, so nobody has one here. What only a request has (path, headers, address) is absent, and who
+lacks what a rule asks for is not eligible. Nothing is logged or counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from router.config.schema import Experiment, Route
+from router.config.schema import Config, Experiment, Route
 from router.events.model import Revision
 from router.flags.evaluate import Resolved
+from router.routing.decide import RoutePlan
+from router.routing.flag_header import flag_item
 from router.routing.request import Request
-from router.routing.source import MAX_UNIT_BYTES
-from router.routing.structure import Structure, compile_structure
+from router.routing.table import Table, compile_table
 
 _KEY: Final = "/targetingKey"
 _BODY_MAX: Final = 1024 * 1024  # more than a context has when it is written anew
@@ -40,18 +41,15 @@ class Driven:
             ValueError: If the configuration says something that its loader refuses.
         """
         # Per revision
-        self._values: dict[str, dict[str, Any]] = {}
+        config = revision.config
         self._flags: dict[str, list[Experiment]] = {}
-        self._structures: dict[str, Structure] = {}
-        for experiment in revision.config.experiments:
+        for experiment in config.experiments:
             if experiment.flag is not None:
                 self._flags.setdefault(experiment.flag, []).append(experiment)
-                self._values[experiment.name] = {arm.name: arm.value for arm in experiment.arms}
-        routes = {each.route for experiments in self._flags.values() for each in experiments}
-        for route in revision.config.routes:
-            structure = _compile(route, revision) if route.name in routes else None
-            if structure is not None:
-                self._structures[route.name] = structure
+        self._values = _values(
+            (*config.experiments, *(each for other in config.variants for each in other.experiments))
+        )
+        self._table: Table | None = compile_table(_asking(revision)) if self._flags else None
 
     def evaluate(self, key: str, unit: str | None, attributes: Mapping[str, Any], now: float) -> Resolved | None:
         """Return what an experiment makes of a flag; None when none drives it, or the unit is in none that does.
@@ -62,43 +60,67 @@ class Driven:
             attributes: The rest of the context, as JSON has it.
             now: Unix seconds.
         """
-        experiments = self._flags.get(key)
-        if experiments is None or unit is None:
+        experiments, table = self._flags.get(key), self._table
+        if experiments is None or table is None or unit is None:
             return None
         request = _request(unit, attributes, now)
-        own = unit if len(unit.encode()) <= MAX_UNIT_BYTES else None
         for experiment in experiments:
-            enrolled = self._structures[experiment.route].enrol(request, own)
+            plan = table.pick(table.routes[experiment.route], request)
+            if not isinstance(plan, RoutePlan) or plan.structure is None:
+                continue
+            enrolled = plan.enrol(request)
             for arm, _, _ in enrolled.entered:
                 said = (arm.forced if enrolled.forced else arm.enrolments)[0]
                 if said.experiment == experiment.name:
-                    about: dict[str, str | int] = {
-                        "experiment": said.experiment,
-                        "run": said.run,
-                        "phase": said.phase,
-                        "arm": arm.name,
-                    }
-                    metadata = {**about, **({"override": True} if enrolled.forced else {})}
-                    return Resolved(key, "SPLIT", arm.name, self._values[said.experiment][arm.name], metadata)
+                    about: dict[str, str | int] = {"experiment": said.experiment, "run": said.run, "phase": said.phase}
+                    metadata = {**about, "arm": arm.name, **({"override": True} if enrolled.forced else {})}
+                    value = self._values[said.experiment, arm.name, arm.flag]
+                    return Resolved(key, "SPLIT", arm.name, value, metadata)
         return None
 
 
-def _compile(route: Route, revision: Revision) -> Structure | None:
-    """Compile the experiments of a route so that they find units and attributes in the body."""
-    places = {source: _pointer(name) for name, source in reversed(route.attributes.items())}
-    experiments = tuple(
-        replace(experiment, unit=tuple(_place(source, places) for source in experiment.unit))
-        for experiment in revision.config.experiments
+def _values(experiments: Iterable[Experiment]) -> dict[tuple[str, str, bytes], Any]:
+    """Return the values of arms, by experiment, arm, and how a target would be told."""
+    return {
+        (experiment.name, arm.name, flag_item(experiment.flag, arm.value)): arm.value
+        for experiment in experiments
+        if experiment.flag is not None
+        for arm in experiment.arms
+    }
+
+
+def _asking(revision: Revision) -> Revision:
+    """Return a revision whose routes and experiments find units and attributes in the body."""
+    config = revision.config
+    places = {
+        route.name: {source: _pointer(name) for name, source in route.attributes.items()} for route in config.routes
+    }
+    variants = tuple(
+        replace(
+            variant,
+            routes=tuple(map(_route, variant.routes)),
+            experiments=tuple(_experiment(each, places) for each in variant.experiments),
+        )
+        for variant in config.variants
     )
+    asking: Config = replace(
+        config,
+        routes=tuple(map(_route, config.routes)),
+        experiments=tuple(_experiment(each, places) for each in config.experiments),
+        variants=variants,
+    )
+    return replace(revision, config=asking)
+
+
+def _route(route: Route) -> Route:
     attributes = {name: _pointer(name) for name in route.attributes}
-    asked = replace(route, unit=(f"json:{_KEY}",), attributes=attributes, inspect_bytes=_BODY_MAX)
-    return compile_structure(asked, replace(revision, config=replace(revision.config, experiments=experiments)))
+    return replace(route, unit=(f"json:{_KEY}",), attributes=attributes, inspect_bytes=_BODY_MAX)
 
 
-def _place(source: str, places: Mapping[str, str]) -> str:
-    if source == "request":
-        return _NOBODY
-    return places.get(source, f"json:{_KEY}")
+def _experiment(experiment: Experiment, places: Mapping[str, Mapping[str, str]]) -> Experiment:
+    known = places[experiment.route]
+    unit = tuple(_NOBODY if source == "request" else known.get(source, f"json:{_KEY}") for source in experiment.unit)
+    return replace(experiment, unit=unit)
 
 
 def _pointer(name: str) -> str:

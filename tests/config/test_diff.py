@@ -13,6 +13,7 @@ from router.config.moves import moved, moves, percent, shares
 from router.config.schema import Config, Tls
 from router.routing.bucket import choose
 from tests.config.sample import SMALL, loaded
+from tests.flags.driven import SECTION
 
 WEIGHTS = st.dictionaries(
     st.sampled_from("abcde"), st.one_of(st.just(0.0), st.floats(1e-9, 1e9)), min_size=2, max_size=5
@@ -91,33 +92,33 @@ def test_each_difference_is_a_sentence(before: str, after: str, sentences: list[
     assert list(differences(config(), changed(before, after))) == sentences
 
 
-LAYERED = """\
-targets:
-  - {name: a, endpoints: [http://127.0.0.1:8001]}
-  - {name: b, endpoints: [http://127.0.0.1:8002]}
+LAYERED = f"""\
+{SECTION}targets:
+  - {{name: a, endpoints: [http://127.0.0.1:8001]}}
+  - {{name: b, endpoints: [http://127.0.0.1:8002]}}
 routes:
-  - {name: r, target: a, unit: [header:x-user-id], attributes: {c: header:x-country}}
+  - {{name: r, target: a, unit: [header:x-user-id], attributes: {{c: header:x-country}}}}
 layers:
-  - {name: models, salt: m1}
-  - {name: pages}
+  - {{name: models, salt: m1}}
+  - {{name: pages}}
 holdouts:
-  - {name: h, segment: [0%, 1%]}
+  - {{name: h, segment: [0%, 1%]}}
 metrics:
-  - {name: clicks, kind: proportion, outcome: click, goal: up}
+  - {{name: clicks, kind: proportion, outcome: click, goal: up}}
 experiments:
   - name: e
     route: r
     layer: models
     segment: [0%, 20%]
     coverage: 50%
-    eligible: {in: [{var: c}, [DE]]}
-    active: {from: 2026-11-01T00:00:00Z}
-    arms: [{name: control, target: a, weight: 1}, {name: treatment, target: b, weight: 1}]
+    eligible: {{in: [{{var: c}}, [DE]]}}
+    active: {{from: 2026-11-01T00:00:00Z}}
+    arms: [{{name: control, target: a, weight: 1}}, {{name: treatment, target: b, weight: 1}}]
   - name: p
     route: r
     layer: pages
     flag: page
-    arms: [{name: small, value: 10, weight: 1}, {name: large, value: [20, yes], weight: 1}]
+    arms: [{{name: small, value: 10, weight: 1}}, {{name: large, value: 20, weight: 1}}]
 """
 
 
@@ -179,7 +180,7 @@ experiments:
                 "experiment e: arm treatment gets 25% of its units instead of 50%",
             ],
         ),
-        ("value: 10", "value: ten", ['experiment p: arm small has the value "ten" instead of 10']),
+        ("value: 10", "value: 15", ["experiment p: arm small has the value 15 instead of 10"]),
         ("kind: proportion", "kind: count", ["metric clicks: kind changes from proportion to count"]),
         ("layers:\n", "locked: [server]\nlayers:\n", ["locked changes from [] to [server]"]),
         ("layers:\n", "outcomes: {max_future: 1m}\nlayers:\n", ["outcomes: max_future changes from 5m to 1m"]),

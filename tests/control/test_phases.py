@@ -12,6 +12,7 @@ from router.control import switch
 from router.control.state import Refusal
 from router.events.model import Run
 from tests.control.build import NOW, applied, refused, started
+from tests.flags.driven import FILE
 
 PAGE = Path(__file__).parents[2] / "docs" / "experiments.md"
 Change = dict[str, Any]
@@ -42,6 +43,7 @@ def config(experiment: Change | None = None, **more: Any) -> str:
             "layers": [{"name": "l"}, {"name": "m"}],
             "metrics": [{"name": "clicks", "kind": "count", "outcome": "click", "goal": "up"}],
             "experiments": [ramp, page],
+            "flags": {"files": [FILE]},
             **more,
         },
         sort_keys=False,
