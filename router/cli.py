@@ -293,6 +293,64 @@ def restore(
     raise typer.Exit(code)
 
 
+EventsFolder = Annotated[
+    Path, typer.Option("--events", metavar="DIR", help="The router's events.dir; it may be running.", file_okay=False)
+]
+
+
+@app.command(epilog="Example: [bold]router analyze ranker-v2 --events data/events[/]")
+def analyze(
+    name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the experiment.")],
+    *,
+    events: EventsFolder,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is known of an experiment's arms, phase by phase, from its event log.
+
+    Units, exchanges, what became of outcomes, and each metric's estimate with its standard error. Never a verdict.
+    """
+    from router.command.analyze import analyze as run
+    from router.command.evidence import EvidenceError
+
+    try:
+        code = run(name, events, html, as_json=as_json)
+    except EvidenceError as error:
+        _fail(f"router analyze: {error}")
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: [bold]router replay --events data/events --outcomes refunds.csv[/]")
+def replay(  # noqa: PLR0913 - one parameter for each option
+    *,
+    events: EventsFolder,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take definitions of metrics from this configuration.")
+    ] = None,
+    outcomes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Late outcomes: .ndjson, .csv or .parquet.", exists=True)
+    ] = None,
+    experiment: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this one; repeatable.")] = None,
+    now: Annotated[
+        float | None, typer.Option(metavar="TIME", help="As of this unix time; nothing later is looked at.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute all experiments again from their event log, and say what changed definitions or late outcomes change.
+
+    With nothing changed, the numbers are those of the running router.
+    """
+    from router.command.evidence import EvidenceError
+    from router.command.replay import Request
+    from router.command.replay import replay as run
+
+    try:
+        code = run(Request(events, config, outcomes, tuple(experiment or ()), now), as_json=as_json)
+    except EvidenceError as error:
+        _fail(f"router replay: {error}")
+    raise typer.Exit(code)
+
+
 Experiment = Annotated[str, typer.Argument(metavar="NAME", help="Name of the experiment.")]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the journal.")]
 Author = Annotated[str | None, typer.Option(metavar="WHO", envvar="ROUTER_AUTHOR", help="Who asks; kept likewise.")]

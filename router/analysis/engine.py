@@ -8,7 +8,7 @@ Rules: Ibis writes the SQL and the database's own client runs it. An engine is u
 is in temporary tables that ``forget`` drops.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import ibis
@@ -88,7 +88,11 @@ class SqlEngine:
     """
 
     def __init__(
-        self, dialect: Dialect, execute: Callable[[str], object], query: Callable[[str], list[dict[str, Any]]]
+        self,
+        dialect: Dialect,
+        execute: Callable[[str], object],
+        query: Callable[[str], list[dict[str, Any]]],
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Make an engine.
 
@@ -96,7 +100,9 @@ class SqlEngine:
             dialect: How Ibis writes the SQL.
             execute: Runs a statement that returns nothing.
             query: Runs a query and returns its rows.
+            names: Relation to the table or view that it is, where that has another name.
         """
+        self._names = names or {}
         self._dialect = dialect
         self._execute = execute
         self._query = query
@@ -104,7 +110,7 @@ class SqlEngine:
 
     def table(self, name: Literal["exposures", "outcomes"]) -> ir.Table:
         """Return a relation of the data contract."""
-        return ibis.table(RELATIONS[name], name=name)
+        return ibis.table(RELATIONS[name], name=self._names.get(name, name))
 
     def keep(self, name: str, expression: ir.Table) -> ir.Table:
         """Compute a relation into a temporary table."""
@@ -143,15 +149,20 @@ def _path(key: str) -> str:
     return f'$."{escaped}"'
 
 
-def duckdb_engine(connection: Any) -> SqlEngine:
-    """Return an engine over a connection of DuckDB that has the relations as tables or views."""
+def duckdb_engine(connection: Any, outcomes: str = "outcomes") -> SqlEngine:
+    """Return an engine over a connection of DuckDB that has the relations as tables or views.
+
+    Args:
+        connection: The connection.
+        outcomes: Name of the relation of outcomes.
+    """
 
     def query(sql: str) -> list[dict[str, Any]]:
         found = connection.execute(sql)
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    return SqlEngine("duckdb", connection.execute, query)
+    return SqlEngine("duckdb", connection.execute, query, {"outcomes": outcomes})
 
 
 def clickhouse_engine(client: Any) -> SqlEngine:

@@ -114,6 +114,7 @@ def plan(experiment: Experiment, metrics: Iterable[Metric]) -> Plan:
         metrics=tuple(known[name] for name in names if name in known),
         slices=experiment.slices,
         strata=experiment.strata,
+        bots="bots" in experiment.exclude,
         clustered=is_clustered(experiment),
         control=experiment.control or experiment.arms[0].name,
     )

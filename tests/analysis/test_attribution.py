@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from math import isclose
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -121,3 +122,22 @@ def _same_sums(pairs: list[tuple[float, float]], moments: Moments) -> None:
         (moments.xy, sum(x * y for y, x in pairs)),
     )
     assert all(isclose(found, known, rel_tol=1e-9, abs_tol=1e-9) for found, known in sums), sums
+
+
+@pytest.mark.fuzz
+@settings(max_examples=5)
+@given(st.data(), st.booleans(), st.randoms())
+def test_the_order_of_events_changes_nothing(data: st.DataObject, clustered: bool, random: Random) -> None:  # noqa: FBT001
+    """The last of many live folds, while events came in in any order, is the fold of the whole log."""
+    exposures = data.draw(logs.exposures(clustered=clustered))
+    outcomes = data.draw(logs.outcomes(clustered=clustered))
+    metrics = tuple(data.draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=3, unique=True)))
+    plan = Plan("e", metrics, ("country",), (), clustered=clustered)
+    history = History({"e": logs.PHASES})
+    offline = fold_one(logs.engine(exposures, outcomes), plan, history, 70.0)
+    random.shuffle(exposures)
+    random.shuffle(outcomes)
+    half = fold_one(logs.engine(exposures[::2], outcomes[::3]), plan, history, 70.0)
+    live = fold_one(logs.engine(exposures, outcomes), plan, history, 70.0)
+    assert live == offline
+    assert sum(stage.exposures for stage in half.stages) <= sum(stage.exposures for stage in offline.stages)

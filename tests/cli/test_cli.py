@@ -14,7 +14,21 @@ from router.config.reference import BEGIN, END, reference
 ROOT = Path(__file__).parents[2]
 GATEWAY = str(ROOT / "config" / "gateway.yaml")
 EXAMPLE = str(ROOT / "config" / "router.yaml")
-COMMANDS = ("check", "explain", "serve", "demo", "bench", "status", "kill", "resume", "restore", "sign", "schema")
+COMMANDS = (
+    "analyze",
+    "check",
+    "explain",
+    "replay",
+    "serve",
+    "demo",
+    "bench",
+    "status",
+    "kill",
+    "resume",
+    "restore",
+    "sign",
+    "schema",
+)
 
 
 def router(*arguments: str | Path) -> Result:

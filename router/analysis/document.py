@@ -1,0 +1,73 @@
+"""What a fold found, as one JSON document.
+
+Responsible for: names and shape of what programs read.
+Does not know: how it is shown to people, files.
+
+Rules: pure, and plain data only: sums as they are, so that whoever reads it can merge and test; estimates beside them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from router.analysis.aggregates import Cell, Place
+from router.analysis.estimate import estimate
+from router.analysis.result import Folded, Result, Stage
+from router.config.schema import Metric
+
+NOTE = (
+    "Estimates with standard errors, each phase by itself. Nothing here is a verdict: no test was made, and looking at "
+    "it often makes no difference significant."
+)
+
+
+def document(folded: Folded) -> dict[str, Any]:
+    """Return all that was found."""
+    return {
+        "now": folded.now,
+        "note": NOTE,
+        "experiments": {name: experiment_document(result) for name, result in folded.experiments.items()},
+    }
+
+
+def experiment_document(result: Result) -> dict[str, Any]:
+    """Return what was found of one experiment."""
+    metrics = {metric.name: metric for metric in result.plan.metrics}
+    return {
+        "control": result.plan.control,
+        "metrics": [_definition(metric) for metric in result.plan.metrics],
+        "phases": [_phase(stage, result.cells, metrics) for stage in result.stages],
+        "outcomes": {name: msgspec.to_builtins(stray) for name, stray in result.strays.items()},
+    }
+
+
+def _definition(metric: Metric) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(metric)
+    return {key: value for key, value in plain.items() if value not in (None, [])}
+
+
+def _phase(stage: Stage, cells: Mapping[Place, Cell], metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    here = [(place, cell) for place, cell in sorted(cells.items()) if (place.run, place.phase) == stage.phase.place]
+    return {
+        "run": stage.phase.run,
+        "phase": stage.phase.phase,
+        "start": stage.phase.start,
+        "end": stage.phase.end,
+        "exposures": stage.exposures,
+        "overrides": stage.overrides,
+        "bots": stage.bots,
+        "units": stage.units,
+        "excluded": stage.crossed,
+        "outcomes": {name: msgspec.to_builtins(fates) for name, fates in stage.fates.items()},
+        "cells": [_cell(place, cell, metrics) for place, cell in here],
+    }
+
+
+def _cell(place: Place, cell: Cell, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(cell)
+    for name, known in plain["metrics"].items():
+        known["estimate"] = msgspec.to_builtins(estimate(metrics[name], cell.metrics[name]))
+        if cell.metrics[name].sketch is not None:
+            known["sketch"] = [[bucket, count] for bucket, count in sorted(known["sketch"]["counts"].items())]
+    return {"arm": place.arm, "slice": dict(zip(place.slicing, place.values, strict=True)), **plain}

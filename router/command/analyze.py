@@ -1,0 +1,152 @@
+"""What ``router analyze`` does.
+
+Responsible for: one experiment's aggregates from a folder of events, as tables for people, JSON, or a page.
+Does not know: what is computed (``router.analysis``), where events come from (``router.archive``).
+
+Rules: estimates with their standard errors, and never a verdict: that takes a test. Standard output carries the result
+and nothing else.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from rich.table import Table as Grid
+
+from router.analysis.aggregates import Cell, Place
+from router.analysis.document import NOTE, document
+from router.analysis.engine import duckdb_engine
+from router.analysis.estimate import estimate
+from router.analysis.result import Folded, Result, Stage
+from router.archive.reading import Archive, open_archive
+from router.command.evidence import EvidenceError, fold_watched, read_known
+from router.command.page import page
+from router.command.terminal import console
+from router.command.wording import cells_of, exposed, grouped, heading, moment, remarks, spoken, strays
+from router.config.schema import Metric
+
+
+def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int:
+    """Show what is known of an experiment.
+
+    Args:
+        name: Name of the experiment.
+        folder: The router's ``events.dir``.
+        html: File to write a page to.
+        as_json: Write JSON instead of tables.
+
+    Returns:
+        0.
+
+    Raises:
+        EvidenceError: If the folder has no such experiment, or a file cannot be written.
+    """
+    known = read_known(folder)
+    if name not in known.experiments:
+        there = ", ".join(sorted(known.experiments)) or "none"
+        raise EvidenceError(f"the journal of {folder} has no experiment {name!r}; there are: {there}")
+    with open_archive(folder) as archive:
+        engine = duckdb_engine(archive.connection)
+        folded = fold_watched(engine, [known.experiments[name]], known.metrics, known.history, time.time())
+        warn(archive)
+    if html is not None:
+        try:
+            html.write_text(page(folded), encoding="utf-8")
+        except OSError as error:
+            raise EvidenceError(f"{html} cannot be written: {error.strerror}") from error
+    if as_json:
+        json.dump(document(folded), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        show(folded)
+    return 0
+
+
+def warn(archive: Archive) -> None:
+    """Say what of the events could not be read."""
+    for part in archive.unread:
+        sys.stderr.write(f"warning: not read: {part}\n")
+    for path, lines in archive.unsound.items():
+        sys.stderr.write(f"warning: {path}: {lines} lines are no events\n")
+
+
+def show(folded: Folded) -> None:
+    """Write tables for a person."""
+    out = console()
+    for name, result in folded.experiments.items():
+        out.print(f"{name}, as of {moment(folded.now)}", style="bold")
+        if not result.stages:
+            out.print("No exposures: nobody was assigned yet, or the events have expired.")
+        for stage in result.stages:
+            out.print()
+            _stage(result, stage)
+        for line in strays(result):
+            out.print(line)
+    out.print()
+    out.print(NOTE, style="dim")
+
+
+def _stage(result: Result, stage: Stage) -> None:
+    out = console()
+    out.print(heading(stage), style="bold")
+    out.print(exposed(stage))
+    cells = [(place, cell) for place, cell in cells_of(result, stage) if not place.slicing]
+    if not cells:
+        return
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    grid.add_column("arm")
+    for title in ("units", "exchanges", "failed", "unfinished"):
+        grid.add_column(title, justify="right")
+    for place, cell in cells:
+        counts = (cell.units, cell.exchanges, cell.failures, cell.unfinished)
+        grid.add_row(place.arm + (" (control)" if place.arm == result.plan.control else ""), *map(grouped, counts))
+    out.print(grid)
+    if result.plan.metrics:
+        out.print(_metrics(result, cells))
+    for slicing in result.plan.slicings[1:]:
+        sliced = [(place, cell) for place, cell in cells_of(result, stage) if place.slicing == slicing]
+        out.print(_slices(result.plan.metrics, slicing, sliced))
+    if stage.fates:
+        out.print(_fates(stage))
+
+
+def _metrics(result: Result, cells: list[tuple[Place, Cell]]) -> Grid:
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    grid.add_column("metric")
+    for place, _ in cells:
+        grid.add_column(f"{place.arm}", justify="right")
+        grid.add_column("n", justify="right")
+    grid.add_column("")
+    for metric in result.plan.metrics:
+        row = [metric.name]
+        for _, cell in cells:
+            known = cell.metrics[metric.name]
+            found = estimate(metric, known)
+            row += [spoken(found), grouped(found.n)]
+        grid.add_row(*row, "; ".join(remarks(metric, [cell for _, cell in cells])))
+    return grid
+
+
+def _slices(metrics: tuple[Metric, ...], slicing: tuple[str, ...], cells: list[tuple[Place, Cell]]) -> Grid:
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    for title in (*slicing, "arm"):
+        grid.add_column(title)
+    grid.add_column("units", justify="right")
+    for metric in metrics:
+        grid.add_column(metric.name, justify="right")
+    for place, cell in sorted(cells, key=lambda item: (item[0].values, item[0].arm)):
+        shown = [spoken(estimate(metric, cell.metrics[metric.name])) for metric in metrics]
+        grid.add_row(*place.values, place.arm, grouped(cell.units), *shown)
+    return grid
+
+
+def _fates(stage: Stage) -> Grid:
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    grid.add_column("outcomes of")
+    names = next(iter(stage.fates.values())).__struct_fields__
+    for title in names:
+        grid.add_column(title, justify="right")
+    for metric, fates in stage.fates.items():
+        grid.add_row(metric, *(grouped(getattr(fates, name)) for name in names))
+    return grid
