@@ -37,7 +37,8 @@ def flag_tag(revision: Revision) -> str:
         if experiment.route in routes
     ]
     begun = sum(moment <= revision.time for moment in moments(config))
-    structure = [config.layers, config.holdouts, config.overrides, begun] if routes else []
+    elsewhere = (config.layered_by, config.variants)
+    structure = [config.layers, config.holdouts, config.overrides, begun, elsewhere] if routes else []
     attributes = [route.attributes for route in config.routes if route.name in routes]
     return hashlib.sha256(msgspec.json.encode([config.flags, beside, structure, attributes])).hexdigest()[:32]
 

@@ -90,7 +90,10 @@ def config_view(control: Control) -> dict[str, Any]:
     loaded = control.loaded
     fresh = loaded is not None and loaded.config == revision.config
     values = []
-    for path, value in _leaves(ROOT, msgspec.to_builtins(revision.config)):
+    plain = msgspec.to_builtins(revision.config)
+    # What flag files say is theirs to show, and too much to show here.
+    plain["flags"]["sets"] = [item.file for item in revision.config.flags.sets]
+    for path, value in _leaves(ROOT, plain):
         place = "default"
         if loaded is None or not fresh:
             place = f"revision {revision.number}"

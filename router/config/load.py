@@ -139,6 +139,7 @@ class _Reader:
         if len(wanted) > sites.MAX_VARIANTS:
             raise self._too_much(own, f"{len(wanted)} other combinations, and {sites.MAX_VARIANTS} at most are served")
         found: dict[tuple[str, int, str], Mistake] = {}
+        missed: list[Path] = []
         others = []
         values = 0
         for each in wanted:
@@ -151,12 +152,13 @@ class _Reader:
                 values += len(other.origins)
             except ConfigError as error:
                 mistakes = error.mistakes
+                missed += error.files
             for mistake in mistakes:
                 found.setdefault((mistake.file, mistake.line, mistake.message), mistake)
             if values > document.MAX_NODES:
                 raise self._too_much(own, f"more than {document.MAX_NODES} values in all combinations together")
         if found:
-            raise ConfigError(found.values())
+            raise ConfigError(found.values(), missed)
         configs = [other.config for other in others]
         variants = [sites.variant(own.config, other, each, site) for each, other in zip(wanted, configs, strict=True)]
         every = self._folder.every()

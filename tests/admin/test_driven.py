@@ -23,6 +23,7 @@ from tests.control.build import NOW
 from tests.control.desk import Desk
 from tests.flags.sdk import sdk
 from tests.proxy.memory import OK, Plane
+from tests.routing import build
 from tests.routing.build import request
 
 FLAGS = """
@@ -229,3 +230,15 @@ def test_a_flag_whose_key_no_header_can_have_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="is no key of a structured field"):
         load_text(text.encode(), "router.yaml", tmp_path)
+
+
+def test_a_context_has_the_arm_of_its_own_region() -> None:
+    """Where regions have weights of their own, the context's attributes pick them as a request's do."""
+    route = {"name": "r", "unit": ["header:x-user"], "attributes": {"group": "header:x-group"}}
+    arms = [{"name": "one", "value": 1, "weight": 1}, {"name": "five", "value": 5, "weight": 0}]
+    experiment = {"name": "e", "route": "r", "flag": "depth", "arms": arms}
+    flipped = {**experiment, "arms": [{**arms[0], "weight": 0}, {**arms[1], "weight": 1}]}
+    variants = [{"region": "eu", "experiments": [flipped]}]
+    driven = Driven(build.revision([route], [experiment], variants=variants, layered_by={"region": "group"}))
+    found = [driven.evaluate("depth", "u", context, NOW) for context in ({}, {"group": "eu"}, {"group": "us"})]
+    assert [each.value for each in found if each is not None] == [1, 5, 1]

@@ -415,3 +415,17 @@ def test_an_evaluation_is_no_exposure(tmp_path: Path) -> None:
 def test_the_document_is_the_one_that_is_named() -> None:
     """The schemas that answers are held against are those of 0.3.0."""
     assert document()["info"]["version"] == "0.3.0"
+
+
+def test_the_effective_configuration_names_the_flag_files(tmp_path: Path) -> None:
+    """What they say is asked for with the flags; the configuration shows where they are."""
+    desk = flag_desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        async with client.get("/v1/config") as response:
+            values = {each["path"]: each["value"] for each in (await response.json())["values"]}
+        assert values["$.flags.sets[0]"] == str(tmp_path / "flags" / "1.json")
+        assert values["$.flags.files[0]"] == str(tmp_path / "flags" / "*.json")
+        assert not any("defaultVariant" in str(value) for value in values.values())
+
+    run(desk, use)
