@@ -34,7 +34,7 @@ def balance(column: str, levels: Mapping[str | None, tuple[Block, ...]], control
     level, least = min(tested.items(), key=lambda item: item[1].p)
     p = min(least.p * len(tested), 1.0)
     details = {"levels": float(len(tested))}
-    if len({block.epoch for blocks in levels.values() for block in blocks}) == 1:
+    if len({(block.epoch, block.site) for blocks in levels.values() for block in blocks}) == 1:
         details["standardised_difference"] = standardised_difference(tested.values(), control)
     if p >= BALANCE_P:
         sentence = f"each arm has its share of the units of every {column}"

@@ -16,7 +16,7 @@ from ibis.expr import types as ir
 
 Dialect = Literal["duckdb", "clickhouse"]
 
-_TEXTS: Final = ("exchange", "request_id", "route", "experiment", "arm", "unit", "user", "target", "fallback")
+_TEXTS: Final = ("exchange", "request_id", "route", "experiment", "arm", "unit", "user", "site", "target", "fallback")
 EXPOSURES: Final = {
     **dict.fromkeys((*_TEXTS, "attributes", "rewards", "unit_hash"), "string"),
     **dict.fromkeys(("time", "propensity", "duration", "first_byte"), "float64"),

@@ -17,10 +17,10 @@ from ibis.expr import types as ir
 from msgspec import structs
 
 from router.analysis.engine import Engine
-from router.analysis.history import History
 from router.analysis.log_quality import TOLERANCE_S, Received
 from router.analysis.quality import Lags, Observed
 from router.analysis.sample_ratio import Block
+from router.analysis.weights import Weights
 from router.config.schema import Experiment
 
 # Levels of a stratum that are tested one by one, the commonest; all others together are one more.
@@ -33,31 +33,27 @@ Rows = list[dict[str, Any]]
 Levels = dict[str | None, tuple[Block, ...]]
 
 
-Weights = Mapping[tuple[int, int, int], Mapping[str, float]]
-"""Run, phase and epoch to arm to weight."""
-
-
 def observe(
-    engine: Engine, experiments: Iterable[Experiment], history: History, now: float
+    engine: Engine, experiments: Iterable[Experiment], weights: Mapping[str, Weights], now: float
 ) -> dict[str, tuple[Observed, ...]]:
     """Return, by experiment, what is known of each phase that has exposures, in order.
 
     Args:
         engine: Has the relations ``exposures`` and ``outcomes`` of the data contract, both without duplicates.
         experiments: The experiments to look at.
-        history: What was in force when.
+        weights: Experiment to the weights that were in force (``router.analysis.weights``).
         now: Nothing later is looked at; unix seconds.
     """
     found: dict[str, tuple[Observed, ...]] = {}
     for experiment in experiments:
         try:
-            found[experiment.name] = _observe_one(engine, experiment, history, now)
+            found[experiment.name] = _observe_one(engine, experiment, weights.get(experiment.name, {}), now)
         finally:
             engine.forget()
     return found
 
 
-def _observe_one(engine: Engine, experiment: Experiment, history: History, now: float) -> tuple[Observed, ...]:
+def _observe_one(engine: Engine, experiment: Experiment, weights: Weights, now: float) -> tuple[Observed, ...]:
     seen = engine.table("exposures")
     seen = seen.filter(seen.experiment == experiment.name, seen.time <= now)
     control = experiment.control or experiment.arms[0].name
@@ -66,8 +62,6 @@ def _observe_one(engine: Engine, experiment: Experiment, history: History, now: 
     phases = [Observed(experiment=experiment.name, control=control, strata=nothing, **row) for row in counts]
     if not any(phase.analysed for phase in phases):
         return tuple(phases)
-    epochs = history.epochs.get(experiment.name, ())
-    weights = {(epoch.run, epoch.phase, epoch.epoch): epoch.weights for epoch in epochs}
     counted = seen.filter(~seen.override)
     units = engine.keep("units", _units(counted, experiment, engine))
     sums = {(row["run"], row["phase"]): row for row in engine.rows(_sums(units))}
@@ -117,6 +111,7 @@ def _units(exposures: ir.Table, experiment: Experiment, engine: Engine) -> ir.Ta
         order=order.min(),
         first=exposures.time.min(),
         epoch=exposures.epoch.argmin(order),
+        site=exposures.site.fill_null("").argmin(order),
         crossed=exposures.arm.min() != exposures.arm.max(),
         **({"attributes": exposures.attributes.argmin(order)} if experiment.strata else {}),
     )
@@ -134,23 +129,23 @@ def _sums(units: ir.Table) -> ir.Table:
 
 
 def _first(units: ir.Table, by: list[str]) -> ir.Table:
-    counts = units.group_by("run", "phase", "epoch", "arm", *by)
+    counts = units.group_by("run", "phase", "epoch", "site", "arm", *by)
     return counts.aggregate(units=units.count())
 
 
 def _blocks(rows: Rows, weights: Weights) -> tuple[dict[Place, tuple[Block, ...]], dict[Place, int]]:
     """Return the blocks of each phase, epochs in order, and the units of epochs whose weights are not known."""
-    counts: dict[tuple[int, int, int], dict[str, int]] = {}
+    counts: dict[tuple[int, int, int, str], dict[str, int]] = {}
     unplaced: dict[Place, int] = {}
     for row in rows:
-        place = row["run"], row["phase"], row["epoch"]
+        place = row["run"], row["phase"], row["epoch"], row["site"]
         if place in weights:
             counts.setdefault(place, {})[row["arm"]] = row["units"]
         else:
             unplaced[place[:2]] = unplaced.get(place[:2], 0) + row["units"]
     blocks: dict[Place, tuple[Block, ...]] = {}
     for place, units in sorted(counts.items()):
-        block = Block(place[2], dict(weights[place]), units)
+        block = Block(place[2], dict(weights[place]), units, place[3])
         blocks[place[:2]] = (*blocks.get(place[:2], ()), block)
     return blocks, unplaced
 

@@ -45,14 +45,16 @@ class Block(Struct, frozen=True):
     """Units that came under the same weights.
 
     Attributes:
-        epoch: Orders blocks, and is their key when counts of several logs are merged.
+        epoch: Orders blocks; with ``site`` their key when counts of several logs are merged.
         weights: Relative weights of all arms; shares are these over their sum.
         units: Units by arm of their first exposure; an arm without any may be left out.
+        site: Region and cluster that had weights of their own; empty for the process's own.
     """
 
     epoch: int
     weights: dict[str, float]
     units: dict[str, int]
+    site: str = ""
 
 
 class ChiSquare(Struct, frozen=True):
@@ -107,20 +109,21 @@ def log_bayes_factor(units: Sequence[int], alpha: Sequence[float], null: Sequenc
 
 
 def merge(*logs: Iterable[Block]) -> list[Block]:
-    """Add up blocks of the same epoch, as of logs that hold different units.
+    """Add up blocks of the same epoch and site, as of logs that hold different units.
 
     Raises:
         ValueError: If an epoch has different weights in two of them.
     """
-    found: dict[int, Block] = {}
+    found: dict[tuple[int, str], Block] = {}
     for block in (block for blocks in logs for block in blocks):
-        known = found.get(block.epoch, Block(block.epoch, block.weights, {}))
+        key = block.epoch, block.site
+        known = found.get(key, Block(block.epoch, block.weights, {}, block.site))
         if known.weights != block.weights:
             raise ValueError(f"epoch {block.epoch} has weights {known.weights} and {block.weights}")
         arms = known.units.keys() | block.units.keys()
         units = {arm: known.units.get(arm, 0) + block.units.get(arm, 0) for arm in sorted(arms)}
-        found[block.epoch] = Block(block.epoch, block.weights, units)
-    return [found[epoch] for epoch in sorted(found)]
+        found[key] = Block(block.epoch, block.weights, units, block.site)
+    return [found[key] for key in sorted(found)]
 
 
 def sample_ratio(blocks: Iterable[Block], concentrations: Sequence[float] = CONCENTRATIONS) -> SampleRatio:

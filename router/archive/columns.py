@@ -34,6 +34,7 @@ EXPOSURES: Final = {
     "bot": "BOOLEAN",
     "unit": "VARCHAR",
     "user": "VARCHAR",
+    "site": "VARCHAR",
     "target": "VARCHAR",
     "failed": "BOOLEAN",
     "finished": "BOOLEAN",
@@ -146,7 +147,7 @@ def _select_exposures(lines: str) -> str:
         "attributes": "coalesce(e.attributes::VARCHAR, '{}')",
         "rewards": "coalesce(e.rewards::VARCHAR, '{}')",
     }
-    enrolled = {"experiment", "run", "phase", "epoch", "arm", "propensity"}
+    enrolled = {"experiment", "run", "phase", "epoch", "arm", "propensity", "site"}
     origin = {name: special.get(name) or ("x." if name in enrolled else "e.") + quote(name) for name in EXPOSURES}
     named = ", ".join(f"TRY_CAST({origin[name]} AS {kind}) AS {quote(name)}" for name, kind in EXPOSURES.items())
     return (

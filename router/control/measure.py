@@ -154,6 +154,7 @@ def measure(question: Question, stop: Stop) -> Snapshot:
     from router.analysis.log_quality import Logged, Traffic, Written, judge_log  # noqa: PLC0415 - the same
     from router.analysis.observe import observe, observe_received  # noqa: PLC0415 - the same
     from router.analysis.quality import judge  # noqa: PLC0415 - the same
+    from router.analysis.weights import in_force  # noqa: PLC0415 - the same
     from router.archive.engine import Limits  # noqa: PLC0415 - the same
     from router.archive.reading import open_archive  # noqa: PLC0415 - the same
 
@@ -164,7 +165,7 @@ def measure(question: Question, stop: Stop) -> Snapshot:
         stop.check()
         engine = duckdb_engine(archive.connection)
         known = history(question.history)
-        observed = observe(engine, config.experiments, known, now)
+        observed = observe(engine, config.experiments, in_force(question.history), now)
         received = observe_received(engine)
         folded: Folded | None = None
         unfolded: str | None = None

@@ -15,7 +15,10 @@ Row = dict[str, Any]
 
 EXPOSURES = pa.schema(
     [
-        *((name, pa.string()) for name in ("exchange", "request_id", "route", "experiment", "arm", "unit", "user")),
+        *(
+            (name, pa.string())
+            for name in ("exchange", "request_id", "route", "experiment", "arm", "unit", "user", "site")
+        ),
         *((name, pa.string()) for name in ("target", "fallback", "attributes", "rewards", "unit_hash")),
         *((name, pa.float64()) for name in ("time", "propensity", "duration", "first_byte")),
         *((name, pa.int32()) for name in ("run", "phase", "epoch", "status")),

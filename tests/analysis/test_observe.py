@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.analysis.engine import EXPOSURES, OUTCOMES, SqlEngine, duckdb_engine
-from router.analysis.history import Epoch, History
 from router.analysis.observe import LEVELS, OTHER, observe, observe_received
 from router.analysis.quality import Observed
 from router.analysis.sample_ratio import Block
@@ -24,7 +23,9 @@ WEIGHTS = {
     (1, 1, 1): {"a": 3.0, "b": 1.0},
     (1, 2, 0): {"a": 1.0, "b": 9.0},
 }
-HISTORY = History({}, {"e": tuple(Epoch(*place, 0.0, weights) for place, weights in WEIGHTS.items())})
+IN_FORCE = {
+    "e": {(*place, ""): weights for place, weights in WEIGHTS.items()} | {(1, 1, 0, "EU"): {"a": 9.0, "b": 1.0}}
+}
 _TYPES = {"string": "VARCHAR", "float64": "DOUBLE", "int32": "INTEGER", "boolean": "BOOLEAN"}
 
 
@@ -41,7 +42,7 @@ def exposure(number: int, **given: Any) -> Row:
     plain = dict.fromkeys(EXPOSURES) | {
         "exchange": f"x{number}", "time": float(number), "request_id": f"q{number}", "route": "r", "experiment": "e",
         "run": 1, "phase": 1, "epoch": 0, "arm": "a", "propensity": 0.5, "override": False, "bot": False, "unit": unit,
-        "user": unit, "failed": False, "finished": True, "status": 200, "duration": 0.1, "rewards": "{}",
+        "user": unit, "site": None, "failed": False, "finished": True, "status": 200, "duration": 0.1, "rewards": "{}",
         "attributes": json.dumps({} if tier is None else {"tier": tier}), "unit_hash": f"hash of {unit}",
     }  # fmt: skip
     return plain | given
@@ -70,7 +71,7 @@ def engine(exposures: Sequence[Row], outcomes: Sequence[Row] = ()) -> SqlEngine:
 
 def observed(exposures: Sequence[Row], outcomes: Sequence[Row] = (), *strata: str) -> Any:
     """Observe the experiment; return its phases."""
-    found = observe(engine(exposures, outcomes), [experiment(*strata)], HISTORY, NOW)
+    found = observe(engine(exposures, outcomes), [experiment(*strata)], IN_FORCE, NOW)
     return found["e"]
 
 
@@ -113,6 +114,17 @@ def test_units_of_unknown_epochs_are_counted_apart() -> None:
     (found,) = observed([exposure(1), exposure(2, unit="v", epoch=7)])
     assert (found.units, found.unplaced) == (2, 1)
     assert found.blocks == (Block(0, WEIGHTS[1, 1, 0], {"a": 1}),)
+
+
+def test_a_region_with_weights_of_its_own_is_tested_against_them() -> None:
+    """Units of another site are a block of their own; those of one whose weights are not known are counted apart."""
+    rows = [exposure(1, unit="v", site="EU"), exposure(2), exposure(3, unit="w", site="EU", arm="b")]
+    (found,) = observed([*rows, exposure(4, unit="x", site="US")])
+    assert found.blocks == (
+        Block(0, WEIGHTS[1, 1, 0], {"a": 1}),
+        Block(0, {"a": 9.0, "b": 1.0}, {"a": 1, "b": 1}, "EU"),
+    )
+    assert found.unplaced == 1
 
 
 def test_later_events_are_not_looked_at() -> None:

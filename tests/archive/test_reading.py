@@ -72,8 +72,8 @@ def test_an_exposure_has_what_the_event_says(tmp_path: Path) -> None:
     assert first == {
         "exchange": hexed(1), "time": NOON, "request_id": "request-1", "route": "ranker", "experiment": "e", "run": 1,
         "phase": 2, "epoch": 3, "arm": "control", "propensity": 0.25, "override": False, "bot": False, "unit": 'a"b',
-        "user": 'a"b', "target": "v1", "failed": True, "finished": True, "status": 200, "duration": 0.0123,
-        "first_byte": None, "fallback": "timeout", "attributes": "{}", "rewards": "{}",
+        "user": 'a"b', "site": None, "target": "v1", "failed": True, "finished": True, "status": 200,
+        "duration": 0.0123, "first_byte": None, "fallback": "timeout", "attributes": "{}", "rewards": "{}",
         "unit_hash": urlsafe_b64decode(unit_hash("s", 1, 'a"b') + "==").hex(),
     }  # fmt: skip
     assert (second["experiment"], second["arm"], second["override"], second["unit_hash"]) == ("f", "new", True, None)
