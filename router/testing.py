@@ -6,7 +6,8 @@ Does not know: the built-ins; they are checked by the same functions, in this pr
 Rules: a check needs no test framework, no network and no clock, and gives the same answer each time. One that passes
 means that the router can work with the plug-in, not that what it does is wise.
 
-The seams so far: the balancer. Allocators, metrics, sinks and notifiers come with the capabilities that ask for them.
+The seams so far: the balancer, the sink. Allocators, metrics and notifiers come with the capabilities that ask for
+them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,12 @@ from itertools import product
 from random import Random
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
+from router.archive.sink import Outlet, Sink
+from router.events.model import Enrolment, Exchange
+from router.events.model import Shadow as Comparison
 from router.routing.balance import Balancer
 
 _KEYS: Final = (0, 1, 0x9E3779B97F4A7C15, 2**64 - 1)
@@ -60,6 +65,61 @@ def check_balancer(balancer: Balancer) -> None:
                 f"{_name(balancer)} is not a function of what it is given: asked twice for the same, in copies with"
                 f" the same past, it picked {once} and {again} {_described(candidates, key)}"
             )
+
+
+def check_sink(sink: Sink, received: Callable[[], Sequence[bytes]]) -> None:
+    """Check that a sink keeps the contract of ``router.archive.sink``.
+
+    It must be a frozen ``msgspec.Struct``, must open as often as asked, take no lines, one and many, and have all of
+    them where they belong, whole and unchanged, when ``send`` returns; and it must close, also twice.
+
+    Args:
+        sink: As the configuration makes it; what it sends to can be reached.
+        received: Returns what has arrived so far, one event each, with or without its newline.
+
+    Raises:
+        AssertionError: If it breaks the contract; the message says how.
+    """
+    name = type(sink).__qualname__
+    if not (isinstance(sink, Struct) and type(sink).__struct_config__.frozen):
+        raise AssertionError(f"{name} is not a frozen msgspec.Struct")  # a broken contract
+    for number, lines in enumerate((_events(0, 1), _events(1, 2000), ())):
+        outlet: Outlet = sink.open()
+        given = list(lines)
+        answer: object = outlet.send(lines)  # type: ignore[func-returns-value]
+        if answer is not None:
+            raise AssertionError(f"{name} returned {answer!r} from send, which returns nothing")
+        if list(lines) != given:
+            raise AssertionError(f"{name} changed the lines that it was given")
+        outlet.send(())
+        there = {line.rstrip(b"\n") for line in received()}
+        lost = [line for line in given if line.rstrip(b"\n") not in there]
+        if lost:
+            raise AssertionError(
+                f"{name} returned from send, and {len(lost)} of {len(given)} events have not arrived (opening"
+                f" {number + 1}); the first is {lost[0]!r}"
+            )
+        outlet.close()
+        outlet.close()
+
+
+def _events(first: int, count: int) -> tuple[bytes, ...]:
+    """Write events as the log has them: in an experiment or not, with text beyond ASCII, and comparisons."""
+    encode = msgspec.json.Encoder().encode
+    enrolment = Enrolment("e", 1, 1, 1, "control", 0.5, "v1")
+    out = []
+    for number in range(first, first + count):
+        unit = (None, "user-1", 'ü\n"\u2028', "x" * 512)[number % 4]
+        event: Exchange | Comparison = Exchange(
+            f"{number:032x}", number + 0.5, f"r{number}", 1, "route", "POST", "/p", 200, 1, 0.1, None, 1, 2, "v1",
+            unit, "header:x-user-id", (enrolment,) * (number % 3),
+        )  # fmt: skip
+        if number % 10 == 9:
+            event = Comparison(
+                event.id, event.time, "r", 1, "route", "agree", True, "v1", 200, 0.1, 1, "v2", 200, 0.2, 1
+            )  # fmt: skip
+        out.append(encode(event) + b"\n")
+    return tuple(out)
 
 
 def _pick(balancer: Balancer, candidates: Sequence[Endpoint], key: int, random: Callable[[], float]) -> int:

@@ -98,7 +98,7 @@ class _Api:
         # Per process
         self._control = control
         quality = QualityMetrics(control.fold)
-        self._metrics = Metrics(control.seat.segment, lambda: control.revision, quality=quality)
+        self._metrics = Metrics(control.seat.segment, lambda: control.revision, quality=quality, keeper=control.keeper)
 
     async def health(self, _request: web.Request) -> web.Response:
         return _json({"alive": True})

@@ -96,6 +96,15 @@ FAMILIES: Final = {
         Family("router_outcomes_total", "counter", ("fate",), "Outcomes that were sent, by what became of them."),
         Family("router_outcomes_waiting", "gauge", (), "Outcomes that wait to be committed."),
         Family("router_outcomes_failed", "gauge", (), "1 while outcomes cannot be written, and callers are told so."),
+        Family("router_archive_sealed_total", "counter", (), "Events that were sealed to Parquet."),
+        Family("router_archive_unsound_total", "counter", (), "Lines of the event log that are no events."),
+        Family("router_archive_failures_total", "counter", (), "Times that sealing, merging or retention failed."),
+        Family("router_archive_waiting_bytes", "gauge", (), "Closed segments that are not sealed."),
+        Family("router_archive_bytes", "gauge", (), "Parquet files of the archive."),
+        Family("router_archive_files", "gauge", (), "Parquet files of the archive, in number."),
+        Family("router_sink_sent_total", "counter", ("sink",), "Events that a sink has taken."),
+        Family("router_sink_dropped_total", "counter", ("sink",), "Events that a sink was too slow for."),
+        Family("router_sink_waiting_bytes", "gauge", ("sink",), "Events that wait for a sink."),
         Family("router_outcomes_store_bytes", "gauge", (), "Size of the outcome store on the disk."),
         Family("router_journal_failed", "gauge", (), "1 while the last decision could not be written to the journal."),
     )
@@ -134,6 +143,7 @@ removed, and begin at 0 when the router starts.
   first failure of the exchange that a fallback is for.
 - `result` of `router_rewards_total` is one of {rewards}; see
   [outcomes.md](outcomes.md#rewards-from-the-response).
+- Those of the archive and the sinks begin at 0 when the control process starts.
 - `fate` of `router_outcomes_total` is one of {fates}; see [outcomes.md](outcomes.md#fates).
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
 - `endpoint` is a base URL of the configuration. `router_endpoint_healthy` is left out where `health` is not configured,

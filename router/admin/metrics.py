@@ -22,6 +22,7 @@ from router import counters, histogram
 from router.admin.endpoints import STATE_VALUES, standings
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
 from router.admin.quality import QualityMetrics
+from router.control.keeper import Keeper
 from router.events.model import Revision
 from router.routing.breaker import NAMES
 from router.routing.readiness import UNKNOWN
@@ -33,7 +34,7 @@ ALIVE_NS: Final = 5_000_000_000  # a worker whose heartbeat is older is about to
 class Metrics(Collector):
     """Reads the families afresh at each scrape; holds only what keeps ``result="ok"`` from falling."""
 
-    __slots__ = ("_clock_ns", "_ok", "_quality", "_revision", "_segment")
+    __slots__ = ("_clock_ns", "_keeper", "_ok", "_quality", "_revision", "_segment")
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Metrics(Collector):
         revision: Callable[[], Revision | None],
         clock_ns: Callable[[], int] = time.monotonic_ns,
         quality: QualityMetrics | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         """Read from a segment and from whatever the present revision is at the time; None is before the first.
 
@@ -49,7 +51,9 @@ class Metrics(Collector):
             revision: Gives the present revision.
             clock_ns: Nanoseconds of the monotonic clock.
             quality: The families of data quality, where there is a live fold.
+            keeper: Who keeps the event log; without it there is nothing to say of the archive and of sinks.
         """
+        self._keeper = Keeper(segment) if keeper is None else keeper
         self._segment = segment
         self._revision = revision
         self._clock_ns = clock_ns
@@ -86,6 +90,8 @@ class Metrics(Collector):
         yield from self._shadows(rows["shadow"])
         yield from self._workers()
         yield from self._outcomes()
+        yield from self._archive()
+        yield from self._sinks()
         yield from self._router(revision)
         if self._quality is not None and revision is not None:
             yield from self._quality.collect(revision)
@@ -215,6 +221,24 @@ class Metrics(Collector):
         yield _value(_gauge("router_outcomes_waiting"), header[counters.OUTCOMES_WAITING])
         yield _value(_gauge("router_outcomes_failed"), header[counters.OUTCOMES_FAILED])
         yield _value(_gauge("router_outcomes_store_bytes"), header[counters.OUTCOMES_BYTES])
+
+    def _archive(self) -> Iterator[Metric]:
+        tally = self._keeper.tally
+        yield _value(_counter("router_archive_sealed_total"), tally.sealed)
+        yield _value(_counter("router_archive_unsound_total"), tally.unsound)
+        yield _value(_counter("router_archive_failures_total"), tally.failures)
+        yield _value(_gauge("router_archive_waiting_bytes"), tally.waiting_bytes)
+        yield _value(_gauge("router_archive_bytes"), tally.archive_bytes)
+        yield _value(_gauge("router_archive_files"), tally.files)
+
+    def _sinks(self) -> Iterator[Metric]:
+        sent, dropped = _counter("router_sink_sent_total"), _counter("router_sink_dropped_total")
+        waiting = _gauge("router_sink_waiting_bytes")
+        for name, done in self._keeper.sinks().items():
+            sent.add_metric([name], done.sent)
+            dropped.add_metric([name], done.dropped)
+            waiting.add_metric([name], done.waiting_bytes)
+        yield from (sent, dropped, waiting)
 
     def _router(self, revision: Revision | None) -> Iterator[Metric]:
         header = self._segment.words

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -67,6 +67,16 @@ class Tally(Struct):
     files: int = 0
 
 
+class Readers(Protocol):
+    """Who reads segments besides sealing (``router.archive.courier``)."""
+
+    def held(self) -> set[Path]:
+        """Return the segments that are still to be read."""
+
+    def leave(self, path: Path) -> None:
+        """Take note that a file is about to be deleted, read or not."""
+
+
 def installed() -> bool:
     """Return whether there is what sealing needs."""
     return find_spec("duckdb") is not None
@@ -96,22 +106,22 @@ class Upkeep:
         if not self._seals:
             logger.info("events: segments stay as they are; the extra router[analysis] seals them to Parquet")
 
-    def round(self, events: Events, growing: Collection[Path], held: Collection[Path], now: float) -> None:
+    def round(self, events: Events, growing: Collection[Path], readers: Readers, now: float) -> None:
         """Do what is due.
 
         Args:
             events: What to keep.
             growing: Segments that a running worker may still write to.
-            held: Segments that somebody else still reads, and that are not sealed therefore.
+            readers: Who else reads segments: what they still need is not sealed yet.
             now: Unix seconds.
         """
         if self._seals and self._folder.exists():
             with self._failing("sealing"):
-                self._seal(growing, held, now)
+                self._seal(growing, readers.held(), now)
             with self._failing("merging"):
                 self._merge(now)
         with self._failing("retention"):
-            self._retain(events.keep, growing, now)
+            self._retain(events.keep, growing, readers, now)
         self._look(growing)
 
     def stop(self) -> None:
@@ -190,10 +200,12 @@ class Upkeep:
 
     # --- Retention --------------------------------------------------------------------------------------------------
 
-    def _retain(self, wanted: Keep, growing: Collection[Path], now: float) -> None:
+    def _retain(self, wanted: Keep, growing: Collection[Path], readers: Readers, now: float) -> None:
         segments = _segments(self._folder, growing)
         parts = find_parts(self._folder)
         expired = keep.expired(retain.oldest_first(segments, parts), wanted, now)
+        for one in expired:
+            readers.leave(one.path)
         freed, failures = keep.sweep(expired)
         retain.remove_empty_days({part.path.parent for part in parts})
         aside.bound(self._folder)

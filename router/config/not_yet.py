@@ -11,7 +11,6 @@ KEYS: frozenset[str] = frozenset(
     {
         "$.watch",
         "$.notify",
-        "$.events.sinks",
         "$.targets[].rewrite",
         "$.targets[].headers",
         "$.experiments[].metrics.guardrails",

@@ -26,6 +26,7 @@ from router.config.parts import Report, given, items, must_exist, part, unique_n
 from router.config.resolve import BROKEN
 from router.config.route_references import check_matches, check_routes
 from router.config.schema import Admin, Breaker, Server, TargetTimeouts
+from router.config.sink_references import check_sinks
 from router.config.structure_references import check_structure
 
 _ANY_HOST = ("0.0.0.0", "::")
@@ -55,6 +56,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_overrides(config, report)
     check_metrics(config, report)
     check_outcomes(config, report)
+    check_sinks(config, report)
     _layered_by(config, report)
 
 

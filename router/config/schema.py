@@ -41,6 +41,7 @@ from router.config.route import Route as Route
 from router.config.route import Rule as Rule
 from router.config.shadow import Compare as Compare
 from router.config.shadow import Shadow as Shadow
+from router.config.sink import Sinks
 from router.config.target import Endpoint as Endpoint
 from router.config.target import Hedge as Hedge
 from router.config.target import Pool as Pool
@@ -173,6 +174,7 @@ class Events(Struct, frozen=True, kw_only=True):
     ] = 1.0
     keep: Annotated[Keep, Meta(description="how much is kept")] = field(default_factory=Keep)
     unenrolled: Annotated[Share, Meta(description="share of exchanges in no experiment that are logged")] = 0.01
+    sinks: Sinks = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):

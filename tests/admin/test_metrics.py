@@ -19,8 +19,10 @@ from router.admin.quality import QualityMetrics
 from router.analysis.finding import Finding
 from router.analysis.quality import Observed, judge
 from router.analysis.sample_ratio import Block
+from router.archive.courier import Sent
 from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Shadow, Target
 from router.control.fold import Fold
+from router.control.keeper import Keeper
 from router.control.measure import Snapshot
 from router.counters import allocate, arm_key, endpoint_key, pair_key, route_key, row_keys, shadow_key, target_key
 from router.events.model import Revision, Run
@@ -296,15 +298,17 @@ def test_a_scrape_before_the_first_revision_is_an_answer(segment: Segment) -> No
     assert "router_requests_total" not in names_of(found)
 
 
-def test_every_family_is_shown_with_its_labels(segment: Segment) -> None:
+def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of families and the exposition agree on names, types and labels."""
     current = revision()
+    keeper = Keeper(segment)
+    monkeypatch.setattr(keeper, "sinks", lambda: {"stdout": Sent(3, 2, 1)})
     segment.block(0)[current.slots[pair_key("ranker", "v1")] + counters.CODE_SLOT[200]] = 1
     segment.block(2)[current.slots[endpoint_key("v1", "http://h")] + counters.ENDPOINT_HEALTH] = HEALTHY
     fold = Fold()
     fold.snapshot = looked()
     shown = {}
-    for metric in Metrics(segment, lambda: current, quality=QualityMetrics(fold)).collect():
+    for metric in Metrics(segment, lambda: current, quality=QualityMetrics(fold), keeper=keeper).collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
         shown[name] = (metric.type, labels)

@@ -21,6 +21,25 @@ from tests.archive.events import DAY, NOON, exchange, lines, seen, write
 EVENTS = Events()
 
 
+class Reading:
+    """Somebody who has segments to read."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = set(paths)
+        self.left: list[Path] = []
+
+    def held(self) -> set[Path]:
+        """Return what was said."""
+        return self.paths
+
+    def leave(self, path: Path) -> None:
+        """Note a path."""
+        self.left.append(path)
+
+
+NOBODY = Reading()
+
+
 def segment(folder: Path, sequence: int, content: bytes | None = None, modified: float = NOON) -> Path:
     """Write a segment that was last written to at a time."""
     path = write(folder, sequence, lines(exchange(sequence)) if content is None else content)
@@ -36,7 +55,7 @@ def test_a_round_seals_what_is_closed(tmp_path: Path) -> None:
     os.utime(fresh, (NOON + 59, NOON + 59))
     expected = seen(tmp_path)
     kept = Upkeep(tmp_path)
-    kept.round(EVENTS, {growing}, {held}, NOON + 60)
+    kept.round(EVENTS, {growing}, Reading(held), NOON + 60)
     assert [one.path for one in keep.stored(tmp_path, ())] == [growing, held, fresh]
     assert seen(tmp_path) == expected
     assert (kept.tally.sealed, kept.tally.files, kept.tally.failures) == (5, 2, 0)
@@ -47,10 +66,10 @@ def test_rounds_keep_the_number_of_files_bounded(tmp_path: Path) -> None:
     kept = Upkeep(tmp_path)
     for sequence in range(1, 20):
         segment(tmp_path, sequence)
-        kept.round(EVENTS, (), (), NOON + 60)
+        kept.round(EVENTS, (), NOBODY, NOON + 60)
     assert kept.tally.files <= 2 * 8
     assert len(seen(tmp_path)["exposures"]) == 19
-    kept.round(EVENTS, (), (), NOON + DAY)
+    kept.round(EVENTS, (), NOBODY, NOON + DAY)
     assert kept.tally.files <= 4
     assert len(seen(tmp_path)["exposures"]) == 19
 
@@ -60,10 +79,12 @@ def test_without_duckdb_segments_stay_and_that_is_said_once(tmp_path: Path, capl
     caplog.set_level(logging.INFO)
     path, old = segment(tmp_path, 2), segment(tmp_path, 1, modified=NOON - 40 * DAY)
     kept = Upkeep(tmp_path, seals=False)
+    reading = Reading(old)
     for _ in range(2):
-        kept.round(EVENTS, (), (), NOON + 60)
+        kept.round(EVENTS, (), reading, NOON + 60)
     assert path.exists()
     assert not old.exists()
+    assert reading.left == [old]
     assert sum("router[analysis]" in record.getMessage() for record in caplog.records) == 1
 
 
@@ -73,7 +94,7 @@ def test_without_duckdb_old_outcomes_are_deleted(tmp_path: Path) -> None:
     for number, received in enumerate((NOON - 40 * DAY, NOON)):
         store.append([Outcome(f"o{number}", "click", 1.0, received, timed=True, unit="u")], received)
     store.close()
-    Upkeep(tmp_path, seals=False).round(EVENTS, (), (), NOON + 60)
+    Upkeep(tmp_path, seals=False).round(EVENTS, (), NOBODY, NOON + 60)
     assert seen(tmp_path)["outcomes"] == ["o1"]
 
 
@@ -82,17 +103,17 @@ def test_age_and_size_hold_over_segments_and_parts(tmp_path: Path) -> None:
     kept = Upkeep(tmp_path)
     for number, day in enumerate((0, 1, 2), start=1):
         segment(tmp_path, number, lines(*(exchange(number * 1000 + n, NOON + day * DAY) for n in range(1000))))
-        kept.round(EVENTS, (), (), NOON + 60)
+        kept.round(EVENTS, (), NOBODY, NOON + 60)
     growing = segment(tmp_path, 9, modified=0)
     assert {part.day for part in find_parts(tmp_path)} == {"2025-11-22", "2025-11-23", "2025-11-24"}
     by_age = Events(keep=Keep(age=DAY))
-    kept.round(by_age, {growing}, (), NOON + 1.49 * DAY)
+    kept.round(by_age, {growing}, NOBODY, NOON + 1.49 * DAY)
     assert len({part.day for part in find_parts(tmp_path)}) == 3
-    kept.round(by_age, {growing}, (), NOON + 1.51 * DAY)
+    kept.round(by_age, {growing}, NOBODY, NOON + 1.51 * DAY)
     assert {part.day for part in find_parts(tmp_path)} == {"2025-11-23", "2025-11-24"}
     assert not (tmp_path / "archive" / "exposures" / "day=2025-11-22").exists()
     total = kept.tally.archive_bytes + growing.stat().st_size
-    kept.round(Events(keep=Keep(size=max(total - 1, 65536))), {growing}, (), NOON + 60)
+    kept.round(Events(keep=Keep(size=max(total - 1, 65536))), {growing}, NOBODY, NOON + 60)
     assert min(part.day for part in find_parts(tmp_path)) >= "2025-11-23"
     assert growing.exists()
 
@@ -133,9 +154,9 @@ def test_a_full_disk_stops_sealing_and_is_said_once(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=SPARE_BYTES))
         for _ in range(3):
-            kept.round(EVENTS, (), (), NOON + 60)
+            kept.round(EVENTS, (), NOBODY, NOON + 60)
         assert path.exists()
-    kept.round(EVENTS, (), (), NOON + 60)
+    kept.round(EVENTS, (), NOBODY, NOON + 60)
     assert not path.exists()
     said = [record.getMessage() for record in caplog.records]
     assert sum("too little space" in message for message in said) == 1
@@ -149,7 +170,7 @@ def test_a_mark_that_cannot_be_read_stops_sealing_and_nothing_else(tmp_path: Pat
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "sealing.json").write_bytes(b"{")
     kept = Upkeep(tmp_path)
-    kept.round(EVENTS, (), (), NOON + 60)
+    kept.round(EVENTS, (), NOBODY, NOON + 60)
     assert path.exists()
     assert not old.exists()
     assert kept.tally.failures == 2
@@ -160,12 +181,12 @@ def test_a_round_that_is_stopped_leaves_everything_as_it_was(tmp_path: Path) -> 
     segment(tmp_path, 1)
     kept = Upkeep(tmp_path)
     kept.stop()
-    kept.round(EVENTS, (), (), NOON + 60)
+    kept.round(EVENTS, (), NOBODY, NOON + 60)
     assert kept.tally.failures == 0
     assert len(seen(tmp_path)["exposures"]) == 1
 
 
 def test_a_folder_that_does_not_exist_is_left_alone(tmp_path: Path) -> None:
     """The first event makes it."""
-    Upkeep(tmp_path / "none").round(EVENTS, (), (), NOON)
+    Upkeep(tmp_path / "none").round(EVENTS, (), NOBODY, NOON)
     assert not (tmp_path / "none").exists()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from router.archive.courier import Couriers
 from router.archive.upkeep import Upkeep
 from router.config.load import load_text
 from router.config.schema import Events, Keep
@@ -106,7 +107,7 @@ class _Log:
         """Turn what is closed into Parquet."""
         upkeep = Upkeep(self.folder)
         events = Events(dir=str(self.folder), keep=Keep(age=1e9))
-        upkeep.round(events, (), (), time.time() + 3600)
+        upkeep.round(events, (), Couriers(self.folder), time.time() + 3600)
         assert not upkeep.tally.failures
 
 

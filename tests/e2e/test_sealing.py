@@ -1,5 +1,9 @@
-"""A router seals its own event log while it serves, and a killed control process costs no row and doubles none."""
+"""A router seals its own event log while it serves, and a killed control process costs no row and doubles none.
 
+The same events go to a sink, each at least once.
+"""
+
+import json
 import os
 import signal
 from pathlib import Path
@@ -16,12 +20,18 @@ def _rows(router: Router) -> int:
     return int(found[0])
 
 
+def _printed(router: Router) -> set[str]:
+    """Return the ids of the exchanges on standard output, which is in the log here."""
+    lines = (line for line in router.log.read_bytes().splitlines() if line.startswith(b"{"))
+    return {json.loads(line)["id"] for line in lines}
+
+
 def test_every_exchange_is_once_in_the_archive_or_in_live_segments(tmp_path: Path) -> None:
     """Whenever one looks: through sealing, and through kills of the process that seals."""
     with running(tmp_path, {"old": 50.0, "new": 50.0}) as (router, _):
-        text = router.config.read_text().replace("events: {dir:", "events: {rotate: {age: 1s}, dir:")
-        router.config.write_text(text)
-        wait_until(lambda: router.revision()["number"] == 2 and router.ready(), "the second revision")
+        more = "events: {rotate: {age: 1s}, sinks: [{use: stdout}], dir:"
+        router.config.write_text(router.config.read_text().replace("events: {dir:", more))
+        wait_until((router.folder / "events" / "sinks" / "stdout.json").exists, "the sink")
         sent = 0
 
         def sealed() -> bool:
@@ -37,3 +47,4 @@ def test_every_exchange_is_once_in_the_archive_or_in_live_segments(tmp_path: Pat
             wait_until(sealed, "parts")
             wait_until(lambda: _rows(router) == sent, "all rows")
         assert sent > 10
+        wait_until(lambda: len(_printed(router)) == sent, "all events on standard output")
