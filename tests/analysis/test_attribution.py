@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.analysis.aggregates import Cell, Moments, Place
+from router.analysis.aggregates import ACCURACY, Cell, Fates, Moments, Place
 from router.analysis.fold import fold_one
-from router.analysis.history import History
+from router.analysis.history import History, Phase
 from router.analysis.plan import Plan
-from router.analysis.result import Result
+from router.analysis.result import Result, Stray
 from router.config.schema import Covariate, Metric
 from tests.analysis import logs, oracle
 from tests.analysis.oracle import Found
@@ -125,19 +125,75 @@ def _same_sums(pairs: list[tuple[float, float]], moments: Moments) -> None:
 
 
 @pytest.mark.fuzz
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(st.data(), st.booleans(), st.randoms())
 def test_the_order_of_events_changes_nothing(data: st.DataObject, clustered: bool, random: Random) -> None:  # noqa: FBT001
-    """The last of many live folds, while events came in in any order, is the fold of the whole log."""
+    """Events may come in in any order: the live fold of all of them is the offline one."""
     exposures = data.draw(logs.exposures(clustered=clustered))
     outcomes = data.draw(logs.outcomes(clustered=clustered))
-    metrics = tuple(data.draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=3, unique=True)))
+    metrics = tuple(data.draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=2, unique=True)))
     plan = Plan("e", metrics, ("country",), (), clustered=clustered)
     history = History({"e": logs.PHASES})
     offline = fold_one(logs.engine(exposures, outcomes), plan, history, 70.0)
     random.shuffle(exposures)
     random.shuffle(outcomes)
-    half = fold_one(logs.engine(exposures[::2], outcomes[::3]), plan, history, 70.0)
     live = fold_one(logs.engine(exposures, outcomes), plan, history, 70.0)
     assert live == offline
-    assert sum(stage.exposures for stage in half.stages) <= sum(stage.exposures for stage in offline.stages)
+
+
+NINE = 1_795_338_000.0  # 2026-11-22T09:00:00Z
+
+
+def _at(clock: str) -> float:
+    hour, minute = map(int, clock.split(":"))
+    return NINE + (hour - 9) * 3600 + minute * 60
+
+
+def test_the_worked_example_is_what_it_says() -> None:
+    """Each unit and each fate of docs/analysis.md."""
+    seen = [
+        ("ann", "9:10", "treatment", False),
+        ("ann", "9:50", "treatment", False),
+        ("bob", "9:30", "control", False),
+        ("cid", "11:40", "treatment", False),
+        ("dora", "10:00", "control", False),
+        ("dora", "10:20", "treatment", False),
+        ("eve", "10:00", "control", True),
+    ]
+    clicks = ["ann 9:40", "ann 10:05", "bob 9:20", "bob 10:45", "cid 11:50", "cid 12:10"]
+    clicks += [f"{name} 10:05" for name in ("dora", "eve", "fay")]
+    exposures = [
+        logs.exposure(number, unit=unit, time=_at(clock), arm=arm, override=forced)
+        for number, (unit, clock, arm, forced) in enumerate(seen)
+    ]
+    exposures.append(logs.exposure(99, unit="gus", time=_at("12:10"), phase=2))
+    outcomes = [
+        logs.outcome(number, unit=unit, time=_at(clock))
+        for number, (unit, clock) in enumerate(click.split() for click in [*clicks, "gus 12:15"])
+    ]
+    ctr = Metric(name="ctr", kind="proportion", outcome="click", window=3600.0, goal="up")
+    history = History({"e": (Phase(1, 1, NINE, _at("12:00")), Phase(1, 2, _at("12:00")))})
+    found = fold_one(logs.engine(exposures, outcomes), Plan("e", (ctr,)), history, _at("12:30"))
+    first, second = found.stages
+    assert (first.units, first.crossed, first.overrides) == (4, 1, 1)
+    assert first.fates["ctr"] == Fates(attributed=3, early=1, late=2, immature=0, excluded=1)
+    assert second.fates["ctr"] == Fates(immature=1)
+    assert found.strays["ctr"] == Stray(total=10, future=0, unmatched=2)
+    control, treatment = (found.cells[Place(1, 1, arm)].metrics["ctr"] for arm in ("control", "treatment"))
+    assert (control.units, control.cut) == (Moments(1, 0.0, 0.0), 0)
+    assert (treatment.units, treatment.cut) == (Moments(2, 2.0, 2.0), 1)
+    assert found.cells[Place(1, 2, "a")].metrics["ctr"].immature == 1
+
+
+def test_a_cap_is_a_quantile_of_both_arms_together() -> None:
+    """Values above it count as it, in both arms; zeros count among the values."""
+    values = [0.0] * 50 + [float(value) for value in range(1, 51)]
+    exposures = [logs.exposure(number, unit=f"u{number}", arm="ab"[number % 2]) for number in range(100)]
+    outcomes = [logs.outcome(number, unit=f"u{number}", value=value) for number, value in enumerate(values)]
+    spent = Metric(name="spent", kind="mean", outcome="click", cap=0.9, goal="up")
+    found = fold_one(logs.engine(exposures, outcomes), Plan("e", (spent,)), History(), 10.0)
+    known = [cell.metrics["spent"] for cell in found.cells.values()]
+    (cap,) = {one.cap for one in known}
+    assert cap is not None
+    assert isclose(cap, 40.0, rel_tol=ACCURACY)
+    assert isclose(sum(one.units.y for one in known), sum(min(value, cap) for value in values))

@@ -1,0 +1,103 @@
+"""How long it takes to attribute and add up: ``python -m benchmarks.fold``.
+
+Responsible for: a synthetic archive of 2 million exchanges and 4 million outcomes, folded with a limit on memory, in
+wall time, CPU time and memory at its peak.
+Does not know: what is computed.
+
+Rules: the archive is made before the clock starts; the fold runs in a process of its own, so that the peak is its own.
+The smallest of several runs counts, for others may use the machine.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.synthetic import START, Shape, make
+from router.analysis.engine import duckdb_engine
+from router.analysis.fold import fold
+from router.analysis.history import Epoch, History, Phase
+from router.archive.engine import Limits
+from router.archive.reading import open_archive
+from router.config.schema import Arm, Covariate, Experiment, Measured, Metric
+
+GOAL_S: Final = 5.0
+MEMORY_BYTES: Final = 1024**3
+THREADS: Final = 2
+METRICS: Final = (
+    Metric(name="ctr", kind="proportion", outcome="click", window=3600.0, goal="up"),
+    Metric(
+        name="revenue",
+        kind="mean",
+        outcome="purchase",
+        window=3 * 86400.0,
+        goal="up",
+        cap=0.999,
+        covariate=Covariate(outcome="purchase", before=7 * 86400.0),
+    ),
+    Metric(name="revenue_per_click", kind="ratio", numerator="purchase", denominator="click", goal="up"),
+    Metric(name="errors", kind="ratio", exchange="failed", goal="down"),
+    Metric(name="p99", kind="quantile", exchange="duration", q=0.99, goal="down"),
+)
+EXPERIMENT: Final = Experiment(
+    name="ranker-v2",
+    route="ranker",
+    arms=(Arm(name="control", target="a", weight=50), Arm(name="treatment", target="b", weight=50)),
+    metrics=Measured(primary="ctr", secondary=tuple(metric.name for metric in METRICS[1:])),
+)
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Fold an archive once, and return what it took."""
+    begun = START.timestamp()
+    arms = {"control": 50.0, "treatment": 50.0}
+    history = History(
+        {"ranker-v2": (Phase(1, 1, begun, None, tuple(arms), "control", clustered=False),)},
+        {"ranker-v2": (Epoch(1, 1, 0, begun, arms),)},
+    )
+    started, cpu = time.perf_counter(), time.process_time()
+    with open_archive(folder, Limits(threads=THREADS, memory_bytes=MEMORY_BYTES)) as archive:
+        found = fold(duckdb_engine(archive.connection), [EXPERIMENT], METRICS, history, begun + 30 * 86400)
+    took = {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
+    (stage,) = found.experiments["ranker-v2"].stages
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**took, "peak_mib": peak, "exposures": stage.exposures, "units": stage.units}
+
+
+def main() -> None:
+    """Make an archive, fold it several times, and print the smallest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exchanges", type=int, default=2_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--keyed", choices=("unit", "request_id", "assignment"), default="unit")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.folder is not None:
+        print(json.dumps(measure(given.folder)))
+        return
+    with tempfile.TemporaryDirectory(prefix="router-fold-") as text:
+        folder = Path(text)
+        shape = Shape(exposures=given.exchanges, outcomes=2 * given.exchanges, keyed=given.keyed)
+        make(folder, shape)
+        runs = []
+        for _ in range(given.runs):
+            command = [sys.executable, "-m", "benchmarks.fold", "--folder", str(folder)]
+            runs.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+        best = min(runs, key=lambda run: float(run["wall_s"]))
+        events = 3 * given.exchanges
+        print(f"{given.exchanges:,} exchanges and {2 * given.exchanges:,} outcomes keyed by {given.keyed}")
+        print(
+            f"{len(METRICS)} metrics, {THREADS} threads, {MEMORY_BYTES // 1024**2} MiB for DuckDB; best of {given.runs}"
+        )
+        print(f"wall {best['wall_s']:.2f} s (goal: {GOAL_S:.0f} s at 2,000,000), CPU {best['cpu_s']:.2f} s")
+        print(f"{events / best['wall_s']:,.0f} events folded a second; {best['peak_mib']:.0f} MiB at the peak")
+        print("all runs, wall/CPU s: " + ", ".join(f"{run['wall_s']:.2f}/{run['cpu_s']:.2f}" for run in runs))
+
+
+if __name__ == "__main__":
+    main()
