@@ -3,11 +3,13 @@
 ``digits``   the data: images of digits, which ones train, which ones are sent, and how a request looks
 ``model``    a model server, a process of its own, speaking the Open Inference Protocol
 ``traffic``  a few hundred users who send images and check the answers
+``labels``   the labels of the images, sent back late as outcomes
 ``tally``    what the users saw: per split, per arm, per user
+``agree``    what the router's own analysis makes of its log
 ``verdict``  whether that is what the router promises
 ``edit``     changes to the YAML text that keep everything else as it is
 ``process``  child processes: started, waited for, ended
-``router``   the router under show: its configuration, its process, what its admin API says
+``gateway``  the router under show: its configuration, its process, what its admin API says
 ``table``    tally and verdict for a terminal
 ``show``     one show, from the first process to the verdict
 ``run``      what the command line calls

@@ -1,13 +1,16 @@
 """The router under show: its configuration in a folder of the demo's own, its process, and what it says of itself.
 
 Responsible for: free ports, the copy of ``config/demo.yaml`` that uses them, starting ``router serve`` on it, changing
-the split in the file, and waiting until every worker serves the change.
+the split in the file, and waiting until every worker serves the change. Assignments are signed with a key that is made
+for the show, so that labels may be keyed by them.
 Does not know: models, traffic, the table.
 
 Rules: it uses the router as an ops person does, through the command line, the YAML file and the admin API only.
 """
 
 import asyncio
+import base64
+import secrets
 import socket
 import sys
 import time
@@ -18,9 +21,14 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from router.config.load import load
+from router.config.schema import Config
 from router.demo import edit
 from router.demo.process import Child
 
+KEYS = "keys"
+EXPOSED = "expose: [request-id, arm]"
+SIGNED = "expose: [request-id, arm, assignment]"
 START_S = 30.0
 CHANGE_S = 10.0
 POLL_S = 0.02
@@ -77,6 +85,7 @@ def configure(text: str, ports: Ports) -> str:
     pairs = ((wanted.server, ports.server), (wanted.admin, ports.admin), (wanted.simple, ports.simple))
     for old, new in (*pairs, (wanted.better, ports.better)):
         text = edit.replace_once(text, f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+    text = edit.replace_once(text, EXPOSED, f"signing: {{keys_file: {KEYS}}}\n  {SIGNED}")
     return edit.replace_once(text, "dir: data/demo", "dir: events")
 
 
@@ -92,6 +101,7 @@ class Gateway:
     @classmethod
     async def start(cls, path: Path, ports: Ports, session: aiohttp.ClientSession) -> "Gateway":
         """Start ``router serve`` on a file, in the file's folder."""
+        path.with_name(KEYS).write_bytes(base64.b64encode(secrets.token_bytes(32)))
         command = [sys.executable, "-m", "router", "serve", path.name]
         child = await Child.start("router", command, path.parent, {})
         return cls(child, path, ports, session)
@@ -105,9 +115,17 @@ class Gateway:
         """Return where callers find a path."""
         return f"http://127.0.0.1:{self.ports.server}{path}"
 
-    def weights(self) -> dict[str, float]:
-        """Return the weights that the file asks for."""
-        return edit.weights_in(self.path.read_text(encoding="utf-8"))
+    def admin(self, path: str) -> str:
+        """Return where operators find a path."""
+        return f"http://127.0.0.1:{self.ports.admin}{path}"
+
+    def config(self) -> Config:
+        """Return what the file asks for."""
+        return load(self.path).config
+
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Return the weights that the file asks for, by experiment and arm."""
+        return {each.name: {arm.name: arm.weight for arm in each.arms} for each in self.config().experiments}
 
     async def ready(self) -> Standing:
         """Wait until every worker serves the first revision.
@@ -134,7 +152,7 @@ class Gateway:
     async def standing(self) -> Standing | None:
         """Return what ``/v1/revision`` says; None while it does not answer."""
         try:
-            async with self.session.get(f"http://127.0.0.1:{self.ports.admin}/v1/revision") as response:
+            async with self.session.get(self.admin("/v1/revision")) as response:
                 if response.status != 200:
                     return None
                 return msgspec.json.decode(await response.read(), type=Standing)

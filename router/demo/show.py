@@ -1,16 +1,18 @@
-"""One show: models and router are started, users send images, the split changes half-way, the outcome is judged.
+"""One show: models and router are started, users send images, labels follow, a split changes half-way, all is judged.
 
 Responsible for: the order of events, and that everything started is ended whatever happens.
 Does not know: how any of the parts does its work.
 
 Rules: a show leaves nothing behind, neither processes nor files. The first signal ends the show early and in order,
-the second at once. Traffic stops before the router does, so a failed request is always the router's or a model's.
+the second at once. Traffic stops before the router does, so a failed request is always the router's or a model's, and
+labels after traffic, so that none is left over. The log is analysed when the router has ended and it is whole.
 """
 
 import asyncio
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,14 +23,16 @@ from rich.console import Console
 from rich.live import Live
 
 from router.demo import digits, edit
+from router.demo.agree import Analysed, analyse
 from router.demo.gateway import Gateway, Ports, configure
+from router.demo.labels import Labels
 from router.demo.process import Child
 from router.demo.table import Note, checklist, conclusion, dashboard, progress_line
 from router.demo.tally import Tally
 from router.demo.traffic import Pace, Traffic
-from router.demo.verdict import Check, judge
-from router.events.read import read
+from router.demo.verdict import Check, Design, analysis_agrees, judge, labels_agree
 
+CHANGED = "digits"  # the experiment whose split changes
 SPLITS = ({"simple": 95.0, "better": 5.0}, {"simple": 50.0, "better": 50.0})
 CHANGE_AFTER_S = 15.0  # in a show without an end
 TRAIN_S = 60.0
@@ -67,8 +71,13 @@ class Show:
         self.over = asyncio.Event()
         self.began = 0.0
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody ended the show before all of it was seen."""
+        return self.over.is_set() and (self.programme.seconds > 0 or self.tally.began < len(SPLITS))
+
     async def play(self) -> tuple[Check, ...]:
-        """Run the show and return its checks.
+        """Run the show and return its checks; none when it was interrupted before the first request.
 
         Raises:
             ChildFailed: a model or the router did not start, ended, or did not apply the change.
@@ -79,11 +88,23 @@ class Show:
             await stack.enter_async_context(_signals(self.over))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-demo-")))
             gateway = await self._start(folder, stack)
-            traffic = Traffic(gateway.url("/v2/models/digits/infer"), self.programme.pace, questions, self.tally)
-            await self._perform(gateway, traffic)
+            if self.over.is_set():
+                return ()
+            labels = Labels(gateway.admin("/v1/outcomes"))
+            url = gateway.url("/v2/models/digits/infer")
+            traffic = Traffic(url, self.programme.pace, questions, self.tally, labels.take)
+            await self._perform(gateway, traffic, labels)
             code = await gateway.child.stop()
-            logged = sum(1 for _ in read(gateway.events))
-            return (*judge(self.tally, self.programme.pace.users, len(SPLITS)), *self._router_checks(code, logged))
+            config = gateway.config()
+            analysed = await asyncio.to_thread(analyse, gateway.events, config, time.time())
+            splits = {each.name: len(SPLITS) if each.name == CHANGED else 1 for each in config.experiments}
+            parts = {each.name: each.segment[1] - each.segment[0] for each in config.experiments}
+            return (
+                *judge(self.tally, Design(self.programme.pace.users, splits, parts)),
+                labels_agree(self.tally, labels.problems),
+                analysis_agrees(self.tally, analysed),
+                *self._router_checks(code, analysed),
+            )
 
     async def _start(self, folder: Path, stack: AsyncExitStack) -> Gateway:
         ports = Ports.free()
@@ -121,17 +142,21 @@ class Show:
         self.children.append(child)
         stack.push_async_callback(child.stop)
 
-    async def _perform(self, gateway: Gateway, traffic: Traffic) -> None:
+    async def _perform(self, gateway: Gateway, traffic: Traffic, labels: Labels) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(traffic.run())
+            asking = group.create_task(traffic.run())
+            group.create_task(labels.run())
             screen = group.create_task(self._screen())
             try:
                 await self._wait_until(self.programme.change_after_s())
                 if not self.over.is_set():
                     await self._change(gateway)
                 await self._wait_until(self.programme.seconds or None)
+                traffic.stop()
+                await asking
             finally:
                 traffic.stop()
+                labels.stop()
                 screen.cancel()
 
     async def _change(self, gateway: Gateway) -> None:
@@ -173,8 +198,8 @@ class Show:
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self.began
 
-    def _router_checks(self, code: int, logged: int) -> tuple[Check, ...]:
-        seen = self.tally.requests
+    def _router_checks(self, code: int, analysed: Analysed) -> tuple[Check, ...]:
+        logged, seen = analysed.exchanges, self.tally.requests
         return (
             Check("the event log holds every exchange", logged == seen, f"{logged} exchanges logged, {seen} sent"),
             Check("the router drained and ended", code == 0, f"exit code {code}"),
@@ -206,11 +231,20 @@ def _listed(weights: Mapping[str, float]) -> str:
     return " and ".join(f"{weight:g} for {arm}" for arm, weight in weights.items())
 
 
-async def play(programme: Programme, console: Console) -> bool:
-    """Play a whole show, print its summary, and return whether every promise was kept."""
+async def play(programme: Programme, console: Console) -> bool | None:
+    """Play a whole show and print its summary.
+
+    Returns:
+        Whether every promise was kept; None when the show was interrupted and those that could be looked at were.
+    """
     show = Show(programme, console)
     checks = await show.play()
+    if not checks:
+        console.print("interrupted before the first request: nothing was measured")
+        return None
     console.print(dashboard(show.tally, show.notes, programme.describe()))
-    console.print(checklist(checks))
-    console.print(conclusion(checks))
+    console.print(checklist(checks, interrupted=show.interrupted))
+    console.print(conclusion(checks, interrupted=show.interrupted))
+    if show.interrupted:
+        return None if all(check.kept or not check.enough for check in checks) else False
     return all(check.kept for check in checks)

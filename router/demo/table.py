@@ -14,8 +14,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from router.demo.tally import ArmTally, SplitTally, Tally
+from router.demo.tally import ArmTally, Tally
 from router.demo.verdict import Check, describe
+
+LEGEND = "p50/99 in ms; labels come back as outcomes: sent, taken, known (twice), never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,77 +34,98 @@ class Note:
 
 def dashboard(tally: Tally, notes: Sequence[Note], headline: str) -> RenderableType:
     """Return everything that is known so far."""
-    states = ["until the change"] * (len(tally.splits) - 1) + ["in force" if tally.settled else "changing"]
-    tables = [split_table(split, state) for split, state in zip(tally.splits, states, strict=False)]
     failed = Text(f"{tally.errors} failed", style="bold red" if tally.errors else "green")
     total = Text.assemble(f"{tally.requests} requests in all, ", failed)
     lines = [Text(note.line(), style="dim") for note in notes]
-    return Group(Text(headline, style="bold"), *tables, total, *lines)
-
-
-def split_table(split: SplitTally, state: str) -> Table:
-    """Return one split as a table with a row for each arm."""
-    table = Table(
-        title=f"{describe(split)} · revision {split.revision} · {state}",
-        title_justify="left",
-        title_style="bold cyan",
-        box=SIMPLE_HEAD,
-        padding=(0, 0, 0, 1),
+    return Group(
+        Text(headline, style="bold"), arms_table(tally), Text(LEGEND, style="dim"), _phases(tally), total, *lines
     )
-    table.add_column("arm")
-    for column in ("weight", "users", "share", "requests", "accuracy", "p50 ms", "p99 ms", "errors"):
+
+
+def arms_table(tally: Tally) -> Table:
+    """Return a row for each arm under each split, and one for the users outside.
+
+    ``p50/99`` are milliseconds. On the right the labels: outcomes sent, those that the API took, those that it knew
+    already, and labels that never come.
+    """
+    table = Table(box=SIMPLE_HEAD, padding=0)  # the box has a space between columns
+    table.add_column("split", style="cyan", no_wrap=True)
+    table.add_column("arm", no_wrap=True)
+    for column in ("users", "reqs", "right", "p50/99", "errs", "sent", "taken", "twice", "never"):
         table.add_column(column, justify="right", no_wrap=True)
-    users = len(split.arms_of_user)
-    for arm, counts in split.arms.items():
-        served = split.users(arm)
-        table.add_row(
-            arm,
-            _percent(split.share(arm)) if arm in split.weights else "-",
-            str(served),
-            _percent(served / users if users else None),
-            str(counts.requests),
-            _percent(counts.accuracy()),
-            _milliseconds(counts, 0.5),
-            _milliseconds(counts, 0.99),
-            Text(str(counts.errors), style="bold red" if counts.errors else ""),
-        )
+    for split in tally.splits:
+        for number, (arm, counts) in enumerate(split.arms.items()):
+            came = counts.labels
+            shown = (came.sent, came.accepted, came.duplicates, came.never)
+            first = "" if number else describe(split)
+            table.add_row(first, arm, str(split.users(arm)), *_cells(counts), *map(str, shown))
+    if tally.outside.requests:
+        users = sum(None in homes for homes in tally.homes.values())
+        table.add_row("outside", "-", str(users), *_cells(tally.outside), *["-"] * 4)
     return table
+
+
+def _cells(counts: ArmTally) -> tuple[str | Text, ...]:
+    return (
+        str(counts.requests),
+        _percent(counts.accuracy()),
+        _milliseconds(counts),
+        Text(str(counts.errors), style="bold red" if counts.errors else ""),
+    )
+
+
+def _phases(tally: Tally) -> Text:
+    """Say which split is of which revision, and what a change means for the counts."""
+    said = []
+    for split in tally.splits:
+        phase, last = tally.phase(split), tally.current[split.experiment] is split
+        state = "until the change" if not last else "in force" if tally.settled else "changing"
+        said.append(f"{describe(split)} · revision {split.revision} · phase {phase} · {state}")
+    if any(tally.phase(split) > 1 for split in tally.splits):
+        said.append("another split opens a phase: users and labels are counted anew, never pooled")
+    return Text("\n".join(said), style="dim")
 
 
 def progress_line(tally: Tally, elapsed_s: float) -> str:
     """Return the state in one line, for logs and pipes."""
     if not tally.splits:
         return f"{elapsed_s:6.1f} s  no split in force yet"
-    split = tally.splits[-1]
     arms = "; ".join(
-        f"{arm}: {split.users(arm)} users, {counts.requests} requests, {_percent(counts.accuracy())} right, "
-        f"p50 {_milliseconds(counts, 0.5)} ms, p99 {_milliseconds(counts, 0.99)} ms"
+        f"{describe(split)} {arm}: {split.users(arm)} users, {counts.requests} requests, "
+        f"{_percent(counts.accuracy())} right, {counts.labels.accepted} labels"
+        for split in tally.current.values()
         for arm, counts in split.arms.items()
     )
-    return f"{elapsed_s:6.1f} s  {describe(split)}  {tally.requests} requests, {tally.errors} failed  {arms}"
+    return f"{elapsed_s:6.1f} s  {tally.requests} requests, {tally.errors} failed  {arms}"
 
 
-def checklist(checks: Sequence[Check]) -> RenderableType:
-    """Return the checks, kept or broken, each with its evidence."""
+def checklist(checks: Sequence[Check], *, interrupted: bool = False) -> RenderableType:
+    """Return the checks, kept or broken, each with its evidence; of an interrupted show some say neither."""
     table = Table.grid(padding=(0, 1))
     for check in checks:
         mark = Text("✔", style="bold green") if check.kept else Text("✘", style="bold red")
+        if interrupted and not check.enough:
+            mark = Text("-", style="dim")
         table.add_row(mark, Text.assemble(check.promise, (f" — {check.evidence}", "dim")))
     return table
 
 
-def conclusion(checks: Sequence[Check]) -> Text:
+def conclusion(checks: Sequence[Check], *, interrupted: bool = False) -> Text:
     """Return the outcome in one line."""
-    broken = sum(not check.kept for check in checks)
+    said = [check for check in checks if check.enough or not interrupted]
+    broken = sum(not check.kept for check in said)
+    after = ""
+    if interrupted:
+        after = f"; interrupted, so {len(checks) - len(said)} more could not be looked at"
     if broken:
-        return Text(f"{broken} of {len(checks)} promises not kept", style="bold red")
-    return Text(f"all {len(checks)} promises kept", style="bold green")
+        return Text(f"{broken} of {len(said)} promises not kept{after}", style="bold red")
+    return Text(f"all {len(said)} promises kept{after}", style="bold yellow" if interrupted else "bold green")
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+    return "-" if share is None else f"{100 * share:.1f}%"
 
 
-def _milliseconds(counts: ArmTally, q: float) -> str:
-    value = counts.quantile_ms(q)
-    return "-" if value is None else f"{value:.1f}"
+def _milliseconds(counts: ArmTally) -> str:
+    median, late = counts.quantile_ms(0.5), counts.quantile_ms(0.99)
+    return "-" if median is None or late is None else f"{median:.1f}/{late:.0f}"

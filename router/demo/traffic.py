@@ -1,7 +1,7 @@
 """The users of the demo: each sends images at a steady pace and checks the answers.
 
 Responsible for: pace, connections, and turning every way a request can end into a ``Seen``.
-Does not know: splits, arms' names, what the router is configured to do.
+Does not know: splits, arms' names, what the router is configured to do, what becomes of labels.
 
 Rules: a user has one request in flight at most, and a connection of its own; every few requests it opens a new one, so
 that the same user meets every worker of the router. A user whose answer is late sends the next one later, so a slow
@@ -17,11 +17,13 @@ import aiohttp
 import msgspec
 
 from router.demo.digits import Question
-from router.demo.tally import Seen, Tally
+from router.demo.tally import ArmTally, Seen, Tally
 
 REQUESTS_PER_CONNECTION = 8
 TIMEOUT_S = 10.0
 ARM_HEADER = "x-router-arm"
+ASSIGNMENT_HEADER = "x-router-assignment"
+ID_HEADER = "x-request-id"
 
 
 class _Output(msgspec.Struct, frozen=True):
@@ -50,8 +52,25 @@ class Pace:
 class Traffic:
     """All users; ``run`` returns after ``stop``, once every request that was sent has ended."""
 
-    def __init__(self, url: str, pace: Pace, questions: Sequence[Question], tally: Tally) -> None:
+    def __init__(
+        self,
+        url: str,
+        pace: Pace,
+        questions: Sequence[Question],
+        tally: Tally,
+        labelled: Callable[[Seen, ArmTally], None],
+    ) -> None:
+        """Make the users.
+
+        Args:
+            url: Where inference requests go.
+            pace: How many users, how fast.
+            questions: What they ask.
+            tally: Where what they saw is counted.
+            labelled: Called with each answer whose label is to come back, and where that is counted.
+        """
         self.url = url
+        self.labelled = labelled
         self.pace = pace
         self.questions = questions
         self.tally = tally
@@ -84,7 +103,9 @@ class Traffic:
                 sent += 1
                 began_in = self.tally.epoch()
                 last = sent % REQUESTS_PER_CONNECTION == 0
-                self.tally.record(await ask(session, self.url, name, question, clock, last=last), began_in)
+                seen = await ask(session, self.url, name, question, clock, last=last)
+                if (arm := self.tally.record(seen, began_in)) is not None:
+                    self.labelled(seen, arm)
                 due = max(due + period, clock())
 
 
@@ -108,17 +129,17 @@ async def ask(  # noqa: PLR0913 - one request is these six things
     arm = None
     try:
         async with session.post(url, data=question.body, headers=headers) as response:
-            arm = response.headers.get(ARM_HEADER)
+            arm, request_id, token = map(response.headers.get, (ARM_HEADER, ID_HEADER, ASSIGNMENT_HEADER))
             body = await response.read()
             seconds = clock() - began
     except (aiohttp.ClientError, TimeoutError) as error:
         return Seen(user, arm, clock() - began, right=False, error=f"{type(error).__name__}: {error}")
     if response.status != 200:
         return Seen(user, arm, seconds, right=False, error=f"status {response.status}: {body[:200]!r}")
-    if arm is None:
-        return Seen(user, arm, seconds, right=False, error=f"the answer has no {ARM_HEADER}")
+    if request_id is None or (arm is None) != (token is None):
+        return Seen(user, arm, seconds, right=False, error=f"the answer lacks {ID_HEADER} or {ASSIGNMENT_HEADER}")
     try:
         label = _answers.decode(body).outputs[0].data[0]
     except (msgspec.DecodeError, IndexError) as error:
         return Seen(user, arm, seconds, right=False, error=f"not an inference answer: {error}")
-    return Seen(user, arm, seconds, right=label == question.label)
+    return Seen(user, arm, seconds, right=label == question.label, request_id=request_id, assignment=token)

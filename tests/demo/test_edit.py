@@ -1,5 +1,6 @@
 """Edits of YAML text keep everything else."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from router.config.load import load_text
 from router.demo.edit import replace_once, save, set_weights, weights_in
-from router.demo.gateway import Ports, configure
+from router.demo.gateway import KEYS, Ports, configure
 from router.demo.show import CONFIGURATION, SPLITS
 
 TEXT = CONFIGURATION.read_text(encoding="utf-8")
@@ -20,9 +21,9 @@ def test_weights_written_are_the_weights_read(simple: float, better: float) -> N
     """An edited file asks for exactly the new weights, and its other lines are untouched."""
     edited = set_weights(TEXT, {"simple": simple, "better": better})
 
-    assert {"simple": simple, "better": better} == weights_in(edited)
-    kept = [line for line in TEXT.splitlines() if "weight:" not in line]
-    assert kept == [line for line in edited.splitlines() if "weight:" not in line]
+    assert {**weights_in(TEXT), "simple": simple, "better": better} == weights_in(edited)
+    kept = [line for line in TEXT.splitlines() if "simple, " not in line and "better, " not in line]
+    assert kept == [line for line in edited.splitlines() if "simple, " not in line and "better, " not in line]
 
 
 def test_an_arm_that_is_not_there_is_an_error() -> None:
@@ -49,20 +50,31 @@ def test_a_save_replaces_the_file_whole(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "new"
 
 
-def test_the_configuration_of_a_show_loads_with_its_ports() -> None:
-    """The copy names the show's ports and folder, and the router accepts it at both splits."""
+def test_the_configuration_of_a_show_loads_with_its_ports(tmp_path: Path) -> None:
+    """The copy names the show's ports, folder and keys, and the router accepts it at both splits."""
+    (tmp_path / KEYS).write_bytes(base64.b64encode(bytes(32)))
     ports = Ports(server=18080, admin=19090, simple=19101, better=19102)
     text = configure(TEXT, ports)
     for split in SPLITS:
-        config = load_text(set_weights(text, split).encode(), "demo.yaml").config
+        config = load_text(set_weights(text, split).encode(), "demo.yaml", tmp_path).config
         assert split == {arm.name: arm.weight for arm in config.experiments[0].arms}
         assert (config.server.listen, config.admin.listen) == ("127.0.0.1:18080", "127.0.0.1:19090")
         urls = [endpoint.url for target in config.targets for endpoint in target.endpoints]
         assert urls == ["http://127.0.0.1:19101", "http://127.0.0.1:19102"]
         assert config.events.dir == "events"
+        assert (config.server.signing is not None, "assignment" in config.server.expose) == (True, True)
 
 
 def test_the_shipped_configuration_is_the_first_split() -> None:
     """Who runs ``router serve config/demo.yaml`` gets what the demo starts with."""
-    assert SPLITS[0] == weights_in(TEXT)
-    assert configure(TEXT, Ports()).replace("dir: events", "dir: data/demo") == TEXT
+    assert SPLITS[0].items() <= weights_in(TEXT).items()
+    changed = [line for line in configure(TEXT, Ports()).splitlines() if line not in TEXT.splitlines()]
+    assert [line.split(":")[0].strip() for line in changed] == ["signing", "expose", "events"]
+
+
+def test_no_arm_has_the_name_of_another_experiments() -> None:
+    """The name of an arm says which experiment a user is in, and the segments leave some users outside."""
+    experiments = load_text(TEXT.encode(), "demo.yaml").config.experiments
+    arms = [arm.name for experiment in experiments for arm in experiment.arms]
+    assert len(set(arms)) == len(arms)
+    assert sum(each.segment[1] - each.segment[0] for each in experiments) < 1
