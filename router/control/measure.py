@@ -9,7 +9,8 @@ in an extra and large; where they are not installed, ``NotInstalledError`` says 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,17 +41,26 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._lock = threading.Lock()  # nothing is interrupted while it is being closed
         self._interrupt: Callable[[], None] | None = None
 
-    def use(self, interrupt: Callable[[], None]) -> None:
-        """Say how to end a query that runs."""
-        self._interrupt = interrupt
+    @contextmanager
+    def using(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """Say how to end a query that runs, for as long as there may be one."""
+        with self._lock:
+            self._interrupt = interrupt
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._interrupt = None
 
     def now(self) -> None:
         """End the query that runs, and whatever has not begun; to be repeated until the thread has ended."""
         self._asked.set()
-        if self._interrupt is not None:
-            self._interrupt()
+        with self._lock:
+            if self._interrupt is not None:
+                self._interrupt()
 
     def check(self) -> None:
         """Stop here if that was asked for.
@@ -160,8 +170,11 @@ def measure(question: Question, stop: Stop) -> Snapshot:
 
     now, begun = time.time(), time.monotonic()
     config, counted = question.config, question.counted
-    with open_archive(Path(config.events.dir), Limits(threads=1, memory_bytes=MEMORY_BYTES)) as archive:
-        stop.use(archive.connection.interrupt)
+    limits = Limits(threads=1, memory_bytes=MEMORY_BYTES)
+    with (
+        open_archive(Path(config.events.dir), limits) as archive,
+        stop.using(archive.connection.interrupt),
+    ):
         stop.check()
         engine = duckdb_engine(archive.connection)
         known = history(question.history)

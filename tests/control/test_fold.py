@@ -117,9 +117,9 @@ def test_the_loop_goes_on_while_a_query_runs(tmp_path: Path) -> None:
     interrupted = threading.Event()
 
     def work(_question: Question, stop: Stop) -> Snapshot:
-        stop.use(interrupted.set)
-        interrupted.wait(DEADLINE_S)
-        stop.check()
+        with stop.using(interrupted.set):
+            interrupted.wait(DEADLINE_S)
+            stop.check()
         raise AssertionError("it was not stopped")
 
     async def use() -> None:
@@ -133,6 +133,42 @@ def test_the_loop_goes_on_while_a_query_runs(tmp_path: Path) -> None:
 
     _with(desk, use)
     assert interrupted.is_set()
+
+
+def test_a_fold_whose_database_has_just_been_closed_is_cancelled_all_the_same(tmp_path: Path) -> None:
+    """A closed database refuses to be interrupted; at a shutdown that must not keep the process from ending."""
+    desk = Desk(tmp_path)
+    closed, asked = threading.Event(), threading.Event()
+
+    def interrupt() -> None:
+        if closed.is_set():
+            raise OSError("already closed")
+
+    class Asked(Stop):
+        def now(self) -> None:
+            try:
+                super().now()
+            finally:
+                asked.set()
+
+    def work(_question: Question, stop: Stop) -> Snapshot:
+        with stop.using(interrupt):
+            pass
+        closed.set()
+        asked.wait(DEADLINE_S)
+        stop.check()
+        raise AssertionError("it was not stopped")
+
+    async def use() -> None:
+        work_on = asyncio.create_task(Fold(work).look(_question(desk), _ignore))
+        await asyncio.to_thread(closed.wait, DEADLINE_S)
+        work_on.cancel()
+        await asyncio.gather(work_on, return_exceptions=True)
+        assert work_on.cancelled()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "Stop", Asked)
+        _with(desk, use)
 
 
 def test_what_was_stopped_before_it_began_does_not_begin() -> None:
