@@ -166,7 +166,7 @@ class Upkeep:
         except FileNotFoundError:
             return False
         with closing(store):
-            return bool(outcomes.unsealed(store, before, 1))
+            return bool(outcomes.unsealed(store, before))
 
     def _merge(self, now: float) -> None:
         today = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
@@ -223,8 +223,7 @@ class Upkeep:
         except FileNotFoundError:
             return
         with closing(store):
-            old = outcomes.unsealed(store, before)
-            if old:
+            while not self._stopping.is_set() and (old := outcomes.unsealed(store, before, outcomes.STEP)):
                 outcomes.mark_sealed(store, old[-1].seq)
 
     def _look(self, growing: Collection[Path]) -> None:

@@ -155,9 +155,12 @@ def rows(connection: sqlite3.Connection, after: int = 0, limit: int = STEP) -> l
 
 
 def unsealed(connection: sqlite3.Connection, before: float, limit: int = STEP) -> list[Row]:
-    """Return the first rows, in order, up to the first that was received at or after a time in unix seconds."""
+    """Return the first rows, in order, up to the last that was received before a time in unix seconds.
+
+    What stands before that one came earlier, also where a clock that ran ahead says something else.
+    """
     found = rows(connection, 0, limit)
-    return found[: next((place for place, row in enumerate(found) if row.received >= before), len(found))]
+    return found[: next((place for place in range(len(found), 0, -1) if found[place - 1].received < before), 0)]
 
 
 def mark_sealed(connection: sqlite3.Connection, through: int) -> int:

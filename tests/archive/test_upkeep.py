@@ -13,7 +13,7 @@ from router.archive import retain, upkeep
 from router.archive.layout import Part, find_parts
 from router.archive.upkeep import SPARE_BYTES, Upkeep, choose_batch
 from router.config.schema import Events, Keep
-from router.events import keep
+from router.events import keep, outcomes
 from router.events.keep import Stored
 from router.events.outcomes import Outcome, OutcomeStore
 from tests.archive.events import DAY, NOON, exchange, lines, seen, write
@@ -96,6 +96,17 @@ def test_without_duckdb_old_outcomes_are_deleted(tmp_path: Path) -> None:
     store.close()
     Upkeep(tmp_path, seals=False).round(EVENTS, (), NOBODY, NOON + 60)
     assert seen(tmp_path)["outcomes"] == ["o1"]
+
+
+def test_a_round_deletes_all_outcomes_that_are_too_old(tmp_path: Path) -> None:
+    """They may come faster than a step of a round a minute, so one round takes as many steps as it needs."""
+    store = OutcomeStore(tmp_path)
+    old = [Outcome(f"o{number}", "click", 1.0, NOON, timed=True, unit="u") for number in range(outcomes.STEP + 1)]
+    store.append(old, NOON - 40 * DAY)
+    store.append([Outcome("young", "click", 1.0, NOON, timed=True, unit="u")], NOON)
+    store.close()
+    Upkeep(tmp_path, seals=False).round(EVENTS, (), NOBODY, NOON + 60)
+    assert seen(tmp_path)["outcomes"] == ["young"]
 
 
 def test_age_and_size_hold_over_segments_and_parts(tmp_path: Path) -> None:

@@ -95,14 +95,24 @@ def test_ids_stay_known_after_sealing(store: OutcomeStore, tmp_path: Path) -> No
 
 def test_only_rows_older_than_a_bound_are_sealed(store: OutcomeStore, tmp_path: Path) -> None:
     """Rows go in order, and none passes one that has to stay."""
-    for number, received in enumerate((NOW, NOW + 10, NOW + 5)):
+    for number, received in enumerate((NOW, NOW + 5, NOW + 10)):
         store.append([outcome(str(number))], received)
     with closing(connect(tmp_path, write=True)) as connection:
-        assert [row.id for row in unsealed(connection, NOW + 6)] == ["0"]
+        assert unsealed(connection, NOW) == []
+        assert [row.id for row in unsealed(connection, NOW + 4)] == ["0"]
         assert [row.id for row in unsealed(connection, NOW + 11, limit=2)] == ["0", "1"]
         assert mark_sealed(connection, 1) == 1
         assert [row.id for row in rows(connection)] == ["1", "2"]
         assert [row.id for row in rows(connection, after=2)] == ["2"]
+
+
+def test_a_clock_that_ran_ahead_holds_no_rows_back(store: OutcomeStore, tmp_path: Path) -> None:
+    """What was received before a row that may go came earlier than it, whatever the clock said then."""
+    for number, received in enumerate((NOW + 1e9, NOW, NOW + 60, NOW + 1e9)):
+        store.append([outcome(str(number))], received)
+    with closing(connect(tmp_path)) as connection:
+        assert [row.id for row in unsealed(connection, NOW + 1)] == ["0", "1"]
+        assert [row.id for row in unsealed(connection, NOW + 61)] == ["0", "1", "2"]
 
 
 def test_many_rows_are_sealed_in_short_steps(
