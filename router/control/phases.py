@@ -85,10 +85,17 @@ def _eligible(config: Config, experiment: Experiment) -> tuple[object, ...]:
         (config.layered_by, variants) if variants else (),
         (route.match, route.unit) if route is not None else (),
         route.attributes if ruled and route is not None else None,
+        route.inspect_bytes if route is not None and _reads_body(route, experiment, ruled=ruled) else None,
         layer,
         sorted(holdouts, key=lambda item: item.name),
         *_enrolment(experiment),
     )
+
+
+def _reads_body(route: Route, experiment: Experiment, *, ruled: bool) -> bool:
+    """Tell whether a body has a say in who takes part: one that is longer than what is read of it has none."""
+    sources = (*route.unit, *experiment.unit, *(route.attributes.values() if ruled else ()))
+    return any(source.startswith("json:") for source in sources)
 
 
 def _enrolment(experiment: Experiment) -> list[object]:

@@ -170,6 +170,15 @@ def test_other_weights_of_an_experiment_that_is_required_in_any_arm_begin_no_pha
     assert {name: run.phase for name, run in revision.runs.items()} == {"ramp": 1, "page": 2}
 
 
+def test_how_much_of_a_body_is_read_begins_a_phase_where_it_says_who_takes_part() -> None:
+    """Longer bodies have, or cease to have, what a rule asks for; elsewhere it changes nothing."""
+    rule = {"eligible": {"==": [{"var": "device"}, "phone"]}}
+    read = {"attributes": {"device": "json:/device"}, "inspect_bytes": "64KiB"}
+    for experiment, phase in ((rule, 2), ({}, 1)):
+        before, after = (config(experiment, route={**read, **more}) for more in ({}, {"inspect_bytes": "1KiB"}))
+        assert applied(started(before), after)[1].runs["ramp"].phase == phase
+
+
 def test_a_holdout_of_other_layers_begins_no_phase() -> None:
     """It keeps nobody out of this experiment."""
     text = config(holdouts=[{"name": "h", "segment": ["0%", "1%"], "layers": ["m"]}])
