@@ -50,6 +50,10 @@ REFUSALS: Final = (
     "no_route", "expectation", "overloaded",
 )  # fmt: skip
 GATHER_CAUSES: Final = ("too_large", "encoded", "invalid", "incomplete")
+# What became of the token of a request, where one could be a unit or an attribute; all but `valid` are absent.
+JWT_RESULTS: Final = (
+    "valid", "absent", "malformed", "unknown_key", "bad_signature", "expired", "refused",
+)  # fmt: skip
 FAULTS: Final = (
     "refused", "connect_timeout", "reset", "timeout_first_byte", "timeout_idle", "timeout_total", "malformed",
     "truncated", "tls", "dns", "pool_timeout", "local", "unavailable", "breaker_open", "shed", "status",
@@ -88,6 +92,7 @@ GATHER: Final = 40  # one word for each of GATHER_CAUSES: bodies that were not r
 TUNNELS: Final = 48  # gauge: caller connections that are tunnels
 REWARDS: Final = 49  # one word for each of REWARD_RESULTS
 OVERHEAD: Final = 64  # histogram: time of an exchange spent in the router itself
+JWT: Final = 320  # one word for each of JWT_RESULTS
 ROWS: Final = 512  # where rows begin
 
 BLOCK_WORDS: Final = 8 * 1024 * 1024  # 64 MiB of address space for each worker

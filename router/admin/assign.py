@@ -148,12 +148,15 @@ def _present(plan: RoutePlan, request: Request, unit: str) -> None:
         request.query = b"&".join(
             part for part in (f"{quote(name)}={quote(unit, safe='')}".encode(), request.query) if part
         )
-    elif kind == "json":
+    elif kind in {"json", "jwt"}:
         document: Any = unit
         for token in reversed(pointer_tokens(name)):
             document = {token: document}
-        request.body = msgspec.json.encode(document)
-        request.contents = None
+        encoded = msgspec.json.encode(document)
+        if kind == "json":
+            request.body, request.contents = encoded, None
+        else:
+            request.claims = lambda _: encoded
     elif kind == "client_ip":
         request.client = text(data)
     else:

@@ -17,6 +17,7 @@ from router.counters import (
     CAUSES,
     FAULTS,
     GATHER_CAUSES,
+    JWT_RESULTS,
     OUTCOME_FATES,
     REFUSALS,
     REWARD_RESULTS,
@@ -93,6 +94,7 @@ FAMILIES: Final = {
         Family("router_worker_restarts_total", "counter", (), "Workers that were replaced."),
         Family("router_config_reload_success", "gauge", (), "1 when the configuration on disk is served."),
         Family("router_rewards_total", "counter", ("result",), "Rewards that answers might have said themselves."),
+        Family("router_jwt_total", "counter", ("result",), "Tokens of callers that were looked at."),
         Family("router_outcomes_total", "counter", ("fate",), "Outcomes that were sent, by what became of them."),
         Family("router_outcomes_waiting", "gauge", (), "Outcomes that wait to be committed."),
         Family("router_outcomes_failed", "gauge", (), "1 while outcomes cannot be written, and callers are told so."),
@@ -144,6 +146,7 @@ removed, and begin at 0 when the router starts.
 - `result` of `router_rewards_total` is one of {rewards}; see
   [outcomes.md](outcomes.md#rewards-from-the-response).
 - Those of the archive and the sinks begin at 0 when the control process starts.
+- `result` of `router_jwt_total` is one of {jwt}; see [targeting.md](targeting.md#tokens).
 - `fate` of `router_outcomes_total` is one of {fates}; see [outcomes.md](outcomes.md#fates).
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
 - `endpoint` is a base URL of the configuration. `router_endpoint_healthy` is left out where `health` is not configured,
@@ -179,6 +182,7 @@ def reference() -> str:
         causes=_listed(CAUSES),
         shadows=_listed(SHADOW_RESULTS),
         rewards=_listed(REWARD_RESULTS),
+        jwt=_listed(JWT_RESULTS),
         fates=_listed(OUTCOME_FATES),
         latency=(LATENCY_BOUNDS_US[0] / 1e6, LATENCY_BOUNDS_US[-1] / 1e6),
         overhead=(OVERHEAD_BOUNDS_US[0] / 1e6, OVERHEAD_BOUNDS_US[-1] / 1e6),

@@ -203,6 +203,10 @@ class Metrics(Collector):
         for number, result in enumerate(counters.REWARD_RESULTS):
             rewards.add_metric([result], status[counters.REWARDS + number])
         yield rewards
+        tokens = _counter("router_jwt_total")
+        for number, result in enumerate(counters.JWT_RESULTS):
+            tokens.add_metric([result], status[counters.JWT + number])
+        yield tokens
         overhead = _histogram("router_overhead_seconds")
         _add_histogram(overhead, (), status[counters.OVERHEAD :], OVERHEAD_BOUNDS_US)
         yield from (refused, skipped, overhead)

@@ -7,7 +7,8 @@ Does not know: how the answer is found or shown.
 Rules: facts given win over facts made up; a fact that has no place in the request is a ``ValueError`` that says so.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,7 @@ import msgspec
 
 from router.config.scalars import parse_source
 from router.config.schema import Config, Route
-from router.routing.request import Request
+from router.routing.request import Request, pointer_tokens
 from router.routing.table import Table
 
 _ID = "0" * 32
@@ -105,6 +106,7 @@ class _Draft:
         self._host = self._fields.get("host", hosts[0].replace("*.", "any.") if hosts else "localhost")
         self._client = "127.0.0.1"
         self._id = _ID
+        self._claims: dict[str, Any] = {}
         self._json = _document(facts.body)
         for pointer, value in (match.json if match is not None and facts.body is None else {}).items():
             self._set(pointer, value)
@@ -121,25 +123,21 @@ class _Draft:
             self._query = f"{quote(name)}={quote(value)}" + (f"&{self._query}" if self._query else "")
         elif kind == "json":
             self._set(name, value)
+        elif kind == "jwt":
+            _put(self._claims, name, pointer_tokens(name), value)
         elif kind == "client_ip":
             self._client = value
         else:
             self._id = value
 
     def _set(self, pointer: str, value: object) -> None:
-        tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+        tokens = pointer_tokens(pointer)
         if not tokens:
             self._json = value
             return
         if not isinstance(self._json, dict):
             self._json = {}
-        place: dict[str, Any] = self._json
-        for token in tokens[:-1]:
-            below = place.setdefault(token, {})
-            if not isinstance(below, dict):
-                raise ValueError(f"the body has no room for {pointer}")  # noqa: TRY004 - a fact that does not fit
-            place = below
-        place[tokens[-1]] = value
+        _put(self._json, pointer, tokens, value)
 
     def request(self) -> Request:
         """Give the request as it stands."""
@@ -152,6 +150,8 @@ class _Draft:
             client=self._client,
             fields={name.encode(): value.encode() for name, value in self._fields.items()},
             body=b"" if self._json is None else msgspec.json.encode(self._json),
+            now=time.time(),
+            claims=lambda _: msgspec.json.encode(self._claims),
         )
 
 
@@ -162,3 +162,14 @@ def _document(body: str | None) -> Any:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
         raise ValueError(f"the body is not JSON: {error}") from error
+
+
+def _put(document: dict[str, Any], pointer: str, tokens: Sequence[str], value: object) -> None:
+    """Put a value at a pointer."""
+    place = document
+    for token in tokens[:-1]:
+        below = place.setdefault(token, {})
+        if not isinstance(below, dict):
+            raise ValueError(f"the body has no room for {pointer}")  # noqa: TRY004 - a fact that does not fit
+        place = below
+    place[tokens[-1]] = value

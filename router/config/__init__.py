@@ -8,6 +8,7 @@ place          where an endpoint is, and how its certificate is verified
 logic          which rules in JSONLogic are well formed
 evaluators     named parts of rules, and putting them in place
 facts          what a rule about a request can ask for, by name
+jwks           a file of keys that tokens of callers are verified with
 operands       what the operands of flagd's operators must be
 mistake        ``Mistake`` (file, line, path, message) and ``ConfigError`` (all of them)
 document       bytes → plain tree with a line at each node, bounded in size, depth and expansion

@@ -30,8 +30,16 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "time": {"type": "string", "format": "date-time", "examples": ["2026-12-01T00:00:00Z"]},
     "source": {
         "type": "string",
-        "pattern": r"^((header|cookie|query):.+|json:(/.*)?|client_ip|request)$",
-        "examples": ["header:x-user-id", "cookie:uid", "query:user", "json:/user/id", "client_ip", "request"],
+        "pattern": r"^((header|cookie|query):.+|json:(/.*)?|jwt:/.*|client_ip|request)$",
+        "examples": [
+            "header:x-user-id",
+            "cookie:uid",
+            "query:user",
+            "json:/user/id",
+            "jwt:/sub",
+            "client_ip",
+            "request",
+        ],
     },
     "measure": {
         "type": "string",

@@ -269,6 +269,7 @@ def _referenced(config: Config) -> tuple[Path, ...]:
     names = [
         config.admin.token_file,
         config.server.signing.keys_file if config.server.signing else None,
+        config.server.jwt.keys_file if config.server.jwt else None,
         *((tls.cert, tls.key) if tls else ()),
         *(target.tls.ca for target in config.targets),
     ]

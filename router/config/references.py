@@ -17,6 +17,7 @@ from typing import Any
 from router.config import scalars
 from router.config.evaluators import check_evaluators
 from router.config.experiment_references import check_experiments, check_overrides
+from router.config.jwt_references import check_jwt
 from router.config.keys import read_keys
 from router.config.metric_references import check_metrics
 from router.config.mistake import show
@@ -44,6 +45,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     _listeners(config, report)
     _tls_files(config, report)
     _signing(config, report)
+    check_jwt(config, report)
     for key in ("targets", "routes", "metrics", "layers", "holdouts", "experiments"):
         unique_names(list(items(config, key)), report)
     _targets(config, report)

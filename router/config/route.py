@@ -104,7 +104,8 @@ class Route(Struct, frozen=True, kw_only=True):
         tuple[Source, ...],
         Meta(
             description="where the unit comes from, first present wins: `header:NAME`, `cookie:NAME`, "
-            "`query:NAME`, `json:/POINTER`, `client_ip`, `request`"
+            "`query:NAME`, `json:/POINTER`, `jwt:/CLAIM` (of a token that `server.jwt` verifies), `client_ip`, "
+            "`request`"
         ),
     ] = ()
     attributes: Annotated[

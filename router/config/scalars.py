@@ -9,6 +9,7 @@ The data plane imports this module too (endpoints, sources), so it imports nothi
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, cast
@@ -32,6 +33,13 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~_-]{1,128}")
 _PATH = re.compile(r"/[^?#\s]*")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
+# What names a source of a kind, and what is wrong with one that does not.
+_NAMED: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "header": (_TOKEN, "does not name a header field"),
+    "cookie": (_TOKEN, "does not name a cookie"),
+    "json": (_POINTER, "does not hold a JSON pointer such as /user/id"),
+    "jwt": (re.compile(r"(/([^~/]|~[01])*)+"), "does not hold a JSON pointer to a claim, such as /sub"),
+}
 _UNIX_PATH_BYTES = 107  # sockaddr_un of Linux holds 108 with the closing NUL
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -39,7 +47,7 @@ MAX_DURATION = 3650 * 86400.0  # ten years: far below what timers and dates can 
 MAX_SIZE = 1024**5
 MAX_RATE = 1e9  # requests a second: more than any machine has
 
-SourceKind = Literal["header", "cookie", "query", "json", "client_ip", "request"]
+SourceKind = Literal["header", "cookie", "query", "json", "jwt", "client_ip", "request"]
 
 
 class Source(NamedTuple):
@@ -165,28 +173,22 @@ def format_time(time: float) -> str:
 
 
 def parse_source(text: str) -> Source:
-    """Read ``header:NAME``, ``cookie:NAME``, ``query:NAME``, ``json:/POINTER``, ``client_ip`` or ``request``."""
+    """Read a source: ``header:NAME``, ``cookie:NAME``, ``json:/POINTER`` and so on."""
     kind, colon, name = text.partition(":")
     if not colon and kind in ("client_ip", "request"):
         return Source(cast("SourceKind", kind))
-    if kind == "header" and colon:
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{show(text)} does not name a header field")
-        return Source("header", name.lower())
-    if kind == "cookie" and colon:
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{show(text)} does not name a cookie")
-        return Source("cookie", name)
+    if kind in _NAMED and colon:
+        pattern, wrong = _NAMED[kind]
+        if not pattern.fullmatch(name):
+            raise ValueError(f"{show(text)} {wrong}")
+        return Source(cast("SourceKind", kind), name.lower() if kind == "header" else name)
     if kind == "query" and colon:
         if not name or not name.isprintable():
             raise ValueError(f"{show(text)} does not name a query key")
         return Source("query", name)
-    if kind == "json" and colon:
-        if not _POINTER.fullmatch(name):
-            raise ValueError(f"{show(text)} does not hold a JSON pointer such as /user/id")
-        return Source("json", name)
     raise ValueError(
-        f"{show(text)} is not a source; write header:NAME, cookie:NAME, query:NAME, json:/POINTER, client_ip or request"
+        f"{show(text)} is not a source; write header:NAME, cookie:NAME, query:NAME, json:/POINTER, jwt:/CLAIM, "
+        "client_ip or request"
     )
 
 

@@ -23,6 +23,7 @@ from router.config.experiment import Override as Override
 from router.config.experiment import Prerequisite as Prerequisite
 from router.config.flags import Flags as Flags
 from router.config.flags import FlagSet as FlagSet
+from router.config.jwt import Jwt as Jwt
 from router.config.metric import Covariate as Covariate
 from router.config.metric import Measured as Measured
 from router.config.metric import Metric as Metric
@@ -126,6 +127,9 @@ class Server(Struct, frozen=True, kw_only=True):
     drain: Annotated[Duration, Meta(description="how long exchanges in flight may take to end at shutdown")] = 30.0
     signing: Annotated[
         Signing | None, Meta(description="sign assignments and overrides; without it there are neither")
+    ] = None
+    jwt: Annotated[
+        Jwt | None, Meta(description="verify tokens of callers, so that claims can be units and attributes (`jwt:`)")
     ] = None
     expose: Annotated[
         tuple[Literal["request-id", "arm", "target", "fallback", "assignment"], ...],

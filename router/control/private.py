@@ -18,6 +18,7 @@ def worker_files(config: Config) -> set[Path]:
     tls, signing = config.server.tls, config.server.signing
     names = [*((tls.cert, tls.key) if tls else ()), *(target.tls.ca for target in config.targets)]
     names += [signing.keys_file] if signing else []
+    names += [config.server.jwt.keys_file] if config.server.jwt else []
     return {Path(name) for name in names if name is not None}
 
 

@@ -101,7 +101,8 @@ def _read(raw: bytes, pattern: re.Pattern[bytes], max_fields: int) -> RequestHea
     forward = _forward(raw, line, fields, options) + upgrade_lines(upgrade)
     return RequestHead(
         "", line.method, path, query, _host(authority, http11=line.http11), "", fields, None, False, None, None, 0.0,
-        authority or b"", length, line.http11, b"close" not in options if line.http11 else b"keep-alive" in options,
+        None, authority or b"", length, line.http11,
+        b"close" not in options if line.http11 else b"keep-alive" in options,
         _expects(fields, http11=line.http11) and length != 0, request_id, forward, len(raw),
         frozenset(protocol.lower() for protocol in upgrade),
     )  # fmt: skip

@@ -47,7 +47,7 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
         plan = server.table.find(head)
         if isinstance(plan, RoutePlan) and plan.direct:
             if plan.timed:
-                head.now = now + server.wall_offset
+                head.now, head.claims = now + server.wall_offset, server.identity.claims
             decision = plan.decide(head)
             pool = server.pools[decision.target]
             gate = pool.gate
@@ -154,14 +154,14 @@ def _decide(exchange: "Exchange") -> None:
         exchange.server.words[counters.NOT_ROUTED] += 1
         exchange.refuse(404, "no_route", "no route matches this request", keep=exchange.request_done)
         return
+    if isinstance(plan, RoutePlan) and plan.timed and not request.now:
+        request.now, request.claims = exchange.started + exchange.server.wall_offset, exchange.server.identity.claims
     if isinstance(plan, NeedBody) or (plan.needs_body and plan.wants_body(request)):
         if _gathered(exchange, plan.inspect_bytes):
             _decide(exchange)
         else:
             exchange.watch_body(monotonic())
         return
-    if plan.timed:
-        request.now = exchange.started + exchange.server.wall_offset
     decision = exchange.decision = plan.decide(request)
     exchange.target = decision.target
     if request.invalid:

@@ -61,7 +61,7 @@ class RequestReader:
             start, stop = match.span(8)
             forward = data[: start - 2] + data[stop : end - 2]
         return RequestHead(
-            ident, method, path, query or b"", host.lower(), client, fields, None, False, None, None, 0.0,
+            ident, method, path, query or b"", host.lower(), client, fields, None, False, None, None, 0.0, None,
             authority, int(length) if length else 0, True, True, False, request_id, forward, end,
         )  # fmt: skip
 

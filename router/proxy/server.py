@@ -25,6 +25,7 @@ from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
 from router.proxy.heads import RequestReader
+from router.proxy.identity import Identity
 from router.proxy.last_good import LastGood
 from router.proxy.limiter import Limiter
 from router.proxy.pool import Shared, TargetPool, follow, plan_pool
@@ -64,6 +65,7 @@ class Server:
         "connections",
         "draining",
         "expose_id_only",
+        "identity",
         "last_good",
         "limiters",
         "limits",
@@ -122,6 +124,7 @@ class Server:
         self.rewards = Rewards(self.words, log)
         self.limiters: dict[str, Limiter] = {}  # by route
         self._signing = Signing()
+        self.identity = Identity(self.words)
         # Per revision
         self.tls: ssl.SSLContext | None = None
         self.swap(revision)
@@ -140,6 +143,7 @@ class Server:
         if config.server.tls is not None:  # the last step that can fail
             self.tls = self._certificate(config.server.tls)
         self._signing.follow(config.server.signing.keys_file if config.server.signing is not None else None)
+        self.identity.follow(config.server.jwt)
         self.pools = follow(self.pools, pools)
         self.shadows.pools = follow(self.shadows.pools, copies)
         kept = (*self.pools.values(), *self.shadows.pools.values())

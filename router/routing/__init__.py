@@ -3,7 +3,7 @@
 ==========  =====================================================================================================
 bucket      units to numbers: the hash of an arm, the choice of an arm, points and buckets (``hash_version`` 1)
 request     what routing sees of a request, and its body read as JSON when somebody asks
-source      ``header:``, ``cookie:``, ``query:``, ``json:``, ``client_ip``, ``request`` → the text of a unit
+source      ``header:``, ``cookie:``, ``query:``, ``json:``, ``jwt:``, ``client_ip``, ``request`` → the text of a unit
 path        the one spelling of a path that routes are matched against, or that there is none
 match       the conditions of one route, and runs of routes that differ in one value
 sites       which region's and cluster's plan of a route decides about a request
@@ -11,6 +11,7 @@ table       a revision compiled: ``compile_table``, ``Table.find``
 decide      ``RoutePlan.decide``: unit, arm, target, and everything about them that was known at compile
 targeting   who is eligible for an experiment: its rule, together with what it asks for
 facts       what a rule can ask about a request, read when it asks
+jwt         tokens that callers bring: from a field to claims, or why there are none
 bots        which user agents are crawlers and other machines
 steps       what answers when the chosen target cannot: the steps of a route's fallback, rules included
 logic       JSONLogic: rules as data, compiled to functions of data

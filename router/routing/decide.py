@@ -332,7 +332,8 @@ def compile_route(
         replay_bytes=route.replay_bytes,
         first=first if structure is None or structure.settled else None,
         more=tuple(sorted(fields - {first})),
-        timed=structure is not None and structure.timed,
+        timed=(structure is not None and structure.timed)
+        or any(source.timed for source in (*sources, *attributes.values())),
         kept=ref(kept),
         shadows=tuple(compile_shadow(route.name, shadow, slots) for shadow in route.shadow if shadow.share > 0),
         rewards=rewards,

@@ -94,7 +94,7 @@ def compile_facts(
         parts=tuple(parts),
         fields=frozenset({source.field for source in sources if source.field is not None} | agent),
         reads_body=any(source.json for source in sources),
-        reads_time=timed or "timestamp" in about,
+        reads_time=timed or "timestamp" in about or any(source.timed for source in sources),
         reads_request=bool(parameters)
         or any(name != "user_agent" for name in plain)
         or any(source.field is None and not source.json for source in sources),

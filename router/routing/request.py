@@ -10,12 +10,15 @@ an error; ``invalid`` says so afterwards.
 """
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
 from router.routing.token import Forced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Contents = dict[str, Raw] | list[Raw] | Raw  # of an object, an array, or a scalar
 Key = str | int | float | bytes  # a scalar to compare: text, number, or b"true" and b"false" (True equals 1 in Python)
@@ -54,6 +57,8 @@ class Request(Struct, gc=False):
         contents: What the body holds at the top; None before somebody asked.
         forced: The override that the request may use.
         now: Unix seconds; 0 where no decision of the route depends on the moment.
+        claims: What the token of the request says, once somebody asked; before, what verifies it and returns that as
+            JSON, or None when there is none that counts. Set with ``now``.
     """
 
     id: str
@@ -68,6 +73,7 @@ class Request(Struct, gc=False):
     contents: Contents | None = None
     forced: Forced | None = None
     now: float = 0.0
+    claims: "Callable[[Request], bytes | None] | Contents | None" = None
 
     def value(self, tokens: tuple[str, ...]) -> Raw | None:
         """Return the JSON text at a pointer, without white space around it.
@@ -83,22 +89,23 @@ class Request(Struct, gc=False):
         try:
             if self.contents is None:
                 self.contents = _open(self.body)
-            node: Contents | None = self.contents
-            for token in tokens:
-                if isinstance(node, Raw):
-                    node = _open(node)
-                if isinstance(node, dict):
-                    node = node.get(token)
-                elif isinstance(node, list):
-                    node = _element(node, token)
-                else:
-                    return None
+            return _find(self.contents, tokens)
         except (ValueError, RecursionError):  # msgspec raises both, and UnicodeDecodeError is a ValueError
             self.invalid = True
             if self.contents is None:
                 self.contents = _NULL
             return None
-        return node if isinstance(node, Raw) else None
+
+    def claim(self, tokens: tuple[str, ...]) -> Raw | None:
+        """Return the JSON text at a pointer into the claims of the request's token, as ``value`` does."""
+        try:
+            if callable(self.claims):
+                verify, self.claims = self.claims, _NULL  # once, whatever comes of it
+                claims = verify(self)
+                self.claims = _NULL if claims is None else _open(claims)
+            return _find(self.claims, tokens)
+        except (ValueError, RecursionError):  # what PyJWT takes for JSON and msgspec does not, such as NaN
+            return None
 
 
 def pointer_tokens(pointer: str) -> tuple[str, ...]:
@@ -147,6 +154,20 @@ def expected_key(value: str | float | bool) -> Key:  # noqa: FBT001 - a value to
     if isinstance(value, bool):
         return b"true" if value else b"false"
     return value
+
+
+def _find(node: Contents | None, tokens: tuple[str, ...]) -> Raw | None:
+    """Return what is at a pointer; raises ValueError or RecursionError where it is not JSON."""
+    for token in tokens:
+        if isinstance(node, Raw):
+            node = _open(node)
+        if isinstance(node, dict):
+            node = node.get(token)
+        elif isinstance(node, list):
+            node = _element(node, token)
+        else:
+            return None
+    return node if isinstance(node, Raw) else None
 
 
 def _open(text: bytes | Raw) -> Contents:

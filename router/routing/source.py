@@ -1,4 +1,4 @@
-"""Where the text of a unit comes from: ``header:``, ``cookie:``, ``query:``, ``json:``, ``client_ip``, ``request``.
+"""Where a unit comes from: ``header:``, ``cookie:``, ``query:``, ``json:``, ``jwt:``, ``client_ip``, ``request``.
 
 Responsible for: turning the configuration's words into functions of a request.
 Does not know: which of several sources is taken (``router.routing.decide``), or what the text is for.
@@ -40,6 +40,7 @@ class Source(Struct, frozen=True):
         read: Returns the text in a request, or None or an empty text when it is absent.
         field: Header field that it needs, in lower case.
         json: Whether it needs the body.
+        timed: Whether it needs the moment: a token counts until it ends.
         typed: Returns the value of JSON with its type.
     """
 
@@ -47,6 +48,7 @@ class Source(Struct, frozen=True):
     read: Read
     field: bytes | None = None
     json: bool = False
+    timed: bool = False
     typed: Callable[[Request], Any] | None = None
 
     def value(self, request: Request) -> Any:
@@ -76,12 +78,16 @@ def compile_source(label: str, inspect_bytes: int) -> Source:
     if kind == "json" and (not name or name[0] == "/"):
         tokens = pointer_tokens(name)
         return Source(label, _json(tokens, inspect_bytes), json=True, typed=_typed(tokens, inspect_bytes))
+    if kind == "jwt" and name[:1] == "/":
+        tokens = pointer_tokens(name)
+        return Source(label, _claim(tokens), timed=True, typed=_typed_claim(tokens))
     if label == "client_ip":
         return Source(label, _client)
     if label == "request":
         return Source(label, _request)
     raise ValueError(
-        f'"{label}" is not a source: header:NAME, cookie:NAME, query:NAME, json:/POINTER, client_ip, request'
+        f'"{label}" is not a source: header:NAME, cookie:NAME, query:NAME, json:/POINTER, jwt:/CLAIM, client_ip, '
+        "request"
     )
 
 
@@ -153,6 +159,22 @@ def _raw(request: Request, tokens: tuple[str, ...], inspect_bytes: int) -> Raw |
     if request.body is None or len(request.body) > inspect_bytes:
         return None
     return request.value(tokens)
+
+
+def _claim(tokens: tuple[str, ...]) -> Read:
+    def read(request: Request) -> str | None:
+        raw = request.claim(tokens)
+        return None if raw is None else scalar_text(raw)
+
+    return read
+
+
+def _typed_claim(tokens: tuple[str, ...]) -> Callable[[Request], Any]:
+    def read(request: Request) -> Any:
+        raw = request.claim(tokens)
+        return None if raw is None else plain_value(raw)
+
+    return read
 
 
 def _client(request: Request) -> str:

@@ -306,6 +306,7 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
     people = any(trial.people for layer in layers for trial in layer.trials)
     fields |= {AGENT} if people else set()
     timed = any(layer.slot for layer in layers) or any(item.reads_time for item in facts)
+    timed = timed or any(source.timed for source in read)
     beyond = any(item.reads_body or item.reads_request for item in facts)
     return Structure(
         layers=layers,

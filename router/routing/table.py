@@ -252,5 +252,11 @@ def _compile_node(start: bytes, placed: list[_Placed], parent: Node | None) -> N
 def _fields(config: Config, routes: Mapping[str, RoutePlan]) -> frozenset[bytes]:
     sources = [source for plan in routes.values() for source in (*plan.sources, *plan.attributes.values())]
     matched = [name.lower().encode() for route in config.routes for name in route.match.headers]
+    token = config.server.jwt
+    verified = (
+        [token.header.lower().encode()] if token is not None and any(plan.timed for plan in routes.values()) else []
+    )
     structured = [field for plan in routes.values() if plan.structure for field in plan.structure.fields]
-    return frozenset([*(source.field for source in sources if source.field is not None), *matched, *structured])
+    return frozenset(
+        [*(source.field for source in sources if source.field is not None), *matched, *structured, *verified]
+    )
