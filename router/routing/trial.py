@@ -94,7 +94,7 @@ class Trial(Struct, frozen=True):
     @property
     def open(self) -> bool:
         """Whether every unit takes part."""
-        unasked = self.eligible is None and not self.needs
+        unasked = self.eligible is None and not self.needs and not self.people
         return self.active and unasked and (self.start, self.end, self.covered) == (0, WHOLE, WHOLE)
 
     def choose(self, unit: bytes) -> ArmPlan | None:

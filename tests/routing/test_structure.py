@@ -234,6 +234,9 @@ def test_bots_are_excluded_where_an_experiment_says_so() -> None:
     assert structure is not None
     seen = structure.enrol(request(headers={"x-user": "u", "user-agent": "curl/8"}), "u", told=True).seen or []
     assert [each.result for each in seen] == ["a bot", "entered"]
+    alone = table([ROUTE], [experiment("e", exclude=["bots"])])
+    assert names(decide(alone, "u", headers={"user-agent": "curl/8"})) == []
+    assert names(decide(alone, "u", headers={"user-agent": "Firefox"})) == ["e"]
     assert not decide(table([ROUTE], [experiment("e")]), "u", headers={"user-agent": "curl/8"}).bot
 
 
