@@ -16,6 +16,8 @@ bots        which user agents are crawlers and other machines
 steps       what answers when the chosen target cannot: the steps of a route's fallback, rules included
 logic       JSONLogic: rules as data, compiled to functions of data
 operators   what those operators of JSONLogic give that are functions of their arguments' values
+loops       its operators that look at the items of a list, or at what is missing
+node        the parts that a compiled rule consists of
 flagd       the operators of rules that only flagd has: ``fractional`` and ``sem_ver``
 lookup      paths of keys and indices into the data of a rule
 coerce      truth, numbers, text, equality and order of values in rules, as flagd's engine has them

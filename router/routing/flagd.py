@@ -20,7 +20,7 @@ from semver import Version
 
 from router.config.operands import MAX_TOTAL_WEIGHT, padded
 from router.routing.coerce import MAX_LEVELS, BoundError, Meter, RuleError
-from router.routing.logic import Evaluate, Node
+from router.routing.node import Evaluate, Node
 
 _STEP: Final = 4  # as a power of two, the characters that cost a step where they are hashed
 _MAX_VERSION: Final = 256  # characters of a version; its pattern takes longer for longer ones

@@ -2,7 +2,7 @@
 
 Responsible for: ``compile_rule``, and the operators that look at the data or do not evaluate every argument.
 Does not know: where rules and data come from. Which rules are well formed is ``router.config.logic``'s to say, what the
-other operators mean ``operators``' and ``flagd``'s.
+other operators mean ``operators``', ``loops``' and ``flagd``'s.
 
 Rules: compiled once, evaluated often, the same result for the same data, and that of flagd's engine (decision 0050),
 but bounded: a rule that would take more than ``coerce.MAX_STEPS``, or make more than ``operators.MAX_ITEMS`` or
@@ -11,60 +11,20 @@ but bounded: a rule that would take more than ``coerce.MAX_STEPS``, or make more
 true as soon as something known is, and ``and`` false (Kleene's logic, as SQL has it).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
 from router.config.logic import arguments
-from router.routing.coerce import Meter, RuleError, number, text, truthy
+from router.routing.coerce import Meter, RuleError, text, truthy
 from router.routing.lookup import compile_path, look_up
+from router.routing.loops import LOOPS
+from router.routing.node import AbsentError, Evaluate, Node, Place, values_of
 from router.routing.operators import EAGER, Eager
 
 _NO_ANSWER: Final = (RuleError, ArithmeticError, ValueError, RecursionError)
-
-Evaluate = Callable[[Any, Meter], Any]
-
-
-class AbsentError(RuleError):
-    """A rule asks for what is absent."""
-
-
-class Node(NamedTuple):
-    """A part of a rule: how to evaluate it, of how many parts it consists, and whether it is the same for all data."""
-
-    evaluate: Evaluate
-    size: int
-    constant: bool = False
-
-    @property
-    def value(self) -> Any:
-        """What it gives, of one that is the same for all data."""
-        return self.evaluate(None, Meter())
-
-
-class Place(NamedTuple):
-    """Where a part of a rule stands.
-
-    Attributes:
-        unknown: Whether what is absent there is unknown. It never is where the data are an item of a list.
-        test: Whether all that matters of its value is whether it counts as true.
-    """
-
-    unknown: bool
-    test: bool = False
-
-    @property
-    def tested(self) -> "Place":
-        """The place of a part of which only truth matters."""
-        return Place(self.unknown, test=True)
-
-    @property
-    def plain(self) -> "Place":
-        """The place of a part whose value matters."""
-        return Place(self.unknown)
-
 
 _ITEM: Final = Place(unknown=False)
 
@@ -118,7 +78,7 @@ def _compile(rule: Any, more: Mapping[str, Eager], place: Place) -> Node:
     if isinstance(rule, list):
         items = [_compile(item, more, place.plain) for item in rule]
         constant = all(item.constant for item in items)
-        return Node(_values(items), 1 + sum(item.size for item in items), constant)
+        return Node(values_of(items), 1 + sum(item.size for item in items), constant)
     if not isinstance(rule, dict):
         return Node(lambda _data, _meter: rule, 1, constant=True)
     if len(rule) != 1:
@@ -129,6 +89,8 @@ def _compile(rule: Any, more: Mapping[str, Eager], place: Place) -> Node:
     size = 1 + sum(item.size for item in given)
     if operator in LAZY:
         return Node(LAZY[operator](given, place), size)
+    if operator in LOOPS:
+        return Node(LOOPS[operator](given), size)
     if operator in FLAGD:
         from router.routing import flagd  # noqa: PLC0415 - it loads libraries that most rules have no need of
 
@@ -201,23 +163,15 @@ def _member(needle: Node, hay: frozenset[Any]) -> Evaluate:
 
 
 def _eager(operator: Eager, given: list[Node]) -> Evaluate:
-    values = _values(given)
+    values = values_of(given)
     return lambda data, meter: operator(values(data, meter), meter)
-
-
-def _values(nodes: Sequence[Node]) -> Callable[[Any, Meter], list[Any]]:
-    parts = tuple(node.evaluate for node in nodes)
-    if len(parts) == 2:  # nearly always
-        first, second = parts
-        return lambda data, meter: [first(data, meter), second(data, meter)]
-    return lambda data, meter: [part(data, meter) for part in parts]
 
 
 def _var(given: list[Node], place: Place) -> Evaluate:
     if not given:
         return lambda data, _meter: data
     if len(given) > 1:
-        values = _values(given)
+        values = values_of(given)
         return lambda data, meter: look_up(data, *values(data, meter))
     name = given[0].evaluate
     if not (given[0].constant and isinstance(given[0].value, str)):
@@ -235,35 +189,6 @@ def _present(found: Any, path: Any) -> Any:
     if found is None:
         raise AbsentError(f'"{text(path)}" is absent')
     return found
-
-
-def _missing(given: list[Node], _place: Place) -> Evaluate:
-    values = _values(given)
-
-    def evaluate(data: Any, meter: Meter) -> list[Any]:
-        names = values(data, meter)
-        return _absent(data, names[0] if names and isinstance(names[0], list) else names, meter)
-
-    return evaluate
-
-
-def _missing_some(given: list[Node], _place: Place) -> Evaluate:
-    values = _values(given)
-
-    def evaluate(data: Any, meter: Meter) -> list[Any]:
-        needed, names = values(data, meter)
-        if not isinstance(names, list):
-            return []
-        absent = _absent(data, names, meter)
-        return [] if len(names) - len(absent) >= number(needed) else absent
-
-    return evaluate
-
-
-def _absent(data: Any, names: list[Any], meter: Meter) -> list[Any]:
-    meter.spend(len(names))
-    found = ((name, look_up(data, name)) for name in names)
-    return [name for name, value in found if value is None or (isinstance(value, str) and not value)]
 
 
 def _if(given: list[Node], _place: Place) -> Evaluate:
@@ -318,73 +243,13 @@ def _or(given: list[Node], place: Place) -> Evaluate:
     return _first(given, place, wanted=True)
 
 
-def _each(given: list[Node], use: Callable[[list[Any], Callable[[Any], Any]], Any]) -> Evaluate:
-    """Make an operator of a list and of what is evaluated for each of its items."""
-    items_of, body = given
-
-    def evaluate(data: Any, meter: Meter) -> Any:
-        items = items_of.evaluate(data, meter)
-        if not isinstance(items, list):
-            items = []
-        meter.spend(len(items) * body.size)
-        return use(items, lambda item: body.evaluate(item, meter))
-
-    return evaluate
-
-
-def _map(given: list[Node], _place: Place) -> Evaluate:
-    return _each(given, lambda items, body: [body(item) for item in items])
-
-
-def _filter(given: list[Node], _place: Place) -> Evaluate:
-    return _each(given, lambda items, body: [item for item in items if truthy(body(item))])
-
-
-def _all(given: list[Node], _place: Place) -> Evaluate:
-    return _each(given, lambda items, body: bool(items) and all(truthy(body(item)) for item in items))
-
-
-def _some(given: list[Node], _place: Place) -> Evaluate:
-    return _each(given, lambda items, body: any(truthy(body(item)) for item in items))
-
-
-def _none(given: list[Node], _place: Place) -> Evaluate:
-    return _each(given, lambda items, body: not any(truthy(body(item)) for item in items))
-
-
-def _reduce(given: list[Node], _place: Place) -> Evaluate:
-    items_of, body = given[:2]
-
-    def evaluate(data: Any, meter: Meter) -> Any:
-        items = items_of.evaluate(data, meter)
-        result = given[2].evaluate(data, meter) if len(given) > 2 else None
-        if not isinstance(items, list):
-            return result
-        meter.spend(len(items) * body.size)
-        context = {"accumulator": result}  # one for all items, as flagd's engine has it
-        for item in items:
-            context["current"] = item
-            context["accumulator"] = body.evaluate(context, meter)
-        return context["accumulator"]
-
-    return evaluate
-
-
 LAZY: Final[Mapping[str, Callable[[list[Node], Place], Evaluate]]] = MappingProxyType(
     {
         "var": _var,
-        "missing": _missing,
-        "missing_some": _missing_some,
         "if": _if,
         "?:": _if,
         "and": _and,
         "or": _or,
-        "map": _map,
-        "filter": _filter,
-        "reduce": _reduce,
-        "all": _all,
-        "none": _none,
-        "some": _some,
     }
 )
 FLAGD: Final = frozenset({"fractional", "sem_ver"})

@@ -1,23 +1,29 @@
 """Rules give what flagd gives: openfeature-flagd-core is asked about generated rules and contexts."""
 
+import json
 import logging
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_logic import jsonLogic
 from json_logic.builtins import op_var, to_bool
+from openfeature.contrib.tools.flagd.core.model import FlagStore
 from openfeature.evaluation_context import EvaluationContext
 
-from router.config.logic import OPERATORS, Arity
+from router.config.evaluators import Evaluators
+from router.config.logic import OPERATORS, Arity, check
 from router.routing.logic import compile_rule
 
+EXAMPLES = max(500, settings().max_examples)
 NOW = 1_790_000_000
 FLAG = "ranker-v2"
+TESTBED = Path(__file__).parents[1] / "flags" / "testbed"
 core: Any = import_module("openfeature.contrib.tools.flagd.core.targeting.targeting")  # its package hides it
 
 
@@ -194,6 +200,7 @@ RULES = rules(VAR | WITH_DEFAULT, EVERY)
 UNITS = st.none() | st.just("") | st.sampled_from(["u1", "u2"])
 
 
+@settings(max_examples=EXAMPLES)
 @given(RULES, CONTEXTS, UNITS)
 def test_rules_give_what_flagd_gives(rule: Any, attributes: dict[str, Any], unit: str | None) -> None:
     """Value for value and type for type; and where flagd raises, there is none."""
@@ -204,6 +211,7 @@ def test_rules_give_what_flagd_gives(rule: Any, attributes: dict[str, Any], unit
     assert compiled.holds(whole(attributes, unit)) is to_bool(theirs.value)
 
 
+@settings(max_examples=EXAMPLES)
 @given(RULES, CONTEXTS, UNITS)
 def test_eligible_is_who_flagd_takes_and_about_whom_enough_is_known(
     rule: Any, attributes: dict[str, Any], unit: str | None
@@ -215,3 +223,65 @@ def test_eligible_is_who_flagd_takes_and_about_whom_enough_is_known(
         assert not eligible or theirs.raised or to_bool(theirs.value)
     else:
         assert eligible is to_bool(theirs.value)
+
+
+# What the testbed has to show what flagd does with it, and is a mistake when it is loaded here.
+REFUSED = [
+    '$.ends_with: "ends_with" takes 2 arguments, not 1',
+    "$.fractional: every weight is 0",
+    "$.fractional[0]: is null, which is nothing to hash by",
+    "$.fractional[1][1]: -50 is not a weight",
+    '$.if[0]["$ref"]: there is no evaluator "nonexistent_evaluator"',
+    "$.if[2].if[2].if[0].ends_with[1]: 3 is not text, so the answer is always null",
+    '$.if[2].if[2].if[2].if[0].sem_ver[2]: "2.0.0.0" is not a version such as 1.2.0 (https://semver.org)',
+    '$.invalid: there is no operator "invalid"',
+    '$.sem_ver: "sem_ver" takes 3 arguments, not 2',
+    '$.sem_ver[1]: "===" is not a comparison',
+    '$.starts_with: "starts_with" takes 2 arguments, not 1',
+]
+
+
+def mistakes(rule: Any, evaluators: Evaluators) -> list[str]:
+    """Return what the loader says of a rule."""
+    found: list[str] = []
+    check(rule, "$", lambda path, message: found.append(f"{path}: {message}"), evaluators.rules)
+    return found
+
+
+def test_the_rules_of_flagds_testbed() -> None:
+    """Every rule of its flag files, evaluators in place, on every context of its examples."""
+    files = [json.loads(path.read_text()) for path in sorted(TESTBED.glob("*.json"))]
+    documents = [document for document in files if isinstance(document, dict)]
+    evaluators = Evaluators({key: rule for file in documents for key, rule in file.get("$evaluators", {}).items()})
+    flags = [flag for document in documents for flag in document.get("flags", {}).values()]
+    written = [flag["targeting"] for flag in flags if flag.get("targeting")]
+    said = {json.dumps(rule): mistakes(rule, evaluators) for rule in written}
+    refused = [text.partition(";")[0] for found in said.values() for text in found]
+    assert sorted(refused) == REFUSED
+    rules = [evaluators.expand(rule) for rule in written if not said[json.dumps(rule)]]
+    contexts = [vector["context"] for vector in json.loads((TESTBED / "gherkin_vectors.json").read_text())]
+    distinct = {json.dumps(context, sort_keys=True): context for context in contexts}.values()
+    assert len(rules) > 30
+    assert len(distinct) > 50
+    for rule in rules:
+        compiled = compile_rule(rule)
+        for context in distinct:
+            attributes = {name: value for name, value in context.items() if name != "targetingKey"}
+            unit = context.get("targetingKey")
+            theirs, ours = ask_flagd(rule, attributes, unit), compiled.answer(whole(attributes, unit))
+            assert (repr(ours.value), ours.why is not None) == (repr(theirs.value), theirs.raised), (rule, context)
+
+
+def test_evaluators_are_those_of_flagd() -> None:
+    """In the order that flagd can follow: what refers stands before what it refers to."""
+    evaluators = {
+        "adult": {"and": [{"$ref": "known"}, {">=": [{"var": "age"}, 18]}]},
+        "known": {"!": {"missing": ["age"]}},
+    }
+    targeting = {"if": [{"or": [{"$ref": "adult"}, {"==": [{"var": "tier"}, "gold"]}]}, "on", "off"]}
+    flag = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off", "targeting": targeting}
+    store = FlagStore()
+    store.update({"flags": {FLAG: flag}, "$evaluators": evaluators})
+    kept = store.get_flag(FLAG)
+    assert kept is not None
+    assert Evaluators(evaluators).expand(targeting) == kept.targeting

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from router.config.logic import MAX_DEPTH, OPERATORS, Arity, arguments, check
 from router.routing.coerce import BoundError, Meter, loosely_equal, number, strictly_equal, text, truthy
 from router.routing.logic import FLAGD, LAZY, compile_rule
+from router.routing.loops import LOOPS
 from router.routing.operators import EAGER
 
 CAKE = {"pie": {"filling": "apple"}, "list": [3, {"x": "y"}], "zero": 0, "empty": "", "null": None, "a.b": "dotted"}
@@ -383,7 +384,7 @@ def mistakes(rule: Any) -> list[tuple[str, str]]:
 
 def test_every_operator_is_known_on_both_sides() -> None:
     """What the loader takes is what can be compiled, no more and no less."""
-    assert set(OPERATORS) == {*LAZY, *EAGER, *FLAGD}
+    assert set(OPERATORS) == {*LAZY, *LOOPS, *EAGER, *FLAGD}
 
 
 @pytest.mark.parametrize(
