@@ -56,6 +56,7 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
         _parameter("host", "query", "host name"),
         _parameter("client_ip", "query", "address of the caller"),
         _parameter("body", "query", "JSON body"),
+        _parameter("claims", "query", "claims of a token, as JSON; they are not verified"),
         _parameter("header.NAME", "query", "a header field; likewise cookie.NAME and query.NAME"),
     ],
     "/v1/experiments/{name}": [_EXPERIMENT],

@@ -387,6 +387,24 @@ def test_an_assignment_finds_its_route_as_a_request_does(tmp_path: Path) -> None
     _run(desk, use)
 
 
+def test_an_assignment_takes_claims_for_granted(tmp_path: Path) -> None:
+    """Who asks says what a token would, and rules know the time at which they are asked."""
+    (tmp_path / "jwks.json").write_text('{"keys": [{"kty": "oct", "k": "' + "c2VjcmV0" * 8 + '"}]}')
+    server = f"server: {{jwt: {{keys_file: '{tmp_path / 'jwks.json'}', algorithms: [HS256]}}}}\n"
+    rule = 'eligible: {and: [{in: [{var: tier}, [gold]]}, {">": [{var: $flagd.timestamp}, 0]}]}'
+    text = server + yaml(route="attributes: {tier: jwt:/plan/tier}", experiment=rule)
+    desk = Desk(tmp_path, text.replace("header:x-user-id", "jwt:/sub"))
+
+    async def use(client: Client) -> None:
+        claims = '{"sub": "ann", "plan": {"tier": "gold"}}'
+        answer = await _assign(client, {"route": "r", "claims": claims})
+        assert (answer["unit"], answer["experiments"][0]["result"]) == ("ann", "entered")
+        answer = await _assign(client, {"route": "r", "unit": "ann"})
+        assert (answer["unit"], answer["experiments"][0]["result"]) == ("ann", 'not eligible: "tier" is absent')
+
+    _run(desk, use)
+
+
 def test_an_assignment_that_is_asked_wrongly_says_so(tmp_path: Path) -> None:
     """An unknown route is 404, an unknown parameter 400 with those that there are."""
 
