@@ -35,6 +35,7 @@ INACTIVITY_S: Final = 120  # the protocol's default
 _REASONS: Final = frozenset({"STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED"})
 _CODES: Final = frozenset({"PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "GENERAL", "FLAG_NOT_FOUND"})
 _DETAILS_MAX: Final = 500
+_THREADS: Final = 2  # of the process's few; a kill must find one, however many programs ask for all flags
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9:]{5})")
 
 
@@ -67,6 +68,7 @@ class Ofrep:
         self._control = control
         self._seen: _Present | None = None
         self._building = asyncio.Lock()
+        self._threads = asyncio.Semaphore(_THREADS)
 
     async def one(self, request: web.Request) -> web.Response:
         """Answer ``POST /ofrep/v1/evaluate/flags/{key}``."""
@@ -96,7 +98,8 @@ class Ofrep:
         if isinstance(context, Refused):
             return _json({"errorCode": context.code, "errorDetails": context.details}, 400)
         present = await self._present(revision)
-        body = await asyncio.to_thread(_bulk, present, context, time.time())
+        async with self._threads:
+            body = await asyncio.to_thread(_bulk, present, context, time.time())
         tag = entity_tag(body, context)
         if _matches(request.headers.get("If-None-Match", ""), tag):
             return web.Response(status=304, headers={"ETag": tag})

@@ -20,16 +20,17 @@ def flag_differences(old: Flags, new: Flags) -> Iterator[str]:
     if old == new:
         return
     if old.require_targeting_key != new.require_targeting_key:
-        yield f"flags: require_targeting_key changes from {show(old.require_targeting_key)}"
-    before, after = _flags(old), _flags(new)
-    for key in {**before, **after}:
+        before, after = show(old.require_targeting_key), show(new.require_targeting_key)
+        yield f"flags: require_targeting_key changes from {before} to {after}"
+    known, coming = _flags(old), _flags(new)
+    for key in {**known, **coming}:
         name = f"flag {show(key)}"
-        if key not in after:
+        if key not in coming:
             yield f"{name} is removed"
-        elif key not in before:
+        elif key not in known:
             yield f"{name} is added"
         else:
-            yield from (f"{name}: {text}" for text in _one(before[key], after[key]))
+            yield from (f"{name}: {text}" for text in _one(known[key], coming[key]))
 
 
 def _flags(flags: Flags) -> dict[str, dict[str, Any]]:

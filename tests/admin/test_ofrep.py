@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -427,5 +428,33 @@ def test_the_effective_configuration_names_the_flag_files(tmp_path: Path) -> Non
         assert values["$.flags.sets[0]"] == str(tmp_path / "flags" / "1.json")
         assert values["$.flags.files[0]"] == str(tmp_path / "flags" / "*.json")
         assert not any("defaultVariant" in str(value) for value in values.values())
+
+    run(desk, use)
+
+
+def test_programs_that_ask_for_all_flags_leave_threads_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask at once, two threads evaluate, and a change of the configuration need not wait for them."""
+    held, release = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: object) -> bytes:
+        held.release()
+        assert release.wait(10)
+        return b"{}"
+
+    monkeypatch.setattr("router.admin.ofrep._bulk", slow)
+    desk = flag_desk(tmp_path)
+
+    async def use(client: Client) -> None:
+        asking = [asyncio.create_task(client.post(ALL, json={"context": {}})) for _ in range(40)]
+        for _ in range(2):
+            assert await asyncio.to_thread(held.acquire, timeout=10)
+        desk.config.write_text(desk.config.read_text().replace("weight: 95", "weight: 50"))
+        await desk.control.reload()
+        assert desk.control.revision.number == 2
+        assert not held.acquire(blocking=False)
+        release.set()
+        assert {response.status for response in await asyncio.gather(*asking)} == {200}
 
     run(desk, use)

@@ -293,6 +293,15 @@ def test_changes_are_said_flag_by_flag(tmp_path: Path) -> None:
     ]
 
 
+def test_whether_a_key_is_required_is_said(tmp_path: Path) -> None:
+    """The other key of the section is a difference too."""
+    one = loaded(tmp_path, {"flags/1.yaml": GOOD})
+    main = tmp_path / "router.yaml"
+    main.write_text(main.read_text().replace("[flags/*.yaml]", "[flags/*.yaml], require_targeting_key: true"))
+    expected = ["flags: require_targeting_key changes from false to true"]
+    assert list(differences(one.config, load(main).config)) == expected
+
+
 # --- Experiments that drive a flag ----------------------------------------------------------------------------------
 
 

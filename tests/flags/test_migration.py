@@ -251,7 +251,7 @@ def test_the_file_has_the_stages_of_the_page() -> None:
 
 def test_no_write_is_lost_and_no_read_is_stale_at_any_step(tmp_path: Path) -> None:
     """From old to new, one step at a time, while replicas are at two stages each time."""
-    for world in played(tmp_path, forward, range(12)):
+    for world in played(tmp_path, forward, range(8)):
         assert world.history.wrong == []
         assert world.history.operations > 100
 
@@ -277,7 +277,7 @@ def test_every_step_can_be_taken_back(tmp_path: Path) -> None:
         await world.step("old")
         await world.work(20)
 
-    for world in played(tmp_path, script, range(8)):
+    for world in played(tmp_path, script, range(6)):
         assert world.history.wrong == []
 
 

@@ -83,15 +83,15 @@ def test_targeting_and_metadata_reach_the_caller(tmp_path: Path) -> None:
 
 
 def test_a_split_is_sticky_and_has_its_shares(tmp_path: Path) -> None:
-    """Of 200 units about half get each value, and each unit the same value again."""
+    """Of 100 units about half get each value, and each unit the same value again."""
 
     def ask(client: Sdk) -> list[str]:
-        return [client.ask("String", "split", "", f"user-{number}").value for number in range(200)]
+        return [client.ask("String", "split", "", f"user-{number}").value for number in range(100)]
 
     desk = flag_desk(tmp_path)
     first, again = asked(desk, lambda client: (ask(client), ask(client)))
     assert first == again
-    assert 72 < first.count("#f00") < 128  # 4 standard deviations of 7
+    assert 30 < first.count("#f00") < 70  # 4 standard deviations of 5
 
 
 def test_the_token_goes_where_the_sdk_puts_it(tmp_path: Path) -> None:
