@@ -14,7 +14,7 @@ import hashlib
 import re
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import getLogger
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from aiohttp import web
 from router.admin.driven import Driven
 from router.control.loop import Control
 from router.events.model import Revision
-from router.flags.evaluate import Evaluation, Failed, Flags
+from router.flags.evaluate import Evaluation, Failed, Flags, Resolved
 
 log = getLogger(__name__)
 
@@ -137,8 +137,11 @@ class _Present:
 
     def evaluate(self, key: str, context: Context, now: float) -> Evaluation:
         """Return what a flag is: an experiment's arm for its units, otherwise what the file says."""
+        own = self.flags.evaluate(key, context.unit, context.attributes)
         found = self.driven.evaluate(key, context.unit, context.attributes, now)
-        return self.flags.evaluate(key, context.unit, context.attributes) if found is None else found
+        if found is None:
+            return own
+        return replace(found, metadata={**own.metadata, **found.metadata}) if isinstance(own, Resolved) else found
 
 
 def _build(revision: Revision, flags: Flags | None) -> _Present:

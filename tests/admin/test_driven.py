@@ -167,6 +167,7 @@ def test_over_ofrep_units_have_their_arm_and_others_the_file(tmp_path: Path) -> 
             answers = await asyncio.to_thread(ask, str(client.make_url("/")))
             assert {str(answer.reason) for answer in answers} == {"SPLIT", "STATIC"}
             assert {answer.value for answer in answers} >= {1, 2, 5, 7}
+            assert {answer.flag_metadata["version"] for answer in answers} == {"3"}  # of the file, in both cases
             for number, answer in enumerate(answers):
                 body = {"context": {"targetingKey": f"u{number}", "tier": "gold", "age": 30}}
                 async with client.post("/ofrep/v1/evaluate/flags", json=body) as response:
