@@ -99,10 +99,11 @@ class Show:
             analysed = await asyncio.to_thread(analyse, gateway.events, config, time.time())
             splits = {each.name: len(SPLITS) if each.name == CHANGED else 1 for each in config.experiments}
             parts = {each.name: each.segment[1] - each.segment[0] for each in config.experiments}
+            design = Design(self.programme.pace.users, splits, parts)
             return (
-                *judge(self.tally, Design(self.programme.pace.users, splits, parts)),
+                *judge(self.tally, design),
                 labels_agree(self.tally, labels.problems),
-                analysis_agrees(self.tally, analysed),
+                analysis_agrees(self.tally, design, analysed),
                 *self._router_checks(code, analysed),
             )
 

@@ -20,6 +20,7 @@ from router.demo.tally import SplitTally, Tally
 ALPHA = 0.001
 # The usual rule for the chi-square approximation (Cochran 1954).
 EXPECTED_MIN = 5
+NOTHING = Known(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,30 +184,37 @@ def labels_agree(tally: Tally, problems: Sequence[str]) -> Check:
     return Check("a label that came twice counted once", kept and enough, evidence, enough)
 
 
-def analysis_agrees(tally: Tally, analysed: Analysed) -> Check:
-    """Check that the router's analysis of its log has the users and labels that were seen here, arm by arm, exactly."""
+def analysis_agrees(tally: Tally, design: Design, analysed: Analysed) -> Check:
+    """Check that the router's analysis of its log has the users and labels that were seen here, arm by arm, exactly.
+
+    Users of a show that not all of them were seen in are left out: the log may know more of them, from within a change.
+    """
+    whole = every_split_was_reached(tally, design).kept
     mine = {
         Place(split.experiment, tally.phase(split), arm): Known(
-            split.users(arm), counts.labels.accepted, counts.labels.right
+            split.users(arm) if whole else 0, counts.labels.accepted, counts.labels.right
         )
         for split in tally.splits
         for arm, counts in split.arms.items()
-        if split.users(arm)
     }
-    different = [place for place in {**mine, **analysed.known} if mine.get(place) != analysed.known.get(place)]
-    evidence = f"users, labels and right answers of {len(mine)} arms in their phases, {len(different)} differ"
+    theirs = {place: known if whole else known._replace(users=0) for place, known in analysed.known.items()}
+    different = [place for place in {**mine, **theirs} if mine.get(place, NOTHING) != theirs.get(place, NOTHING)]
+    what = "users, labels and right answers" if whole else "labels and right answers"
+    evidence = f"{what} of {len(mine)} arms in their phases, {len(different)} differ"
     if different:
         place = different[0]
         evidence += (
-            f"; {place.experiment}/{place.arm}, phase {place.phase}: {_known(analysed.known.get(place))} in the log, "
-            f"{_known(mine.get(place))} seen"
+            f"; {place.experiment}/{place.arm}, phase {place.phase}: {_known(theirs.get(place, NOTHING))} in the log, "
+            f"{_known(mine.get(place, NOTHING))} seen"
         )
+    if analysed.crossed:
+        evidence += f"; {analysed.crossed} users were in two arms of a phase"
     kept = bool(mine) and not different and not analysed.crossed
     return Check("the router's analysis of its log agrees with the users", kept, evidence, enough=bool(mine))
 
 
-def _known(known: Known | None) -> str:
-    return "nothing" if known is None else f"{known.users} users, {known.labelled} labels, {known.right} right"
+def _known(known: Known) -> str:
+    return f"{known.users} users, {known.labelled} labels, {known.right} right"
 
 
 def describe(split: SplitTally) -> str:

@@ -142,16 +142,30 @@ def test_the_analysis_has_to_agree_exactly() -> None:
         Place("pilot", 1, "plain"): Known(27, 0, 0),
         Place("pilot", 1, "vectors"): Known(27, 0, 0),
     }
-    assert analysis_agrees(tally, Analysed(1, known, crossed=0)).kept
-    assert not analysis_agrees(tally, Analysed(1, known, crossed=1)).kept
+    assert analysis_agrees(tally, DESIGN, Analysed(1, known, crossed=0)).kept
+    assert not analysis_agrees(tally, DESIGN, Analysed(1, known, crossed=1)).kept
     one_more = {**known, Place("pilot", 1, "plain"): Known(27, 1, 0)}
-    check = analysis_agrees(tally, Analysed(1, one_more, crossed=0))
+    check = analysis_agrees(tally, DESIGN, Analysed(1, one_more, crossed=0))
     assert not check.kept
     assert "pilot/plain, phase 1: 27 users, 1 labels, 0 right in the log, 27 users, 0 labels, 0 right seen" in (
         check.evidence
     )
     del known[Place("digits", 2, "better")]
-    assert "nothing in the log" in analysis_agrees(tally, Analysed(1, known, crossed=0)).evidence
+    assert (
+        "0 users, 0 labels, 0 right in the log"
+        in analysis_agrees(tally, DESIGN, Analysed(1, known, crossed=0)).evidence
+    )
+
+
+def test_a_show_that_ended_within_a_change_is_compared_by_labels() -> None:
+    """The log knows users that were only seen while the split changed; their answers have no label."""
+    tally = _show(changed=False)
+    tally.splits[0].arms["simple"].labels = LabelTally(sent=3, accepted=3, right=2)
+    known = {Place("digits", 1, "simple"): Known(270, 3, 2), Place("digits", 2, "better"): Known(9, 0, 0)}
+    check = analysis_agrees(tally, DESIGN, Analysed(1, known, crossed=0))
+    assert check.kept, check.evidence
+    wrong = {**known, Place("digits", 1, "simple"): Known(270, 4, 2)}
+    assert not analysis_agrees(tally, DESIGN, Analysed(1, wrong, crossed=0)).kept
 
 
 def test_a_user_who_met_two_arms_is_found() -> None:
