@@ -37,9 +37,13 @@ def measured(exposures: ir.Table, plan: Plan, engine: Engine) -> dict[str, ir.Va
     columns: dict[str, ir.Value] = {}
     for index, source in enumerate(plan.measures):
         value = measure(exposures, source, engine)
-        columns[f"s{index}"] = value.sum()
-        columns[f"n{index}"] = value.count()
-        columns[f"a{index}"] = (value != 0).cast("float64").max()
+        kinds = {metric.kind for metric in plan.metrics if metric.exchange == source}
+        if kinds & {"mean", "ratio"}:
+            columns[f"s{index}"] = value.sum()
+        if kinds & {"mean", "ratio", "proportion"}:
+            columns[f"n{index}"] = value.count()
+        if "proportion" in kinds:
+            columns[f"a{index}"] = (value != 0).cast("float64").max()
         if source in plan.distributions:
             columns[f"b{index}"] = bucket(value).collect()
     if plan.attributes:
@@ -56,8 +60,8 @@ def measure(exposures: ir.Table, source: str, engine: Engine) -> ir.FloatingValu
 
 def bucket(value: ir.FloatingValue) -> ir.IntegerValue:
     """Return the bucket of a sketch that a value is counted in (``aggregates.Sketch``)."""
-    steps = (value.abs().ln() / log(GAMMA)).ceil().cast("int64") + OFFSET
-    return ibis.cases((value > 0, steps), (value < 0, -steps), else_=ibis.literal(0, "int64"))
+    steps = ((value.abs().ln() / log(GAMMA)).ceil() + OFFSET).cast("int32")
+    return ibis.cases((value > 0, steps), (value < 0, -steps), else_=ibis.literal(0, "int32"))
 
 
 def codes(plan: Plan) -> dict[str, int]:
@@ -211,14 +215,12 @@ def _sum(whole: ir.Table, name: str, nothing: float) -> ir.Value:
 
 def _of_exchanges(whole: ir.Table, metric: Metric, plan: Plan, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     place = plan.measures.index(str(metric.exchange))
-    total, number, some = whole[f"s{place}"], whole[f"n{place}"], whole[f"a{place}"]
-    known = number > 0
     nothing = ibis.null("float64")
-    if metric.kind == "ratio":
-        return ibis.ifelse(known, total, nothing), number.cast("float64")
     if metric.kind == "quantile":  # the sketch is of exchanges; a unit's mean would be another quantity
         return nothing, nothing
-    return ibis.ifelse(known, some if metric.kind == "proportion" else total, nothing), x
+    number = whole[f"n{place}"]
+    value = whole[f"a{place}"] if metric.kind == "proportion" else whole[f"s{place}"]
+    return ibis.ifelse(number > 0, value, nothing), number.cast("float64") if metric.kind == "ratio" else x
 
 
 def fates(found: ir.Table, plan: Plan) -> ir.Table:
