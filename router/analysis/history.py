@@ -80,7 +80,9 @@ def history(revisions: Iterable[Revised | Revision]) -> History:
     """Return the past that revisions tell, oldest first."""
     phases: dict[str, list[Phase]] = {}
     epochs: dict[str, list[Epoch]] = {}
-    for revised in sorted(revisions, key=lambda entry: entry.number):
+    for place, revised in enumerate(sorted(revisions, key=lambda entry: entry.number)):
+        # The oldest that is left, unless it is the first of all, says what had begun before it.
+        began = revised.time if place or revised.number == 1 else None
         present = {experiment.name: experiment for experiment in revised.config.experiments}
         for name, found in phases.items():
             if name not in present and found[-1].end is None:
@@ -89,7 +91,7 @@ def history(revisions: Iterable[Revised | Revision]) -> History:
             run = revised.runs.get(name)
             if run is None:
                 continue
-            _enter(phases.setdefault(name, []), (run.number, run.phase), experiment, revised.time)
+            _enter(phases.setdefault(name, []), (run.number, run.phase), experiment, revised.time, began)
             weights = dict(revised.weights.get(name, {}))
             known = epochs.setdefault(name, [])
             last = known[-1] if known else None
@@ -125,14 +127,14 @@ def complete(phases: Iterable[Phase], seen: Mapping[Place, float]) -> tuple[Phas
     return tuple(out)
 
 
-def _enter(found: list[Phase], place: Place, experiment: Experiment, time: float) -> None:
+def _enter(found: list[Phase], place: Place, experiment: Experiment, time: float, began: float | None) -> None:
     if found and found[-1].place == place:
         return
     if found and found[-1].end is None:
         found[-1] = _ended(found[-1], time)
     arms = tuple(arm.name for arm in experiment.arms)
     control = experiment.control or arms[0]
-    found.append(Phase(*place, start=time, arms=arms, control=control, clustered=is_clustered(experiment)))
+    found.append(Phase(*place, start=began, arms=arms, control=control, clustered=is_clustered(experiment)))
 
 
 def _ended(phase: Phase, end: float) -> Phase:

@@ -1,6 +1,7 @@
 """How experiments share units: layers, segments, holdouts, prerequisites.
 
-Responsible for: segments that overlap, two layers of a route that both name targets, prerequisites that cannot be met.
+Responsible for: segments that overlap, salts that two cuts or two layers of a route share, two layers of a route that
+both name targets, prerequisites that cannot be met.
 Does not know: targets, weights, conditions (``experiment_references``); what one value says alone.
 
 Rules: those of ``references``.
@@ -43,6 +44,7 @@ def check_structure(config: Mapping[str, Any], report: Report) -> None:
     _salts(config, report)
     for route, experiments in _by_route(config).items():
         _units(experiments, report)
+        _independent(experiments, report)
         _targets(route, experiments, report)
         _prerequisites(experiments, report)
 
@@ -123,6 +125,19 @@ def _units(experiments: Sequence[tuple[str, dict[str, Any]]], report: Report) ->
         if unit != seen:
             place = f"{path}.unit" if "unit" in experiment else path
             report(place, f"is of another unit than {where}; experiments of one layer on a route have the same")
+
+
+def _independent(experiments: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:
+    """Report experiments of two layers with one salt: who is in an arm of one would be in the same arm of the other."""
+    first: dict[object, tuple[str, object]] = {}
+    for path, experiment in experiments:
+        salt = experiment.get("salt", experiment["name"])
+        if BROKEN in (salt, experiment.get("layer")):
+            continue
+        where, layer = first.setdefault(salt, (path, layer_of(experiment)))
+        if layer != layer_of(experiment):
+            place = f"{path}.salt" if "salt" in experiment else path
+            report(place, f"salt {show(salt)} is that of {where}, so arms of a name would have the same units in both")
 
 
 def _targets(route: str, experiments: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:

@@ -57,3 +57,14 @@ def test_what_the_journal_lost_is_taken_from_exposures() -> None:
         Phase(1, 3, 50.0),
     )
     assert complete((), {(1, 1): 1.0, (2, 1): 5.0}) == (Phase(1, 1, 1.0, 5.0), Phase(2, 1, 5.0))
+
+
+def test_what_the_oldest_revision_that_is_left_has_began_at_an_unknown_time() -> None:
+    """A compacted journal must not make a phase end when its oldest revision came, long after the next had begun."""
+    found = history([revised(101, 900.0, (1, 2, 0), (50, 50)), revised(102, 950.0, (1, 3, 0), (60, 40))])
+    assert [(phase.phase, phase.start, phase.end) for phase in found.phases["e"]] == [
+        (2, None, 950.0),
+        (3, 950.0, None),
+    ]
+    first, *_ = complete(found.phases["e"], {(1, 1): 12.0, (1, 2): 31.0, (1, 3): 951.0})
+    assert first == Phase(1, 1, 12.0, 31.0)

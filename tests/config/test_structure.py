@@ -159,3 +159,11 @@ def test_overrides_of_one_layer() -> None:
     both = [one(layer="l", segment=[0, 0.5]), one("g", layer="l", segment=[0.5, 1])]
     found = mistakes(*both, overrides=[{"unit": "u", "experiment": name, "arm": "a"} for name in "eg"])
     assert [path for path, _ in found] == ["$.overrides[1]"]
+
+
+def test_experiments_of_two_layers_have_salts_of_their_own() -> None:
+    """By one salt whoever is in an arm of one is in the same arm of the other, and neither can be told from it."""
+    (mistake,) = mistakes(one(), two(salt="e"))
+    assert mistake[0] == "$.experiments[1].salt"
+    assert "would have the same units in both" in mistake[1]
+    config(one(layer="l", salt="s", segment=[0, 0.5]), one("g", layer="l", salt="s", segment=[0.5, 1]))
