@@ -19,6 +19,8 @@ from router.archive.columns import columns, quote, text
 RELATION: Final = "outcomes_and_late"
 """Relation that has the archive's outcomes and the file's."""
 _FIELDS: Final = ("id", "outcome", "value", "time", "request_id", "unit", "assignment")
+_NEEDED: Final = ("id", "outcome", "time")
+_OFFSET: Final = r"\d[Tt ]\d.*([Zz]|[+-]\d\d:\d\d)$"
 _READERS: Final = {
     ".csv": "read_csv({file}, header = true, all_varchar = true)",
     ".parquet": "read_parquet({file})",
@@ -31,7 +33,7 @@ _REASONS: Final = (
     ("no outcome", "coalesce(outcome, '') = ''"),
     ("keyed by assignment, which a file cannot prove; use request_id or unit", "assignment IS NOT NULL"),
     ("not keyed by exactly one of request_id and unit", "(request_id IS NULL) = (unit IS NULL)"),
-    ("time is no unix time and no RFC 3339", "moment IS NULL OR NOT isfinite(moment)"),
+    ("time is no unix time and no RFC 3339 with an offset", "moment IS NULL OR NOT isfinite(moment)"),
     ("value is no finite number", "number IS NULL OR NOT isfinite(number)"),
 )
 
@@ -68,20 +70,30 @@ def add_late(connection: duckdb.DuckDBPyConnection, file: Path) -> Late:
     fields = "{" + ", ".join(f"{name}: 'VARCHAR'" for name in _FIELDS) + "}"
     source = reader.format(file=text(str(file)), fields=fields)
     try:
-        present = {column[0] for column in connection.execute(f"SELECT * FROM {source} LIMIT 0").description}  # noqa: S608 - constants and quoted names
-        given = (f"CAST({name} AS VARCHAR)" if name in present else "NULL" for name in _FIELDS)
-        named = ", ".join(f"{column} AS {name}" for column, name in zip(given, _FIELDS, strict=True))
-        connection.execute(f"CREATE TEMP TABLE late_rows AS {_checked(f'SELECT {named} FROM {source}')}")  # noqa: S608 - constants and quoted names
+        found = connection.execute(f"SELECT * FROM {source} LIMIT 0").description  # noqa: S608 - constants and quoted names
+        present = {column[0]: str(column[1]) for column in found}
+        if missing := [name for name in _NEEDED if name not in present]:
+            raise ValueError(f"{file} lacks the columns {', '.join(missing)}")
+        given = (_as_text(name, present[name]) if name in present else "NULL" for name in _FIELDS)
+        fields = ", ".join(f"{column} AS {name}" for column, name in zip(given, _FIELDS, strict=True))
+        connection.execute(f"CREATE TEMP TABLE late_rows AS {_checked(f'SELECT {fields} FROM {source}')}")  # noqa: S608 - constants and quoted names
     except duckdb.Error as error:
         raise ValueError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     return _combined(connection)
+
+
+def _as_text(name: str, kind: str) -> str:
+    """Return a column as text; a timestamp of Parquet, which is UTC, as unix seconds."""
+    return f"CAST(epoch({name}) AS VARCHAR)" if kind.startswith("TIMESTAMP") else f"CAST({name} AS VARCHAR)"
 
 
 def _checked(given: str) -> str:
     """Return the query of rows with their values as numbers, and why each is refused."""
     whens = " ".join(f"WHEN {condition} THEN {text(reason)}" for reason, condition in _REASONS)
     truth = "CASE lower(value) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0 ELSE TRY_CAST(value AS DOUBLE) END"
-    at = "coalesce(TRY_CAST(time AS DOUBLE), epoch(TRY_CAST(time AS TIMESTAMPTZ)))"
+    # Without an offset a time would be that of the zone of whatever machine reads the file.
+    offset = f"regexp_matches(time, {text(_OFFSET)})"
+    at = f"coalesce(TRY_CAST(time AS DOUBLE), CASE WHEN {offset} THEN epoch(TRY_CAST(time AS TIMESTAMPTZ)) END)"
     values = f"SELECT *, CASE WHEN value IS NULL THEN 1.0 ELSE {truth} END AS number, {at} AS moment FROM ({given})"  # noqa: S608 - constants and quoted names
     return f"SELECT *, CASE {whens} END AS reason FROM ({values})"  # noqa: S608 - constants and quoted names
 

@@ -32,7 +32,7 @@ EXPECTED = Late(
         "no id": 1,
         "no outcome": 1,
         "not keyed by exactly one of request_id and unit": 2,
-        "time is no unix time and no RFC 3339": 1,
+        "time is no unix time and no RFC 3339 with an offset": 1,
         "value is no finite number": 1,
     },
 )
@@ -72,6 +72,32 @@ def test_a_broken_line_is_refused_and_the_rest_is_read(connection: duckdb.DuckDB
     assert add_late(connection, file) == Late(rows=2, accepted=1, repeated=0, refused={"no id": 1})
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_time_is_the_same_wherever_the_file_is_read(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, zone: str
+) -> None:
+    """One without an offset is refused; a timestamp of Parquet is UTC, with a zone or without."""
+    connection.execute(f"SET TimeZone = '{zone}'")
+    given = ("2026-11-01T02:00:00+02:00", "2026-11-01T00:00:00Z", "1793491200", "2026-11-01 00:00:00", "2026-11-01")
+    file = tmp_path / "late.csv"
+    file.write_text("id,outcome,time,unit\n" + "".join(f"{place},o,{time},u\n" for place, time in enumerate(given)))
+    assert add_late(connection, file).accepted == 3
+    found = connection.execute(f"SELECT DISTINCT time FROM {RELATION} WHERE id <> 'known'").fetchall()  # noqa: S608 - a constant
+    assert found == [(1793491200.0,)]
+
+
+@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMPTZ"])
+def test_a_timestamp_of_parquet_is_utc(connection: duckdb.DuckDBPyConnection, tmp_path: Path, kind: str) -> None:
+    """Whatever the zone of the machine."""
+    connection.execute("SET TimeZone = 'America/New_York'")
+    file = tmp_path / "late.parquet"
+    moment = f"CAST(TIMESTAMPTZ '2026-11-01 00:00:00+00' AT TIME ZONE 'UTC' AS {kind.replace('TZ', '')})"
+    moment = f"({moment}) AT TIME ZONE 'UTC'" if kind.endswith("TZ") else moment
+    connection.sql(f"SELECT 'x' AS id, 'o' AS outcome, {moment} AS time, 'u' AS unit").write_parquet(str(file))
+    assert add_late(connection, file).accepted == 1
+    assert connection.execute(f"SELECT time FROM {RELATION} WHERE id = 'x'").fetchall() == [(1793491200.0,)]  # noqa: S608 - a constant
+
+
 def test_a_file_that_cannot_be_read_is_one_sentence(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """Neither another format nor garbage is a traceback."""
     with pytest.raises(ValueError, match=r"late.txt is none of .csv, .jsonl, .ndjson, .parquet"):
@@ -79,3 +105,6 @@ def test_a_file_that_cannot_be_read_is_one_sentence(connection: duckdb.DuckDBPyC
     (tmp_path / "late.parquet").write_bytes(b"garbage")
     with pytest.raises(ValueError, match=r"late.parquet cannot be read: "):
         add_late(connection, tmp_path / "late.parquet")
+    (tmp_path / "late.csv").write_text("user,refund\nu,5\n")
+    with pytest.raises(ValueError, match=r"late.csv lacks the columns id, outcome, time"):
+        add_late(connection, tmp_path / "late.csv")
