@@ -20,7 +20,7 @@ from router.events.outcomes import Assigned, Outcome
 from router.routing.source import MAX_UNIT_BYTES
 from router.routing.token import MAX_TOKEN_BYTES, Assignment, verify
 
-MAX_TOKENS: Final = 32  # experiments of one exchange
+MAX_TOKENS: Final = 256  # experiments of one exchange; a head of 32 KiB has room for fewer
 _HASH_CHARACTERS: Final = 22  # of 16 bytes in base64url (``token.unit_hash``)
 # Unix seconds of the year 2300: what is beyond counts milliseconds or less.
 _SECONDS_MAX: Final = 1e10

@@ -42,6 +42,13 @@ def token(experiment: str = "e", run: int = 1, unit: str = "u", key: bytes = KEY
     return sign(key, Assignment(experiment, "new", run, 1, hashed, 0.5, int(NOW) - 3600)).decode()
 
 
+def test_whatever_a_caller_was_given_can_be_sent_back() -> None:
+    """A route may have many experiments, so the header may have many tokens."""
+    names = [f"experiment-{number}" for number in range(50)]
+    found = taken(unit=None, assignment=", ".join(map(token, names)))
+    assert [each.experiment for each in found.assignments] == names
+
+
 def test_what_is_left_out_has_a_default() -> None:
     """One, now."""
     assert taken() == Outcome("a", "click", 1.0, NOW, False, unit="u")
