@@ -158,7 +158,7 @@ def descriptor(fd: int) -> str:
 
 
 def _copy_live(connection: duckdb.DuckDBPyConnection, held: _Held, spill: Path) -> tuple[Path, Mapping[Path, int]]:
-    """Write live rows as parts, so that a view is one scan, which DuckDB plans better than a union with tables.
+    """Write live rows as parts, so that a view is one scan of files.
 
     Returns:
         The folder with a file ``KIND.parquet`` for each kind, and the segments with lines that are no events.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from router.archive.engine import Limits, connect
@@ -20,11 +21,13 @@ from tests.archive.events import DAY, NOON, exchange, lines, seen, shadow, write
 LATE = NOON + 10 * DAY
 
 
-def seal_all(folder: Path) -> Sealed:
-    """Seal whatever is there."""
+def seal_all(folder: Path, connection: duckdb.DuckDBPyConnection | None = None) -> Sealed:
+    """Seal whatever is there, with a connection of its own or a given one."""
     recover(folder)
-    with closing(connect(Limits(threads=1), folder / "spill")) as connection:
+    if connection is not None:
         return seal(connection, folder, keep.stored(folder, ()), LATE)
+    with closing(connect(Limits(threads=1), folder / "spill")) as own:
+        return seal(own, folder, keep.stored(folder, ()), LATE)
 
 
 def put_outcomes(folder: Path, *numbers: int) -> None:
@@ -85,6 +88,13 @@ def test_nothing_to_seal_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not mark_file(tmp_path).exists()
 
 
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Return a connection for many batches; each replaces its tables."""
+    with closing(connect(Limits(threads=1), tmp_path / "spill")) as connection:
+        yield connection
+
+
 class CrashError(BaseException):
     """The process ends here."""
 
@@ -139,42 +149,48 @@ def crashes(act: Callable[[], object], arm: Callable[[int], None], changes: int)
     return False
 
 
-def after_crash(folder: Path, arm: Callable[[int], None], changes: int) -> Mark | None:
+def after_crash(
+    folder: Path, arm: Callable[[int], None], changes: int, engine: duckdb.DuckDBPyConnection
+) -> Mark | None:
     """Return the mark that is left when sealing ends after so many changes of the disk."""
     small(folder)
-    assert crashes(lambda: seal_all(folder), arm, changes)
+    assert crashes(lambda: seal_all(folder, engine), arm, changes)
     return read_mark(folder)
 
 
-def test_a_crash_at_any_step_neither_loses_nor_doubles_a_row(tmp_path: Path, crash: Callable[[int], None]) -> None:
+def test_a_crash_at_any_step_neither_loses_nor_doubles_a_row(
+    tmp_path: Path, crash: Callable[[int], None], engine: duckdb.DuckDBPyConnection
+) -> None:
     """After each change of the disk in turn: all rows once, before recovery and after it, and sealing goes on."""
     step = 0
     while True:
         folder = tmp_path / str(step)
         small(folder)
-        if not crashes(lambda: seal_all(folder), crash, step):  # noqa: B023 - called at once
+        if not crashes(lambda: seal_all(folder, engine), crash, step):  # noqa: B023 - called at once
             break
         assert seen(folder) == SMALL
         recover(folder)
         assert not mark_file(folder).exists()
         assert step % 4 or seen(folder) == SMALL
-        seal_all(folder)
+        seal_all(folder, engine)
         assert keep.stored(folder, ()) == []
         assert len(find_parts(folder)) == 3
         step += 1
     assert step > 30
 
 
-def test_a_crash_of_the_recovery_is_recovered_from(tmp_path: Path, crash: Callable[[int], None]) -> None:
+def test_a_crash_of_the_recovery_is_recovered_from(
+    tmp_path: Path, crash: Callable[[int], None], engine: duckdb.DuckDBPyConnection
+) -> None:
     """Undoing and finishing are interrupted at each of their steps."""
     finishing = 28
-    while (mark := after_crash(tmp_path / f"find-{finishing}", crash, finishing)) is None or not mark.committed:
+    while (mark := after_crash(tmp_path / f"find-{finishing}", crash, finishing, engine)) is None or not mark.committed:
         finishing += 1
     for step in (finishing - 1, finishing):
         again = 0
         while True:
             folder = tmp_path / f"{step}-{again}"
-            mark = after_crash(folder, crash, step)
+            mark = after_crash(folder, crash, step, engine)
             assert mark is not None
             assert mark.committed is (step == finishing)
             if not crashes(lambda: recover(folder), crash, again):  # noqa: B023 - called at once
