@@ -68,7 +68,7 @@ lock:  ## choose the versions in the constraints files anew
 	"$$locker/bin/python" -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.5'; \
 	export CUSTOM_COMPILE_COMMAND="make lock"; \
 	"$$locker/bin/"$(COMPILE) --all-extras --output-file constraints.txt pyproject.toml; \
-	"$$locker/bin/"$(COMPILE) --constraint constraints.txt --output-file constraints-runtime.txt pyproject.toml
+	"$$locker/bin/"$(COMPILE) --extra analysis --constraint constraints.txt --output-file constraints-runtime.txt pyproject.toml
 	! grep -nE '://|file:|^-|@ ' constraints.txt constraints-runtime.txt
 
 clean:  ## remove what the other targets made
