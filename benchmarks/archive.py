@@ -93,7 +93,7 @@ def log_round(count: int) -> dict[str, float]:
         segments = keep.stored(folder, ())
         found["bytes of an exchange, NDJSON"] = sum(one.size for one in segments) / count
         found["live events opened /s"] = count / cpu(lambda: _count(folder))
-        with closing(connect(Limits(threads=1, memory_bytes=256 * 1024**2), folder / "spill")) as connection:
+        with closing(connect(Limits(threads=1, memory_bytes=128 * 1024**2), folder / "spill")) as connection:
             found["events sealed /s"] = count / cpu(lambda: seal(connection, folder, segments, time.time()))
             put_outcomes(folder, count)
             found["outcomes sealed /s"] = count / cpu(lambda: seal(connection, folder, (), time.time()))
@@ -138,7 +138,7 @@ def archive_round(exposures: int, outcomes: int) -> dict[str, float]:
             archive.connection.execute(ATTRIBUTION).fetchall()
             found["attributed and added up, s of 2 cores"] = time.monotonic() - began
         day = [part for part in list_archive(folder).parts if part.kind == "exposures"][:8]
-        with closing(connect(Limits(threads=1, memory_bytes=256 * 1024**2), folder / "spill")) as connection:
+        with closing(connect(Limits(threads=1, memory_bytes=128 * 1024**2), folder / "spill")) as connection:
             spent = cpu(lambda: merge(connection, folder, Merge(tuple(day))))
         found["merged rows /s"] = exposures / 14 / spent
     return found
