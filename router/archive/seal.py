@@ -32,7 +32,7 @@ from router.archive.recover import finish
 from router.events import outcomes
 from router.events.keep import Stored
 
-OUTCOMES_AT_ONCE: Final = 200_000  # rows of a batch; as many bytes as a segment of 64 MiB
+OUTCOMES_AT_ONCE: Final = 50_000  # rows of a batch; some 25 MB while they are copied
 
 
 class Sealed(Struct, frozen=True):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 BATCH_BYTES: Final = 256 * MIB  # of segments sealed together
-BATCHES: Final = 8  # of one round
+BATCHES: Final = 32  # of one round; 27,000 outcomes a second are kept up with
 MERGES: Final = 16  # of one round
 SPARE_BYTES: Final = 64 * MIB  # that sealing and merging leave free, and more where they need it
 QUIET_S: Final = 2.0  # a segment of a worker that has ended is closed when nothing was written to it for so long
