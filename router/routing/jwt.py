@@ -157,10 +157,8 @@ class Verifier:
         """Return the key that a token names; where it names none, the only one for its algorithm."""
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             return None
-        if isinstance(name, str):
-            return self._keys.get((name, algorithm))
         if name is not None:
-            return None
+            return self._keys.get((name, algorithm)) if isinstance(name, str) else None
         fitting = [key for (_, kind), key in self._keys.items() if kind == algorithm]
         return fitting[0] if len(fitting) == 1 else None
 

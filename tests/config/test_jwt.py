@@ -77,6 +77,13 @@ def test_keys_that_cannot(tmp_path: Path, keys: Any, message: str) -> None:
     assert SECRET not in line
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """Nor is anything else that would block whoever reads it."""
+    (tmp_path / "jwks.json").mkdir()
+    (line,) = mistakes(tmp_path, None)
+    assert line.endswith("is not a regular file")
+
+
 def test_a_private_key_is_refused(tmp_path: Path) -> None:
     """Who verifies does not need it, and should not be able to sign."""
     key = ec.generate_private_key(ec.SECP256R1())

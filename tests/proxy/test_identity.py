@@ -8,8 +8,12 @@ from typing import Any
 
 import jwt
 import pytest
+from msgspec import structs
 
 from router import counters
+from router.config.schema import Jwt
+from router.proxy.identity import Identity
+from router.routing.request import Request
 from tests.proxy.memory import OK, Plane
 
 SECRETS = (b"a" * 32, b"b" * 32)
@@ -93,3 +97,21 @@ def test_keys_are_read_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
             plane.server.swap(plane.revision)
         assert "the keys of callers' tokens cannot be read; those of before count: is not JSON" in caplog.text
         assert ask(plane, signed(SECRETS[1])) == ("ann", True)
+
+
+def test_keys_that_never_were_readable_verify_nothing(tmp_path: Path) -> None:
+    """Other tokens are not verified with the keys of before; the same keys, read again, know what they knew."""
+    words = memoryview(bytearray(8 * 512)).cast("q")
+    identity, asked = Identity(words), Request("", b"", b"/", b"", b"", "", {b"x-token": signed().encode()}, now=1.0)
+    config = Jwt(keys_file=str(write(tmp_path, SECRETS[0])), algorithms=("HS256",), header="X-Token")
+    assert identity.claims(asked) is None
+    identity.follow(config)
+    assert identity.claims(asked) is not None
+    kept = identity._verifier
+    identity.follow(config)
+    assert identity._verifier is kept
+    identity.follow(structs.replace(config, keys_file=str(tmp_path / "gone.json")))
+    assert identity.claims(asked) is None
+    identity.follow(config)
+    identity.follow(None)
+    assert identity.claims(asked) is None

@@ -5,7 +5,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA, is_crawler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.routing.bots import KEPT, MAX_AGENT, Bots
+from router.routing.bots import KEPT, MAX_AGENT, Bots, _branching, _trie
 
 BROWSERS = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -54,3 +54,8 @@ def test_what_is_kept_is_bounded() -> None:
         bots.is_bot(b"agent %d" % number)
     assert len(bots._kept) == 10
     assert [bots.is_bot(b"curl/8"), bots.is_bot(b"curl/8"), bots.is_bot(b"agent 1")] == [True, True, False]
+
+
+def test_a_text_that_begins_with_another_needs_no_pattern() -> None:
+    """The shorter one is found wherever the longer is."""
+    assert _branching(_trie(["bot", "bots", "box"])) == "bo(?:t|x)"

@@ -255,3 +255,10 @@ def test_what_is_kept_is_bounded_and_bad_tokens_push_no_good_one_out() -> None:
     by._kept.update((number.to_bytes(4), Token(b"{}", "valid")) for number in range(KEPT - 1))
     assert result(by, token("HS256", {**CLAIMS, "jti": "new"})) == "valid"
     assert len(by._kept) == KEPT
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"5", b"{", b"\xff"])
+def test_claims_are_a_map(payload: bytes) -> None:
+    """Whatever else was signed counts for nothing."""
+    written = jwt.PyJWS().encode(payload, SECRET, "HS256").encode()
+    assert result(verifier(jwk("HS256")), written) == "malformed"

@@ -485,3 +485,10 @@ def test_a_single_argument_needs_no_list() -> None:
     """A value that is no list is the only argument."""
     assert arguments(1) == [1]
     assert arguments([1]) == [1]
+
+
+def test_a_list_is_bounded() -> None:
+    """Also one that is put together of what a request brings."""
+    rule = compile_rule({"!!": {"merge": [{"var": "a"}, {"var": "a"}]}})
+    assert rule.holds({"a": [0] * 5000})
+    assert not rule.holds({"a": [0] * 5001})

@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
+from router.routing.facts import compile_facts
 from router.routing.request import Request
+from router.routing.source import compile_source
 from router.routing.table import Table
 from tests.routing.build import request, table
 
@@ -194,3 +196,10 @@ def test_an_unknown_time_zone_does_not_compile() -> None:
     """What the loader refuses is no other zone either."""
     with pytest.raises(ZoneInfoNotFoundError, match="Mars"):
         compiled(equals("$time.hour", 1), time_zone="Mars/Olympus")
+
+
+def test_of_a_name_and_one_below_it_the_first_is_found() -> None:
+    """A rule cannot tell them apart, as in flagd."""
+    attributes = {"a": compile_source("header:x-a", 0), "a.b": compile_source("header:x-ab", 0)}
+    facts = compile_facts(attributes, attributes, "e")
+    assert facts.of(ask(headers={"x-a": "1", "x-ab": "2"}), b"") == {"a": "1"}
