@@ -49,3 +49,11 @@ def test_weights_without_a_run_are_of_no_phase() -> None:
     """A journal of an earlier version may lack it."""
     revised = msgspec.structs.replace(_revised(1, Run(number=1, phase=1, epoch=0), EVEN), runs={})
     assert in_force([revised]) == {}
+
+
+def test_an_epoch_with_two_weights_has_none() -> None:
+    """Units cannot be held to either; a mismatch that is none would be worse than one that is not tested."""
+    run = Run(number=1, phase=1, epoch=0)
+    other = Run(number=1, phase=2, epoch=0)
+    found = in_force([_revised(1, run, EVEN), _revised(2, run, {"a": 1.0, "b": 0.0}), _revised(3, other, EVEN)])
+    assert found == {"e": {(1, 2, 0, ""): EVEN}}

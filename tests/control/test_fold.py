@@ -7,19 +7,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.analysis.quality import Observed, judge
 from router.analysis.sample_ratio import Block
+from router.archive.layout import part_path
 from router.control import fold as live
 from router.control.counted import Counted, count
 from router.control.fold import IDLE_S, LEAST_S, SHARE, Fold, Pace, pause_s
 from router.control.measure import NotInstalledError, Question, Snapshot, Stop, StoppedError, measure
-from router.events.model import Revision
+from router.events.model import Enrolment, Revision
 from tests.control.build import plain, yaml
 from tests.control.desk import Desk
+from tests.events.examples import exchange
 
 DEADLINE_S = 10.0
 NOTHING = Counted({}, 0, 0, (), 1)
@@ -313,3 +316,39 @@ def test_an_empty_folder_is_measured(tmp_path: Path) -> None:
     assert {found.status for found in snapshot.log} == {"insufficient data"}
     assert snapshot.present("ramp", desk.control.revision.runs["ramp"]) is None
     assert snapshot.worst("ramp", desk.control.revision.runs["ramp"]) is None
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_measured(tmp_path: Path) -> None:
+    """Garbage in a segment and a damaged part cost their own rows and nothing else."""
+    folder = tmp_path / "events"
+    desk = Desk(tmp_path, yaml(top=f"events: {{dir: '{folder}'}}"))
+    _with(desk, _do_nothing)
+    sound = msgspec.structs.replace(exchange(), route="r", experiments=(Enrolment("ramp", 1, 1, 0, "old", 0.95, "a"),))
+    segment = folder / "exchange-20260921T000000Z-w0-999999-000001.ndjson"
+    folder.mkdir()
+    segment.write_bytes(msgspec.json.encode(sound) + b"\n{garbage\n")
+    part = part_path(folder, "exposures", "2026-09-21", (1, 1))
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"PAR1 and no more")
+    snapshot = measure(_question(desk), Stop())
+    (quality,) = snapshot.quality["ramp"]
+    assert quality.sample_ratio.units == 1
+    assert any(str(part) in said for said in snapshot.unread)
+    assert any(str(segment) in said for said in snapshot.unread)
+
+
+def test_metrics_that_cannot_be_computed_do_not_cost_the_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query that is too large for the memory is told; whether the data can be trusted is known all the same."""
+    desk = Desk(tmp_path, yaml(top=f"events: {{dir: '{tmp_path / 'events'}'}}"))
+    _with(desk, _do_nothing)
+
+    def fail(*_: object) -> None:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr("router.analysis.fold.fold", fail)
+    snapshot = measure(_question(desk), Stop())
+    assert snapshot.folded is None
+    assert "out of memory" in (snapshot.unfolded or "")
+    assert snapshot.log
