@@ -18,6 +18,7 @@ from router.admin.families import FAMILIES
 from router.admin.results import results_view
 from router.analysis.finding import Finding, Insufficient
 from router.analysis.promotion import may_promote
+from router.analysis.trust import quality_document
 from router.control.fold import Fold
 from router.control.loop import Control
 from router.events.model import Revision
@@ -80,17 +81,7 @@ def report_view(control: Control, name: str, now: float) -> dict[str, Any]:
         "problem": control.fold.problem,
         "invalid": msgspec.to_builtins(mark),
         "promotion": msgspec.to_builtins(may_promote(present, mark.reason if mark is not None else None)),
-        "quality": [
-            {
-                "run": phase.run,
-                "phase": phase.phase,
-                "present": phase is present,
-                "status": phase.status,
-                "sample_ratio": msgspec.to_builtins(phase.sample_ratio),
-                "findings": [msgspec.to_builtins(each) for each in phase.findings],
-            }
-            for phase in phases
-        ],
+        "quality": [{**quality_document(phase), "present": phase is present} for phase in phases],
         "log": [msgspec.to_builtins(each) for each in snapshot.log] if snapshot is not None else [],
         "results": results_view(folded.experiments[name]) if folded is not None and name in folded.experiments else [],
         "unfolded": snapshot.unfolded if snapshot is not None else None,

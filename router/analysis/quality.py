@@ -164,6 +164,9 @@ def _sample_ratio(observed: Observed, tested: SampleRatio) -> Finding | Insuffic
         sentence = f"the arms do not have the units that their weights promise ({deviations(tested)})"
         return Finding("sample_ratio", "invalid", tested.p, SAMPLE_RATIO_P, sentence, _numbers(tested))
     due = [expected for expected in tested.expected.values() if expected > 0]
+    forgotten = f"the weights that {observed.unplaced} units came under are not in the journal any more"
+    if len(due) < 2 and observed.unplaced:
+        return Insufficient("sample_ratio", forgotten)
     if len(due) < 2:
         return Insufficient("sample_ratio", "fewer than two arms had units due, so there is no ratio")
     if tested.units < SAMPLE_RATIO_UNITS or min(due) < EXPECTED_UNITS:
@@ -173,8 +176,7 @@ def _sample_ratio(observed: Observed, tested: SampleRatio) -> Finding | Insuffic
         )
         return Insufficient("sample_ratio", sentence)
     if observed.unplaced > UNKNOWN_WEIGHTS * (observed.unplaced + tested.units):
-        sentence = f"the weights that {observed.unplaced} units came under are not in the journal any more"
-        return Finding("sample_ratio", "warn", tested.p, SAMPLE_RATIO_P, sentence, _numbers(tested))
+        return Finding("sample_ratio", "warn", tested.p, SAMPLE_RATIO_P, forgotten, _numbers(tested))
     sentence = f"{tested.units} units are spread over the arms as their weights promise"
     return Finding("sample_ratio", "ok", tested.p, SAMPLE_RATIO_P, sentence, _numbers(tested))
 

@@ -12,13 +12,17 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 from rich.table import Table as Grid
 
 from router.analysis.aggregates import Cell, Place
 from router.analysis.document import NOTE, document
 from router.analysis.engine import duckdb_engine
 from router.analysis.estimate import estimate
+from router.analysis.observe import observe
+from router.analysis.quality import judge
 from router.analysis.result import Folded, Result, Stage
+from router.analysis.trust import quality_document, told
 from router.archive.reading import Archive, open_archive
 from router.command.evidence import EvidenceError, fold_watched, read_known
 from router.command.page import page
@@ -48,17 +52,27 @@ def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int
         raise EvidenceError(f"the journal of {folder} has no experiment {name!r}; there are: {there}")
     with open_archive(folder) as archive:
         engine = duckdb_engine(archive.connection)
-        folded = fold_watched(engine, [known.experiments[name]], known.metrics, known.history, time.time())
+        now, experiment = time.time(), known.experiments[name]
+        folded = fold_watched(engine, [experiment], known.metrics, known.history, now)
+        phases = [judge(phase) for phase in observe(engine, [experiment], known.weights, now)[name]]
         warn(archive)
+    said = told(phases, known.invalid.get(name))
     if html is not None:
         try:
-            html.write_text(page(folded), encoding="utf-8")
+            html.write_text(page(folded, said), encoding="utf-8")
         except OSError as error:
             raise EvidenceError(f"{html} cannot be written: {error.strerror}") from error
     if as_json:
-        json.dump(document(folded), sys.stdout, indent=2)
+        found = document(folded)
+        found["experiments"][name] |= {
+            "invalid": msgspec.to_builtins(known.invalid.get(name)),
+            "quality": [quality_document(phase) for phase in phases],
+        }
+        json.dump(found, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
+        for line in said:
+            console().print(line, soft_wrap=True)
         show(folded)
     return 0
 

@@ -21,8 +21,10 @@ from router.analysis.engine import Engine
 from router.analysis.fold import fold
 from router.analysis.history import History, history
 from router.analysis.result import Folded
+from router.analysis.weights import Weights, in_force
 from router.config.schema import Experiment, Metric
 from router.events.journal import decode_entries, scan
+from router.events.model import Invalid
 
 _STEPS: Final = {
     "observed": "first exposures of units",
@@ -42,11 +44,15 @@ class Known(Struct, frozen=True):
         experiments: Experiment to its last definition.
         metrics: Experiment to the metrics of that time.
         history: What was in force when.
+        weights: Experiment to the weights that were in force.
+        invalid: Experiment to the mark that its data are invalid, of the last revision.
     """
 
     experiments: Mapping[str, Experiment]
     metrics: Mapping[str, tuple[Metric, ...]]
     history: History
+    weights: Mapping[str, Weights] = {}
+    invalid: Mapping[str, Invalid] = {}
 
 
 def read_known(folder: Path) -> Known:
@@ -69,7 +75,7 @@ def read_known(folder: Path) -> Known:
         for experiment in entry.config.experiments:
             experiments[experiment.name] = experiment
             metrics[experiment.name] = entry.config.metrics
-    return Known(experiments, metrics, history(entries))
+    return Known(experiments, metrics, history(entries), in_force(entries), entries[-1].invalid)
 
 
 class Watched:

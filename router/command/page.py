@@ -22,10 +22,16 @@ _STYLE = (
 )
 
 
-def page(folded: Folded) -> str:
-    """Return the page."""
+def page(folded: Folded, said: Iterable[str] = ()) -> str:
+    """Return the page.
+
+    Args:
+        folded: What was found.
+        said: What people have to know before they read it, a line each.
+    """
     names = ", ".join(folded.experiments)
     parts = [f"<h1>{escape(names)}</h1><p>As of {escape(moment(folded.now))}.</p><p class=note>{escape(NOTE)}</p>"]
+    parts += [f"<p><strong>{escape(line)}</strong></p>" for line in said]
     for result in folded.experiments.values():
         parts += _experiment(result)
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(names)}</title><style>{_STYLE}</style>"

@@ -14,6 +14,8 @@ from router.analysis.log_quality import Logged, Received, Traffic, Written, judg
 from router.analysis.promotion import may_promote
 from router.analysis.quality import Lags, Observed, Quality, judge
 from router.analysis.sample_ratio import Block, sample_ratio
+from router.analysis.trust import told
+from router.events.model import Invalid
 
 SOUND = Observed(
     experiment="e",
@@ -98,6 +100,9 @@ def test_units_of_forgotten_weights_are_a_warning() -> None:
     found = _judged(unplaced=500)["sample_ratio"]
     assert found.status == "warn"
     assert "500 units" in found.sentence
+    alone = _judged(unplaced=500, blocks=())["sample_ratio"]
+    assert alone.status == "insufficient data"
+    assert "500 units" in alone.sentence
 
 
 @pytest.mark.parametrize(
@@ -272,3 +277,19 @@ def test_little_data_are_never_called_fine(observed: Observed) -> None:
     """Below the numbers that the checks need, no finding is ok, whatever was counted."""
     quality: Quality = judge(observed)
     assert all(found.status != "ok" for found in quality.findings)
+
+
+# --- In words ---------------------------------------------------------------------------------------------------------
+
+
+def test_people_are_told_what_is_not_fine_and_once() -> None:
+    """A mark takes the place of its own phase's finding; another phase that is invalid is told as well."""
+    mark = Invalid(run=1, phase=2, time=0.0, check="sample_ratio", value=0.0, reason="units are lost")
+    broken = judge(msgspec.structs.replace(SOUND, blocks=_units(5500, 4500)))
+    other = judge(msgspec.structs.replace(SOUND, phase=3, blocks=_units(5500, 4500), crossed=900))
+    assert told([judge(SOUND)], None) == ["data quality: all checks are fine"]
+    assert told([broken], mark) == ["INVALID until fixed, run 1, phase 2: units are lost"]
+    first, second, third = told([broken, other], mark)
+    assert first.startswith("INVALID until fixed")
+    assert second.startswith("INVALID, run 1, phase 3: the arms do not")
+    assert third.startswith("warn, run 1, phase 3, multiple_exposure: 9.00%")

@@ -1,9 +1,11 @@
 """``router analyze`` and ``router replay``: what a person and a program read of a folder of events."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -16,7 +18,7 @@ from router.cli import app
 from router.command.evidence import read_known
 from router.config.load import load_text
 from router.events.journal import Journal
-from router.events.model import Revised, Run
+from router.events.model import Invalid, Revised, Run
 
 NOW = START.timestamp() + 30 * 86_400
 CONFIG = """\
@@ -110,6 +112,27 @@ def test_a_page_needs_nothing_else(events: Path, tmp_path: Path) -> None:
     assert "<td>treatment</td>" in text
     assert "<script" not in text
     assert "http" not in text
+
+
+def test_whether_the_data_can_be_trusted_comes_first(events: Path, tmp_path: Path) -> None:
+    """A mark of the router, and what the checks say, before any result, for people, programs and on the page."""
+    marked = tmp_path / "events"
+    shutil.copytree(events, marked)
+    journal = Journal(marked / "journal")
+    reason = "the arms do not have their units"
+    mark = Invalid(run=1, phase=1, time=NOW, check="sample_ratio", value=1e-9, reason=reason)
+    runs = {"ranker-v2": Run(number=1, phase=1, epoch=1)}  # that of the events
+    journal.append(msgspec.structs.replace(journal.entries[-1], number=2, runs=runs, invalid={"ranker-v2": mark}))
+    journal.close()
+    said = router("analyze", "ranker-v2", "--events", marked).stdout.splitlines()
+    assert said[0] == f"INVALID until fixed, run 1, phase 1: {reason}"
+    assert any(line.startswith("insufficient data, run 1, phase 1, sample_ratio: 150 units") for line in said)
+    found = json.loads(router("analyze", "ranker-v2", "--events", marked, "--json").stdout)["experiments"]["ranker-v2"]
+    assert found["invalid"]["reason"] == reason
+    assert found["quality"][0]["sample_ratio"]["units"] == 150
+    page = tmp_path / "report.html"
+    router("analyze", "ranker-v2", "--events", marked, "--html", page)
+    assert f"INVALID until fixed, run 1, phase 1: {reason}" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", [("analyze", "other"), ("replay", "--experiment", "other")])
