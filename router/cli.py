@@ -275,6 +275,25 @@ def status(*, admin: AdminUrl = ADMIN, token_file: TokenFile = None, as_json: Js
     raise typer.Exit(code)
 
 
+@app.command(epilog="Example: [bold]router revisions --last 5[/]")
+def revisions(
+    *,
+    last: Annotated[int, typer.Option(min=1, max=100, help="How many, the newest first.")] = 10,
+    admin: AdminUrl = ADMIN,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the last changes of a running router changed, in which file and line, when, and by whom."""
+    from router.command import remote
+    from router.command.revisions import revisions as run
+
+    try:
+        code = run(remote.connect(admin, token_file), last, as_json=as_json)
+    except remote.AdminError as error:
+        _fail(f"router revisions: {error}")
+    raise typer.Exit(code)
+
+
 @app.command(epilog="Example: [bold]router restore 11 --token-file /run/secrets/router[/]")
 def restore(
     number: Annotated[int, typer.Argument(metavar="N", min=1, help="Number of the earlier revision.")],

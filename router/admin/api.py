@@ -17,7 +17,7 @@ from aiohttp import web
 
 from router.admin import views
 from router.admin.assign import assign
-from router.admin.guard import Guard, middleware, problem
+from router.admin.guard import CALLER, Guard, middleware, problem
 from router.admin.metrics import Metrics
 from router.admin.ofrep import STREAM_PATH, Ofrep
 from router.admin.openapi import DOCUMENT, SUMMARIES
@@ -143,8 +143,18 @@ class _Api:
             return problem(409, "the revision cannot be restored", mistakes=views.mistake_views(outcome.mistakes))
         return _json(views.revision_view(self._control), etag=outcome.number)
 
-    async def config(self, _request: web.Request) -> web.Response:
-        return _json(views.config_view(self._control), etag=self._control.revision.number)
+    async def config(self, request: web.Request) -> web.Response:
+        asked = request.query
+        try:
+            unknown = next((name for name in asked if name not in ("region", "cluster", "path")), None)
+            if unknown is not None:
+                return problem(400, f"{unknown!r} is not a parameter; there are: region, cluster, path")
+            view = views.config_view(self._control, asked.get("region"), asked.get("cluster"), asked.get("path", "$"))
+        except LookupError as error:
+            return problem(404, str(error.args[0]))
+        except ValueError as error:
+            return problem(400, str(error))
+        return _json(view, etag=self._control.revision.number)
 
     async def assign(self, request: web.Request) -> web.Response:
         try:
@@ -254,7 +264,7 @@ def _tag_of(request: web.Request) -> str | None:
 
 
 async def _asked(request: web.Request, kind: type[Body]) -> tuple[str, Body]:
-    """Give who asks, by name if the body says so and always from where, and the body."""
+    """Give who asks: by the name of their token, by what the body says, and always from where; and the body."""
     data = await request.read()
     body = kind()
     if data:
@@ -265,7 +275,11 @@ async def _asked(request: web.Request, kind: type[Body]) -> tuple[str, Body]:
         except msgspec.MsgspecError as error:
             raise ValueError(f"the body is not right: {error}") from error
     place = f"admin API from {request.remote}"
-    return f"{_line(body.author, _AUTHOR_MAX)} ({place})" if body.author else place, body
+    said = _line(body.author, _AUTHOR_MAX) if body.author else None
+    known = request.get(CALLER)
+    if known is not None:  # what a token vouches for comes first; what the body says is only said
+        said = known if said in (None, known) else f"{known}, for {said}"
+    return f"{said} ({place})" if said else place, body
 
 
 def _line(text: str, longest: int) -> str:

@@ -14,19 +14,21 @@ import hmac
 from collections.abc import Callable
 from http import HTTPStatus
 from logging import getLogger
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from router.config.tokens import Token, read_tokens
+
 log = getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 KEY_PATHS = "/ofrep/"
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-_TOKEN_MAX = 4096
+# Of a request: whose token it came with, when the token has a name.
+CALLER = web.RequestKey("caller", str)
 
 
 class Guard:
@@ -37,7 +39,7 @@ class Guard:
 
         Args:
             host: The host that it is configured to listen on.
-            token_file: Gives the file with the token; read at each request, so that it can be replaced.
+            token_file: Gives the file with the tokens; read at each request, so that it can be replaced.
             loopback: Whether only this machine reaches the listener.
         """
         self._hosts = _LOCAL_HOSTS | {host.lower()}
@@ -67,10 +69,14 @@ class Guard:
             return problem(421, "the Host header does not name this listener")
         file = self._token_file()
         if request.path not in OPEN_PATHS and (file is not None or not self._loopback):
-            token = _read_token(file)
-            if token is None:
+            tokens = _read_tokens(file)
+            if not tokens:
                 return problem(503, "the token file cannot be read")
-            if not hmac.compare_digest(_presented(request), token):
+            presented = _presented(request)
+            found = [token for token in tokens if hmac.compare_digest(presented, token.value)]  # each, in equal time
+            if found and found[0].name is not None:
+                request[CALLER] = found[0].name
+            if not found:
                 response = problem(401, "a bearer token is required")
                 response.headers["WWW-Authenticate"] = 'Bearer realm="router"'
                 return response
@@ -112,12 +118,11 @@ def _presented(request: web.Request) -> bytes:
     return given.strip().encode("utf-8", "surrogateescape")
 
 
-def _read_token(file: str | None) -> bytes | None:
+def _read_tokens(file: str | None) -> tuple[Token, ...]:
     if file is None:
-        return None
+        return ()
     try:
-        with Path(file).open("rb") as stream:
-            return stream.read(_TOKEN_MAX).strip() or None
-    except OSError as error:
+        return read_tokens(file)
+    except (OSError, ValueError) as error:
         log.warning("the token file cannot be read: %s", error)
-        return None
+        return ()

@@ -48,6 +48,11 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
         _parameter("number", "path", "the revision to bring back", type="integer"),
         _parameter("If-Match", "header", "ETag of the revision that you saw as the present one; 412 if it is not"),
     ],
+    "/v1/config": [
+        _parameter("region", "query", "whose configuration, of those that layered_by tells apart; default the own"),
+        _parameter("cluster", "query", "likewise"),
+        _parameter("path", "query", "only values at and below this path, by names: $.experiments[ranker-v2]"),
+    ],
     "/v1/assign": [
         _parameter("route", "query", "name of the route; without it, the parameters below find one"),
         _parameter("unit", "query", "the unit, as the route's first source would yield it"),
@@ -81,6 +86,7 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
         "409": "only a restart could apply it",
         "412": "the present revision is another one",
     },
+    "/v1/config": {"400": "the path is none", "404": "no such value, region or cluster"},
     "/v1/assign": {"400": "an unknown parameter", "404": "there is no such route"},
     "/v1/outcomes": {
         "400": "the body is no JSON; nothing was taken",

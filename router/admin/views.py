@@ -9,6 +9,7 @@ What could be a secret is not shown.
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -16,15 +17,20 @@ import msgspec
 from router import counters
 from router.admin.endpoints import standings, view
 from router.admin.quality import marks_view
-from router.config.mistake import ROOT, Mistake, child
+from router.config.load import Loaded
+from router.config.mistake import Mistake, child
+from router.config.origins import leaves
+from router.config.paths import find as follow
+from router.config.paths import parse
+from router.config.schema import Config, Variant
+from router.config.secret import shown
+from router.config.variant import applied
 from router.control.loop import Control
 from router.control.seat import Rejected
 from router.events.model import Revised, Revision
 from router.segment import Segment, fold
 
-_HIDDEN = "(hidden)"
-# Header values that routes are matched on may be credentials.
-_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "token", "secret", "key", "password")
+MAX_VALUES = 20_000  # in one answer
 
 
 def revision_view(control: Control) -> dict[str, Any]:
@@ -81,26 +87,75 @@ def history_view(entry: Revised) -> dict[str, Any]:
         "author": entry.author,
         "digest": entry.digest,
         "changes": list(entry.changes),
+        "edits": msgspec.to_builtins(entry.edits),
+        "edited": entry.edited,
     }
 
 
-def config_view(control: Control) -> dict[str, Any]:
-    """Return each effective value with the place that it came from."""
-    revision = control.revision
-    loaded = control.loaded
-    fresh = loaded is not None and loaded.config == revision.config
-    values = []
-    plain = msgspec.to_builtins(revision.config)
+def config_view(control: Control, region: str | None, cluster: str | None, under: str) -> dict[str, Any]:
+    """Return each effective value with the place that it came from, and what it replaced there.
+
+    Args:
+        control: What is asked.
+        region: Whose configuration, of those that the process serves; None is its own.
+        cluster: Likewise.
+        under: Path of the values that are wanted, by names or indexes.
+
+    Raises:
+        LookupError: If the process does not serve that region and cluster, or has no such value.
+        ValueError: If the path is none.
+    """
+    revision, loaded = control.revision, control.loaded
+    config, source = revision.config, loaded
+    label = Variant(region=region, cluster=cluster).label
+    if label:
+        variant = next((each for each in revision.config.variants if each.label == label), None)
+        if variant is None:
+            raise LookupError(f"no requests are told apart as {label!r} here")
+        config = applied(revision.config, variant)
+        others = loaded.others if loaded is not None else ()
+        source = next((each for each in others if _label(control, each) == label), None)
+    fresh = loaded is not None and loaded.config == revision.config and source is not None
+    found = _origins(config, source, under) if fresh and source is not None else _unknown(revision, config, under)
+    values = list(islice(found, MAX_VALUES + 1))
+    answer = {"revision": revision.number, "digest": revision.digest, "values": values[:MAX_VALUES]}
+    return answer | ({"more": "ask for what is under a path"} if len(values) > MAX_VALUES else {})
+
+
+def _label(control: Control, other: Loaded) -> str:
+    own = control.source.site
+    return Variant(
+        region=other.site.region if other.site.region != own.region else None,
+        cluster=other.site.cluster if other.site.cluster != own.cluster else None,
+    ).label
+
+
+def _origins(config: Config, loaded: Loaded, under: str) -> Iterator[dict[str, Any]]:
+    # What the process knows besides, such as targets of other regions, is written in their files.
+    path, value = follow(_plain(config), parse(under))
+    for leaf in leaves(loaded, path, value):
+        shown_leaf: dict[str, Any] = {"path": leaf.path, "value": shown(leaf.path, leaf.value), "origin": leaf.place}
+        if leaf.above:
+            shown_leaf["above"] = [
+                {"value": shown(leaf.path, upper.value), "origin": f"{upper.file}:{upper.line}"} for upper in leaf.above
+            ]
+        yield shown_leaf
+
+
+def _unknown(revision: Revision, config: Config, under: str) -> Iterator[dict[str, Any]]:
+    """Yield the values of a revision that is not that of the files."""
+    path, value = follow(_plain(config), parse(under))
+    for at, part in _leaves(path, value):
+        yield {"path": at, "value": shown(at, part), "origin": f"revision {revision.number}"}
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    """Return a configuration as plain data."""
+    found: dict[str, Any] = msgspec.to_builtins(config)
+    found.pop("variants")
     # What flag files say is theirs to show, and too much to show here.
-    plain["flags"]["sets"] = [item.file for item in revision.config.flags.sets]
-    for path, value in _leaves(ROOT, plain):
-        place = "default"
-        if loaded is None or not fresh:
-            place = f"revision {revision.number}"
-        elif path in loaded.origins:
-            place = f"{loaded.origins[path].file}:{loaded.origins[path].line}"
-        values.append({"path": path, "value": _shown(path, value), "origin": place})
-    return {"revision": revision.number, "digest": revision.digest, "values": values}
+    found["flags"]["sets"] = [each.file for each in config.flags.sets]
+    return found
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -112,13 +167,6 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _leaves(child(path, index), part)
     else:
         yield path, value
-
-
-def _shown(path: str, value: Any) -> Any:
-    before, matched, name = path.partition(".match.headers")
-    if before and matched and any(word in name.lower() for word in _SECRET_HEADERS):
-        return _HIDDEN
-    return value
 
 
 def targets_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ origin     which file and line a value came from, and what it replaced
 question   the request that somebody asks about
 remote     status and restore, through the admin API of a running router
 roster     a file of units and their strata
+revisions  what the last changes of a running router changed, where and by whom
 schema     JSON Schema and reference of the configuration
 terminal   where results for people are written
 =========  ==========================================================================================

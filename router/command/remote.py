@@ -93,7 +93,7 @@ def connect(url: str, token_file: Path | None) -> Admin:
         AdminError: when the URL or the token file cannot be used.
     """
     try:
-        token = token_file.read_text("ascii").strip() if token_file is not None else None
+        token = _token(token_file.read_text("ascii")) if token_file is not None else None
         return Admin(parse_url(url), token)
     except UnicodeDecodeError as error:
         raise AdminError(f"--token-file {token_file} does not hold a token") from error
@@ -101,6 +101,12 @@ def connect(url: str, token_file: Path | None) -> Admin:
         raise AdminError(f"--token-file {token_file} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise AdminError(f"--admin {error}") from error
+
+
+def _token(text: str) -> str:
+    """Give the token of a file: its only word, or that of its first line with a name."""
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    return lines[0][-1] if len(lines) > 1 or (lines and len(lines[0]) == 2) else text.strip()
 
 
 def status(admin: Admin, *, as_json: bool) -> int:

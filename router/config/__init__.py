@@ -26,6 +26,8 @@ flag_rules     what flagd's schema cannot say about a targeting rule
 flagd_schema   flagd's JSON Schema, with mistakes at their place
 structured_field  a member of a dictionary in a header field
 sites          several regions and clusters as one configuration, and what has to be the same in all of them
+tokens         the file with the tokens of the admin API
+secret         values that are not shown
 load           file or folder → ``Loaded``: config, files, digest, origins
 origins        a value by its path, and where it came from
 diff           what a change from one configuration to another does

@@ -11,6 +11,7 @@ is read before or after, not both.
 """
 
 import difflib
+import pwd
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -151,6 +152,18 @@ def read(files: Iterable[Path]) -> dict[Path, bytes]:
             return after
         before = after
     raise Mistakes(str(wanted[0])).fatal(0, "", "the files of the folder keep changing while they are read")
+
+
+def owner(file: Path) -> str:
+    """Give the user that a file belongs to: a name, or a number where there is none."""
+    try:
+        uid = file.stat().st_uid
+    except OSError:
+        return "unknown"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _bytes(file: Path) -> bytes:

@@ -21,7 +21,7 @@ from msgspec import inspect
 from router.config import document, evaluators, references, sites
 from router.config.document import Node
 from router.config.flag_references import read_flags
-from router.config.folder import Folder, Site, read, survey
+from router.config.folder import Folder, Site, owner, read, survey
 from router.config.merge import Merged, merge
 from router.config.mistake import ConfigError, Mistake, Mistakes, show
 from router.config.resolve import Origin, Place, Resolver
@@ -47,6 +47,7 @@ class Loaded:
             where another flag file could appear.
         removed: what a file removed of those above it: path by names to where that is written.
         site: whose configuration it is.
+        owners: file to the user that it belongs to.
         others: with ``layered_by``, the configurations of the other regions and clusters that it serves.
     """
 
@@ -58,6 +59,7 @@ class Loaded:
     removed: Mapping[str, Origin] = field(default_factory=dict)
     site: Site = _HERE
     others: "tuple[Loaded, ...]" = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(path: Path, site: Site = _HERE) -> Loaded:
@@ -128,7 +130,8 @@ class _Reader:
     def site(self, site: Site) -> Loaded:
         files = self._folder.files(site)
         loaded = _resolved([self._parsed[file] for file in files], self._folder.base.parent)
-        return replace(loaded, files=(*files, *loaded.files), site=site)
+        every = (*files, *loaded.files)
+        return replace(loaded, files=every, site=site, owners={str(file): owner(file) for file in every})
 
     def layered(self, site: Site) -> Loaded:
         """Give the configuration of a process that serves other regions and clusters as well, if it says so."""
@@ -162,10 +165,13 @@ class _Reader:
         configs = [other.config for other in others]
         variants = [sites.variant(own.config, other, each, site) for each, other in zip(wanted, configs, strict=True)]
         every = self._folder.every()
+        config = sites.united(own.config, configs, variants)
         return replace(
             own,
-            config=sites.united(own.config, configs, variants),
+            config=config,
+            origins=MappingProxyType({**own.origins, **_adopted(config, own, others)}),
             files=tuple(dict.fromkeys((*every, *own.files))),
+            owners={file: who for each in (*others, own) for file, who in each.owners.items()},
             digest=_digest([self._parsed[file] for file in every], [own.digest]),
             referenced=tuple(dict.fromkeys(path for each in (own, *others) for path in each.referenced)),
             others=tuple(others),
@@ -174,6 +180,21 @@ class _Reader:
     def _too_much(self, own: Loaded, message: str) -> ConfigError:
         origin = own.origins["$.layered_by"]
         return Mistakes(origin.file).fatal(origin.line, "$.layered_by", f"there are {message}")
+
+
+def _adopted(config: Config, own: Loaded, others: Sequence[Loaded]) -> dict[str, Origin]:
+    """Give the origins of the targets that only other regions and clusters name."""
+    found: dict[str, Origin] = {}
+    for index in range(len(own.config.targets), len(config.targets)):
+        for other in others:
+            if config.targets[index] in other.config.targets:
+                theirs = f"$.targets[{other.config.targets.index(config.targets[index])}]"
+                paths = (
+                    path for path in other.origins if path == theirs or path.startswith((f"{theirs}.", f"{theirs}["))
+                )
+                found |= {f"$.targets[{index}]{path[len(theirs) :]}": other.origins[path] for path in paths}
+                break
+    return found
 
 
 @dataclass(frozen=True, slots=True)

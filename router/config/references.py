@@ -29,10 +29,9 @@ from router.config.route_references import check_matches, check_routes
 from router.config.schema import Admin, Breaker, Server, TargetTimeouts
 from router.config.sink_references import check_sinks
 from router.config.structure_references import check_structure
+from router.config.tokens import read_tokens
 
 _ANY_HOST = ("0.0.0.0", "::")
-_TOKEN_BYTES = 4096
-_TOKEN_MIN = 16
 
 
 def check(config: Mapping[str, Any], report: Report) -> None:
@@ -160,13 +159,10 @@ def _token(path: str, report: Report) -> None:
     if why := _unreadable(path):
         report("$.admin.token_file", why)
         return
-    with open(path, "rb") as file:  # noqa: PTH123 - a string is what the configuration holds
-        token = file.read(_TOKEN_BYTES + 1).strip()
-    if len(token) < _TOKEN_MIN or len(token) > _TOKEN_BYTES or not token.isascii() or len(token.split()) != 1:
-        report(
-            "$.admin.token_file",
-            f"file {show(path)} must hold one token of {_TOKEN_MIN} to {_TOKEN_BYTES} ASCII characters without spaces",
-        )
+    try:
+        read_tokens(path)
+    except (OSError, ValueError) as error:
+        report("$.admin.token_file", f"file {show(path)}: {getattr(error, 'strerror', None) or error}")
 
 
 def _targets(config: Mapping[str, Any], report: Report) -> None:

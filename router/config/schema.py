@@ -144,7 +144,13 @@ class Admin(Struct, frozen=True, kw_only=True):
     """The listener for operators."""
 
     listen: Annotated[Address, Meta(description="`HOST:PORT`; needs a restart to change")] = "127.0.0.1:9090"
-    token_file: Annotated[File | None, Meta(description="file with the bearer token; required off loopback")] = None
+    token_file: Annotated[
+        File | None,
+        Meta(
+            description="file with the bearer token, or with a name and a token in each line: changes are by that "
+            "name; required off loopback"
+        ),
+    ] = None
 
 
 class Rotate(Struct, frozen=True, kw_only=True):

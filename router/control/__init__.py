@@ -6,6 +6,7 @@ switch     what killing and resuming an experiment make of it (pure)
 kill       the weights under kills, which kills a configuration keeps, and an experiment's tag (pure)
 phases     which run and phase an experiment is in after a change (pure)
 refuse     what may not change while the router runs, and what makes an experiment another one (pure)
+edits      which values a change of the files changed, from which file and line, and whose file that is (pure)
 watch      notices that the bytes of files have changed, whatever way they were saved
 publish    a revision on its way to the workers, and their acknowledgements
 ledger     the journal, in order and off the loop, with an alarm instead of an error

@@ -32,6 +32,9 @@ class Decisions(Protocol):
             OSError: If it is not.
         """
 
+    def earlier(self, number: int) -> Revised | None:
+        """Return the entry of a revision that is older than those that a start replays; None when it is not kept."""
+
 
 class Ledger:
     """What is to be written down, and the one task that writes."""
@@ -65,6 +68,10 @@ class Ledger:
         if not done:
             self._alarm(entry, f"the disk takes longer than {patience_s:g} s")
         return bool(done) and not written.cancelled() and written.result()
+
+    def earlier(self, number: int) -> Revised | None:
+        """Return the entry of an older revision; None when it is not kept."""
+        return self._journal.earlier(number)
 
     async def close(self) -> None:
         """Stop trying."""

@@ -167,10 +167,12 @@ class Control:
         Raises:
             LookupError: If there is no such revision.
         """
+        known = any(entry.number == number for entry in self.state.history)
+        older = None if known else await asyncio.to_thread(self.ledger.earlier, number)
         async with self._change:
             if present is not None and present != self.revision.number:
                 return Stale()
-            decided = decide.restore(self.state, number, time.time(), author)
+            decided = decide.restore(self.state, number, time.time(), author, older)
             if isinstance(decided, Refusal):
                 return decided
             refused = await self._commit(*decided)
@@ -220,7 +222,7 @@ class Control:
             self._reject((Mistake(str(self.source.path), 0, "", f"cannot be read: {error!r}"),))
             return
         async with self._change:
-            decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), "file")
+            decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), decide.FILE)
             if isinstance(decided, Refusal):
                 refused: Refusal | None = decided
             else:

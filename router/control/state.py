@@ -23,6 +23,7 @@ import msgspec
 from router.config.diff import differences
 from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config
+from router.control import edits as changed
 from router.control import kill as kills
 from router.control.phases import kept_marks, runs
 from router.control.refuse import across, file_of, in_place, restart_differences, restart_only
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from router.config.load import Loaded
 
 HISTORY = 100
+FILE = "file"
 # Causes after which a restored configuration still holds.
 _HOLDING = ("certificate", "kill", "resume", "schedule", "invalid")
 _CHANGES = 100
@@ -101,7 +103,7 @@ def start(state: State, loaded: "Loaded", now: float) -> tuple[State, Revision]:
             return replace(state, revision=placed), placed
         if last is not None:
             state = replace(state, revision=msgspec.structs.replace(last, slots={}))
-        return follow(state, _from_file(state, loaded, ("start", "file", now)))
+        return follow(state, _from_file(state, loaded, ("start", FILE, now)))
     except CountersFull as error:
         raise ConfigError([Mistake(file_of(loaded), 0, "", str(error))]) from error
 
@@ -142,7 +144,7 @@ def apply(state: State, loaded: "Loaded", now: float, author: str) -> tuple[Stat
         state: The present state.
         loaded: The configuration on disk.
         now: Unix seconds.
-        author: Who changed it.
+        author: Who changed it; ``FILE`` for the owners of the files.
 
     Returns:
         The present state and revision when the bytes are the same; a new revision; or why there is none.
@@ -159,7 +161,9 @@ def apply(state: State, loaded: "Loaded", now: float, author: str) -> tuple[Stat
         return Refusal((Mistake(file_of(loaded), 0, "", str(error)),))
 
 
-def restore(state: State, number: int, now: float, author: str) -> tuple[State, Revision] | Refusal:
+def restore(
+    state: State, number: int, now: float, author: str, older: Revised | None = None
+) -> tuple[State, Revision] | Refusal:
     """Bring back configuration and weights of an earlier revision, as a new one.
 
     Args:
@@ -167,14 +171,15 @@ def restore(state: State, number: int, now: float, author: str) -> tuple[State, 
         number: The earlier revision.
         now: Unix seconds.
         author: Who asked.
+        older: The entry of that revision, when it is older than the state's history.
 
     Raises:
         LookupError: If there is no such revision (any more).
     """
     present = current(state)
-    entry = next((entry for entry in state.history if entry.number == number), None)
+    entry = next((entry for entry in state.history if entry.number == number), older)
     if entry is None:
-        raise LookupError(f"there is no revision {number}; the last {HISTORY} are kept")
+        raise LookupError(f"there is no revision {number}, or it is no longer kept")
     name = f"revision {number}"
     mistakes = tuple(
         Mistake(name, 0, f"$.{key}", f"was {was!r} and is {now_!r}; only a restart of the router can change it")
@@ -186,6 +191,8 @@ def restore(state: State, number: int, now: float, author: str) -> tuple[State, 
     killed = kills.kept(present.killed, present.config, entry.config)
     weights = kills.weigh(entry.config, free, killed)
     coming = unnumbered(state, ("restore", author, now), present.digest, (entry.config, weights, killed))
+    found, count = changed.restored(present.config, entry.config, number, author)
+    coming = msgspec.structs.replace(coming, edits=found, edited=count)
     try:
         following, revision = follow(state, coming)
     except CountersFull as error:
@@ -219,7 +226,12 @@ def current(state: State) -> Revision:
 def _from_file(state: State, loaded: "Loaded", why: tuple[str, str, float]) -> Revised:
     before = state.revision
     killed = kills.kept(before.killed, before.config, loaded.config) if before is not None else {}
-    return unnumbered(state, why, loaded.digest, (loaded.config, kills.weigh(loaded.config, {}, killed), killed))
+    found, count = changed.edits(before.config, loaded) if before is not None else ((), 0)
+    cause, who, now = why
+    why = cause, changed.author(found, loaded) if who == FILE else who, now
+    weights = kills.weigh(loaded.config, {}, killed)
+    made = unnumbered(state, why, loaded.digest, (loaded.config, weights, killed))
+    return msgspec.structs.replace(made, edits=found, edited=count)
 
 
 def unnumbered(

@@ -27,6 +27,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct, json
 
+from router.events import older
 from router.events.model import Revised
 
 KEPT: Final = 100  # records of each type that compaction leaves
@@ -205,12 +206,26 @@ class Journal:
         except OSError as error:
             raise OSError(error.errno, f"the journal {self._path} cannot be written: {error.strerror}") from error
         if len(self._raw) >= 2 * KEPT or self._size >= 2 * KEPT_BYTES:
-            try:
-                self._rewrite(compact(self._raw))
-            except OSError as error:  # all is written; the next entry tries again
-                logger.warning("the journal %s cannot be compacted: %s", self._path, error)
+            self._compact()
         if not self.reserved:
             self._hold_reserve()
+
+    def earlier(self, number: int) -> Revised | None:
+        """Return the entry of a revision that compaction has taken out; None when it is not kept."""
+        return older.find(self._path.parent, number)
+
+    def _compact(self) -> None:
+        """Take the oldest entries out, and keep them beside the journal as far as the disk has room."""
+        kept = compact(self._raw)
+        try:
+            staying = set(map(id, kept))
+            older.keep(self._path.parent, [entry for entry in self._raw if id(entry) not in staying])
+        except OSError as error:
+            logger.warning("the journal %s: older entries cannot be kept: %s", self._path, error)
+        try:
+            self._rewrite(kept)
+        except OSError as error:  # all is written; the next entry tries again
+            logger.warning("the journal %s cannot be compacted: %s", self._path, error)
 
     def close(self) -> None:
         """Close the file and let another process have the folder."""

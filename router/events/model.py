@@ -242,6 +242,27 @@ Event = Exchange | Shadow
 """A line of the event log."""
 
 
+class Edit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A value that a change of the configuration changed.
+
+    Attributes:
+        path: Where it stands, by names: ``$.experiments[ranker-v2].arms[control].weight``; a region and cluster that
+            one process serves besides its own go before it.
+        before: The old value as JSON, shortened; None when there was none.
+        after: The new value likewise.
+        file: The file that says so, or the revision that was restored.
+        line: Line in it.
+        by: Owner of the file, or who restored it.
+    """
+
+    path: str
+    before: str | None = None
+    after: str | None = None
+    file: str | None = None
+    line: int | None = None
+    by: str | None = None
+
+
 class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"):
     """That a revision was published: an entry of the control journal.
 
@@ -257,6 +278,8 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
         changes: What differs from the revision before, one sentence each.
         killed: Experiment to its kill.
         invalid: Experiment to what makes its data invalid.
+        edits: What the files changed, value by value; the first of them when there are many.
+        edited: How many there were.
     """
 
     number: int
@@ -270,3 +293,5 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
     changes: tuple[str, ...] = ()
     killed: dict[str, Kill] = {}
     invalid: dict[str, Invalid] = {}
+    edits: tuple[Edit, ...] = ()
+    edited: int = 0

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pwd
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -92,7 +94,7 @@ def test_the_present_revision_says_how_far_it_has_come(tmp_path: Path) -> None:
         assert answer == {
             "number": 1,
             "cause": "start",
-            "author": "file",
+            "author": f"{pwd.getpwuid(os.getuid()).pw_name}, owner of {desk.config}",
             "held": False,
             "workers": 2,
             "acknowledged": 1,

@@ -134,3 +134,20 @@ def test_a_token_file_that_is_gone_opens_nothing(tmp_path: Path) -> None:
                 return response.status
 
     assert asyncio.run(run()) == 503
+
+
+def test_a_token_with_a_name_says_who_changes_something(tmp_path: Path) -> None:
+    """What the token vouches for comes before what the body says; a token of nobody opens nothing."""
+    desk = _open_to_others(tmp_path)
+    (tmp_path / "token").write_text(f"ann {TOKEN}\nci {TOKEN}2\n")
+
+    async def run() -> list[str | int]:
+        found: list[str | int] = []
+        async with served(desk) as client:
+            for token, body in ((TOKEN, {}), (f"{TOKEN}2", {"author": "bob"}), (f"{TOKEN}3", {})):
+                headers = {"Authorization": f"Bearer {token}"}
+                async with client.post("/v1/revisions/1/restore", headers=headers, json=body) as response:
+                    found.append((await response.json())["author"] if response.status == 200 else response.status)
+        return found
+
+    assert asyncio.run(run()) == ["ann (admin API from 127.0.0.1)", "ci, for bob (admin API from 127.0.0.1)", 401]

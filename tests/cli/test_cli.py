@@ -26,6 +26,7 @@ COMMANDS = (
     "kill",
     "resume",
     "restore",
+    "revisions",
     "sign",
     "schema",
 )
