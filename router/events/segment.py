@@ -112,6 +112,8 @@ class SegmentWriter:
         """
         written = 0
         try:
+            if self._fd >= 0 and self._gone():
+                self.close()
             if self._fd < 0:
                 self._open(now)
             with memoryview(batch) as view:
@@ -170,6 +172,15 @@ class SegmentWriter:
             self.path = path
         self._size = 0
         self._opened = now
+
+    def _gone(self) -> bool:
+        """Return whether the segment was deleted meanwhile; nobody would ever read what is written to it then.
+
+        Somebody may have done so by hand, or taken it for one of a process that has ended: clocks that jump, as after a
+        machine slept, make a segment look old.
+        """
+        # Some file systems have no links to count, so the name is asked as well.
+        return os.fstat(self._fd).st_nlink == 0 and self.path is not None and not self.path.exists()
 
     def _cut(self) -> None:
         """Remove a half line, or else end the segment with it: readers tolerate one as the last."""

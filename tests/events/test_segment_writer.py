@@ -158,3 +158,16 @@ def test_an_empty_segment_is_removed(tmp_path: Path) -> None:
             writer.rotate(float(now), Rotate(age=1))
     writer.close()
     assert find_segments(tmp_path) == []
+
+
+def test_nothing_is_written_to_a_segment_that_was_deleted(tmp_path: Path) -> None:
+    """Whoever deleted it, sealed or not: what comes after is in a file that somebody can read."""
+    writer = SegmentWriter(tmp_path, 0)
+    assert writer.write(bytearray(b"a\n"), 0) == 0
+    (first,) = find_segments(tmp_path)
+    first.unlink()
+    assert writer.write(bytearray(b"b\n"), 1) == 0
+    assert writer.write(bytearray(b"c\n"), 2) == 0
+    writer.close()
+    (second,) = find_segments(tmp_path)
+    assert second.read_bytes() == b"b\nc\n"
