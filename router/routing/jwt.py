@@ -13,7 +13,7 @@ came to is kept by its digest, so its signature costs once.
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from math import isfinite
+from sys import float_info
 from typing import Any, Final, NamedTuple
 
 import jwt
@@ -164,5 +164,5 @@ class Verifier:
 
 
 def _moment(value: object) -> bool:
-    """Return whether a claim is a NumericDate (RFC 7519 section 2)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    """Return whether a claim is a NumericDate (RFC 7519 section 2) that can be reckoned with, as 10^400 cannot."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= float_info.max
