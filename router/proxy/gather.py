@@ -44,9 +44,11 @@ def begin(server: "Server", caller: "Downstream", head: RequestHead, rest: bytes
     endpoint = None
     drawn = False
     if length == len(rest) and length <= server.limits.body_bytes:
+        if server.table.timed:
+            head.now, head.claims = now + server.wall_offset, server.identity.claims
         plan = server.table.find(head)
         if isinstance(plan, RoutePlan) and plan.direct:
-            if plan.timed:
+            if plan.timed and not head.now:
                 head.now, head.claims = now + server.wall_offset, server.identity.claims
             decision = plan.decide(head)
             pool = server.pools[decision.target]
@@ -149,13 +151,15 @@ def _take(exchange: "Exchange", data: bytes) -> bytes | None:
 def _decide(exchange: "Exchange") -> None:
     """Find route, unit, arm and target; gather the body first where that needs it."""
     request = exchange.head
+    if exchange.table.timed:
+        _time(exchange)
     plan = exchange.table.find(request)
     if plan is None:
         exchange.server.words[counters.NOT_ROUTED] += 1
         exchange.refuse(404, "no_route", "no route matches this request", keep=exchange.request_done)
         return
-    if isinstance(plan, RoutePlan) and plan.timed and not request.now:
-        request.now, request.claims = exchange.started + exchange.server.wall_offset, exchange.server.identity.claims
+    if isinstance(plan, RoutePlan) and plan.timed:
+        _time(exchange)
     if isinstance(plan, NeedBody) or (plan.needs_body and plan.wants_body(request)):
         if _gathered(exchange, plan.inspect_bytes):
             _decide(exchange)
@@ -170,6 +174,13 @@ def _decide(exchange: "Exchange") -> None:
         admit(exchange, decision)
     else:
         exchange.pick()
+
+
+def _time(exchange: "Exchange") -> None:
+    """Give the request its moment, and what verifies its token, once."""
+    request = exchange.head
+    if not request.now:
+        request.now, request.claims = exchange.started + exchange.server.wall_offset, exchange.server.identity.claims
 
 
 def _gathered(exchange: "Exchange", limit: int) -> bool:

@@ -85,6 +85,7 @@ class Table:
         targets: Name to target.
         routes: Name to route.
         sites: Name of a route to those that are in its place for other regions and clusters; None without any.
+        timed: Whether it depends on the moment, or on a token, which region or cluster a request belongs to.
     """
 
     __slots__ = (
@@ -99,6 +100,7 @@ class Table:
         "routes",
         "sites",
         "targets",
+        "timed",
     )
 
     def __init__(
@@ -108,6 +110,11 @@ class Table:
         self.config: Config = revision.config
         self.routes = routes
         self.sites = sites
+        self.timed = any(
+            source is not None and source.timed
+            for site in (sites or {}).values()
+            for source in (site.region, site.cluster)
+        )
         self._kept = kept  # the plans refer to it weakly
         self._found: dict[bytes, RoutePlan] = {}  # paths of late whose route depends on nothing else
         self.targets: Mapping[str, Target] = MappingProxyType({target.name: target for target in self.config.targets})

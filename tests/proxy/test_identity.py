@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from router import counters
-from router.config.schema import Jwt
+from router.config.schema import Jwt, LayeredBy, Variant
 from router.proxy.identity import Identity
 from router.routing.request import Request
 from tests.proxy.memory import OK, Plane
@@ -74,6 +74,21 @@ def test_claims_are_units_and_attributes(tmp_path: Path) -> None:
         assert ask(plane, signed(ends=1.0)) == ("header-user", False)
         assert ask(plane, None) == ("header-user", False)
         assert counted(plane) == {"valid": 2, "bad_signature": 1, "expired": 1, "absent": 1}
+
+
+def test_a_claim_says_which_region_a_request_belongs_to(tmp_path: Path) -> None:
+    """The route of the region is found with the token, which is verified once."""
+    with Plane(CONFIG.format(write(tmp_path, SECRETS[0]))) as plane:
+        config = plane.revision.config
+        there = Variant(region="7", routes=(structs.replace(config.routes[0], target="u"), config.routes[1]))
+        layered = structs.replace(config, layered_by=LayeredBy(region="seats"), variants=(there,))
+        plane.server.swap(structs.replace(plane.revision, number=2, config=layered))
+        served = []
+        for seats in (7, 8):
+            assert ask(plane, signed(plan={"seats": seats})) == ("ann", False)
+            served.append(plane.log.events[-1].target)
+        assert served == ["u", "t"]
+        assert counted(plane) == {"valid": 2}
 
 
 def test_routes_without_claims_do_not_look_at_tokens(tmp_path: Path) -> None:
