@@ -7,11 +7,13 @@ Rules: reads only what it needs of an entry, so that entries of other versions a
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from router.events import older
 from router.events.journal import scan
 
 Salts = Mapping[tuple[str, int], str]
@@ -38,13 +40,14 @@ class _Revised(Struct, frozen=True, tag_field="type", tag="revised"):
 
 def read_salts(folder: Path) -> Salts:
     """Return the salts of all runs that a folder's journal knows; none when there is no journal."""
+    journal = folder / "journal"
     try:
-        content = (folder / "journal" / "journal.ndjson").read_bytes()
+        present = scan((journal / "journal.ndjson").read_bytes()).entries
     except FileNotFoundError:
         return {}
     decode = msgspec.json.Decoder(_Revised).decode
     salts = {}
-    for entry in scan(content).entries:
+    for entry in chain(older.every(journal), present):
         try:
             revised = decode(entry)
         except msgspec.MsgspecError:

@@ -39,7 +39,7 @@ MERGES: Final = 16  # of one round
 SPARE_BYTES: Final = 64 * MIB  # that sealing and merging leave free, and more where they need it
 QUIET_S: Final = 2.0  # a segment of a worker that has ended is closed when nothing was written to it for so long
 OUTCOMES_WAIT_S: Final = 60.0  # outcomes stay in their store at least so long
-MEMORY_BYTES: Final = 128 * MIB  # a batch makes the process grow by 190 MB; twice that is no faster
+MEMORY_BYTES: Final = 128 * MIB  # a batch makes the process grow by 190 MB; with twice that it is a tenth faster
 SPILL_BYTES: Final = 1024 * MIB
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from router.analysis.history import History, history
 from router.analysis.result import Folded
 from router.analysis.weights import Weights, in_force
 from router.config.schema import Experiment, Metric
-from router.events.journal import decode_entries, scan
 from router.events.model import Invalid
+from router.events.recorded import recorded
 
 _STEPS: Final = {
     "observed": "first exposures of units",
@@ -63,10 +63,9 @@ def read_known(folder: Path) -> Known:
     """
     path = folder / "journal" / "journal.ndjson"
     try:
-        content = path.read_bytes()
+        entries = recorded(folder)
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}; --events is the router's events.dir") from error
-    entries, _ = decode_entries(scan(content).entries)
     if not entries:
         raise EvidenceError(f"{path} holds no revision that this version can read")
     experiments: dict[str, Experiment] = {}

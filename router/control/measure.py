@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from router.config.schema import Config
 from router.control.counted import Counted
 from router.events.model import Invalid, Revised, Run
+from router.events.recorded import before
 
 if TYPE_CHECKING:
     from router.analysis.finding import Finding, Insufficient, Status
@@ -79,7 +80,7 @@ class Question:
     Attributes:
         config: The present configuration.
         runs: Where each experiment is.
-        history: The revisions that are remembered, oldest first.
+        history: The revisions that are remembered, oldest first; older ones are read from the disk.
         counted: What the counters say.
     """
 
@@ -177,8 +178,10 @@ def measure(question: Question, stop: Stop) -> Snapshot:
     ):
         stop.check()
         engine = duckdb_engine(archive.connection)
-        known = history(question.history)
-        observed = observe(engine, config.experiments, in_force(question.history), now)
+        remembered = question.history
+        older = before(Path(config.events.dir), remembered[0].number) if remembered else ()
+        known = history((*older, *remembered))
+        observed = observe(engine, config.experiments, in_force((*older, *remembered)), now)
         received = observe_received(engine)
         folded: Folded | None = None
         unfolded: str | None = None

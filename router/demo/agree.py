@@ -12,9 +12,8 @@ from router.analysis.fold import fold
 from router.analysis.history import history
 from router.archive.reading import open_archive
 from router.config.schema import Config
-from router.events.journal import decode_entries, scan
+from router.events.recorded import recorded
 
-JOURNAL = Path("journal") / "journal.ndjson"
 LABELLED = "labelled"
 RIGHT = "right"
 
@@ -57,7 +56,7 @@ def analyse(folder: Path, config: Config, now: float) -> Analysed:
         config: Its last configuration.
         now: Unix seconds.
     """
-    entries, _ = decode_entries(scan((folder / JOURNAL).read_bytes()).entries)
+    entries = recorded(folder)
     with open_archive(folder) as archive:
         rows = archive.connection.execute("SELECT count(*) FROM exchanges").fetchall()
         engine = duckdb_engine(archive.connection)
