@@ -20,6 +20,7 @@ from router.config.mistake import show
 from router.config.moves import part, percent, shares
 from router.config.scalars import format_share
 from router.config.schema import Config, Endpoint, Experiment, Holdout, Override
+from router.config.secret import shown
 from router.config.variant import applied
 
 
@@ -74,11 +75,20 @@ def _fields(old: Struct, new: Struct, prefix: str = "", skip: Sequence[str] = ()
 
 
 def _change(field: inspect.Field, key: str, before: object, after: object) -> str:
+    before, after = _without_secrets(key, before), _without_secrets(key, after)
     if before is None:
         return f"{key} is set to {_shown(field.type, after)}"
     if after is None:
         return f"{key} is no longer set (was {_shown(field.type, before)})"
     return f"{key} changes from {_shown(field.type, before)} to {_shown(field.type, after)}"
+
+
+def _without_secrets(key: str, value: object) -> object:
+    """Hide what may be a credential: what is said here goes into logs and the journal."""
+    if not isinstance(value, dict | tuple):
+        return value
+    hidden = shown(f"$.events.{key}" if key == "sinks" else f"$.{key}", value)
+    return tuple(hidden) if isinstance(value, tuple) else hidden
 
 
 @cache

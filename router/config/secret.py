@@ -3,13 +3,15 @@
 Responsible for: which paths lead to what may be a credential.
 Does not know: who is shown what.
 
-Rules: header fields whose name says so are hidden, wherever a configuration names fields; keys and tokens are files,
-whose names are no secret.
+Rules: header fields whose name says so are hidden, wherever a configuration names fields, and so are options of sinks,
+which may be anybody's. The router's own keys and tokens are files, whose names are no secret.
 """
 
 from typing import Any, Final
 
 HIDDEN: Final = "(hidden)"
+_SINKS: Final = "$.events.sinks["
+_PLAIN: Final = frozenset({"key", "properties_file"})  # options of built-in sinks that only sound like it
 _FIELDS: Final = ("authorization", "cookie", "proxy-authorization", "token", "secret", "key", "password")
 
 
@@ -20,11 +22,13 @@ def shown(path: str, value: Any) -> Any:
         path: where it stands, such as ``$.routes[0].match.headers.authorization``.
         value: plain data.
     """
-    _, matched, name = path.partition(".headers")
-    if matched and any(word in name.lower() for word in _FIELDS):
+    name = path.partition(".headers")[2]
+    if path.startswith(_SINKS):
+        name = path.partition("].")[2]
+    if name not in _PLAIN and any(word in name.lower() for word in _FIELDS):
         return HIDDEN
     if isinstance(value, dict):
         return {key: shown(f"{path}.{key}", part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [shown(path, part) for part in value]
+        return [shown(f"{path}[{index}]", part) for index, part in enumerate(value)]
     return value

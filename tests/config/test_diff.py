@@ -326,3 +326,20 @@ def test_shares_add_up_to_one(weights: list[float]) -> None:
 def test_shares_are_written_as_people_read_them(share: float, text: str) -> None:
     """Four decimals are enough for people, and a share above zero is never shown as zero."""
     assert percent(share) == text
+
+
+def test_no_sentence_holds_a_credential() -> None:
+    """They go into the log, the journal and the admin API."""
+    before = config()
+    sink = {"use": "kafka", "topic": "t", "properties": {"sasl.username": "router", "sasl.password": "hunter2"}}
+    match = structs.replace(before.routes[0].match, headers={"authorization": "hunter3", "x-team": "ranking"})
+    after = structs.replace(
+        before,
+        events=structs.replace(before.events, sinks=(sink,)),
+        routes=(structs.replace(before.routes[0], match=match), *before.routes[1:]),
+    )
+    for one, other in ((before, after), (after, before)):
+        said = " ".join(differences(one, other))
+        assert "hunter" not in said
+        assert "sasl.username" in said
+        assert "ranking" in said
