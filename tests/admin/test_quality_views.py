@@ -129,7 +129,7 @@ def test_before_the_first_look_nothing_is_said(tmp_path: Path) -> None:
         assert (view["invalid"], view["quality"]) == (None, {"status": None, "time": None, "problem": None})
         report = await _get(client, "/v1/experiments/ramp/report")
         assert (report["time"], report["lag"], report["quality"], report["log"]) == (None, None, [], [])
-        assert report["promotion"]["allowed"]
+        assert report["promotion"] == {"allowed": False, "reason": "the data of this phase were not looked at yet"}
         samples = await _samples(client)
         assert ("router_sample_ratio_p", "ramp") not in samples
         assert ("router_fold_lag_seconds",) not in samples

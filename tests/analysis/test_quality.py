@@ -236,14 +236,20 @@ def test_an_invalid_experiment_may_not_be_promoted() -> None:
 
 
 def test_other_findings_do_not_block_promotion_and_are_told() -> None:
-    """Nor does a fold that has not run yet: guardrails do not depend on it."""
+    """What is not right, but does not make the comparison wrong, is for a person to weigh."""
     assert may_promote(judge(SOUND), None).reason == "all checks are fine"
     warned = may_promote(judge(msgspec.structs.replace(SOUND, crossed=900)), None)
     assert warned.allowed
     assert "warn" in warned.reason
+
+
+def test_too_little_data_are_no_leave_to_promote() -> None:
+    """Neither before the first look nor while so few units have come that a broken ratio could not be seen."""
     unknown = may_promote(None, None)
-    assert unknown.allowed
-    assert "were not looked at yet" in unknown.reason
+    assert (unknown.allowed, unknown.reason) == (False, "the data of this phase were not looked at yet")
+    few = may_promote(judge(msgspec.structs.replace(SOUND, blocks=_units(30, 30))), None)
+    assert not few.allowed
+    assert few.reason.startswith("nothing can be said of the sample ratio yet")
 
 
 # --- Laws -------------------------------------------------------------------------------------------------------------
