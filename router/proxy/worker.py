@@ -128,13 +128,16 @@ class Worker:
         """Wait for exchanges under way, up to ``server.drain``.
 
         Connections end with their next answer. Idle ones are closed last, because a caller may be sending on one: when
-        nobody waits for anything, or beside a successor, when there is time, in the second half.
+        nobody waits for anything, or beside a successor, when there is time, in the second half. A revision that comes
+        meanwhile may make the drain shorter: the supervisor goes by the latest, too, and kills who takes longer.
         """
-        drain_s = server.table.config.server.drain
-        deadline = time.monotonic() + drain_s
+        begun = time.monotonic()
         server.announce_end()
-        while server.connections and (now := time.monotonic()) < deadline:
-            if now > deadline - drain_s / 2 if self._gentle else server.is_idle():
+        while server.connections:
+            gone, drain_s = time.monotonic() - begun, server.table.config.server.drain
+            if gone >= drain_s:
+                break
+            if gone > drain_s / 2 if self._gentle else server.is_idle():
                 server.drain()
             await asyncio.sleep(POLL_S)
         if server.connections:

@@ -230,6 +230,27 @@ def test_a_drain_has_an_end(site: Site) -> None:
             assert caller.recv(100) == b""
 
 
+def test_a_drain_is_as_long_as_the_latest_revision_says(site: Site) -> None:
+    """One that was published when the drain had begun shortens it, as it does for the supervisor."""
+    with Target() as target:
+        callers: list[socket.socket] = []
+
+        def story() -> None:
+            site.publish(config(target, "server: {drain: 600s}\n"))
+            site.acknowledged(1)
+            callers.append(site.connect())
+            callers[0].sendall(REQUEST)
+            target.accept().read_request()
+
+        def after() -> None:
+            wait_until(lambda: not accepts(site.port), "the listener to close")
+            site.publish(config(target, "server: {drain: 200ms}\n"))
+
+        assert site.run(story, after) == 0
+        with callers[0] as caller:
+            assert caller.recv(100) == b""
+
+
 def test_main_joins_what_it_inherited(site: Site) -> None:
     """The process's entry takes descriptors and a folder, and returns the exit status (DESIGN 2)."""
     with Target() as target:
