@@ -13,6 +13,7 @@ import msgspec
 
 from router.analysis.aggregates import Cell, Place
 from router.analysis.estimate import estimate
+from router.analysis.post_stratify import by_arm
 from router.analysis.result import Folded, Result, Stage
 from router.config.schema import Metric
 
@@ -37,7 +38,7 @@ def experiment_document(result: Result) -> dict[str, Any]:
     return {
         "control": result.plan.control,
         "metrics": [_definition(metric) for metric in result.plan.metrics],
-        "phases": [_phase(stage, result.cells, metrics) for stage in result.stages],
+        "phases": [_phase(stage, result, metrics) for stage in result.stages],
         "outcomes": {name: msgspec.to_builtins(stray) for name, stray in result.strays.items()},
     }
 
@@ -47,8 +48,10 @@ def _definition(metric: Metric) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if value not in (None, [])}
 
 
-def _phase(stage: Stage, cells: Mapping[Place, Cell], metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    here = [(place, cell) for place, cell in sorted(cells.items()) if (place.run, place.phase) == stage.phase.place]
+def _phase(stage: Stage, result: Result, metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    cells, strata = sorted(result.cells.items()), result.plan.strata
+    here = [(place, cell) for place, cell in cells if (place.run, place.phase) == stage.phase.place]
+    weighted = {name: by_arm(metric, dict(here), strata) for name, metric in metrics.items()} if strata else {}
     return {
         "run": stage.phase.run,
         "phase": stage.phase.phase,
@@ -61,6 +64,7 @@ def _phase(stage: Stage, cells: Mapping[Place, Cell], metrics: Mapping[str, Metr
         "excluded": stage.crossed,
         "outcomes": {name: msgspec.to_builtins(fates) for name, fates in stage.fates.items()},
         "cells": [_cell(place, cell, metrics) for place, cell in here],
+        "post_stratified": msgspec.to_builtins(weighted),
     }
 
 

@@ -20,6 +20,7 @@ from router.analysis.document import NOTE, document
 from router.analysis.engine import duckdb_engine
 from router.analysis.estimate import estimate
 from router.analysis.observe import observe
+from router.analysis.post_stratify import by_arm
 from router.analysis.quality import judge
 from router.analysis.result import Folded, Result, Stage
 from router.analysis.trust import quality_document, told
@@ -120,7 +121,10 @@ def _stage(result: Result, stage: Stage) -> None:
         out.print(_metrics(result, cells))
     for slicing in result.plan.slicings[1:]:
         sliced = [(place, cell) for place, cell in cells_of(result, stage) if place.slicing == slicing]
-        out.print(_slices(result.plan.metrics, slicing, sliced))
+        grid = _slices(result.plan.metrics, slicing, sliced)
+        if slicing == result.plan.strata:
+            _weigh(grid, result, sliced)
+        out.print(grid)
     if stage.fates:
         out.print(_fates(stage))
 
@@ -153,6 +157,15 @@ def _slices(metrics: tuple[Metric, ...], slicing: tuple[str, ...], cells: list[t
         shown = [spoken(estimate(metric, cell.metrics[metric.name])) for metric in metrics]
         grid.add_row(*place.values, place.arm, grouped(cell.units), *shown)
     return grid
+
+
+def _weigh(grid: Grid, result: Result, cells: list[tuple[Place, Cell]]) -> None:
+    """Add a row for each arm with its estimates as if all arms had the same mix of strata."""
+    found = [by_arm(metric, dict(cells), result.plan.strata) for metric in result.plan.metrics]
+    for arm in found[0] if found else ():
+        units = sum(cell.units for place, cell in cells if place.arm == arm)
+        blank = [""] * (len(result.plan.strata) - 1)
+        grid.add_row("(post-stratified)", *blank, arm, grouped(units), *(spoken(each[arm]) for each in found))
 
 
 def _fates(stage: Stage) -> Grid:
