@@ -202,19 +202,17 @@ class Structure(Struct, frozen=True):
         for layer in self.layers:
             given = _given(layer, unit, forced)
             if given is not None:
-                enrolled.forced = True
-            elif not enrolled.held or layer.holdouts.isdisjoint(enrolled.held):
-                self._enter(layer, request, (unit, data), enrolled, arms)
-                continue
-            elif enrolled.seen is not None:
-                held = ", ".join(name for name in enrolled.held if name in layer.holdouts)
-                enrolled.seen += [Seen(layer, each, f"held out by {held}", None, unit, None) for each in layer.trials]
-            if given is not None:
                 trial, arm = given
+                enrolled.forced = True
                 arms[trial.experiment] = arm
                 enrolled.entered.append(Entered(arm, None, data or b""))
                 if enrolled.seen is not None:
                     enrolled.seen.append(Seen(layer, trial, "forced", arm, unit, None, forced=True))
+            elif not enrolled.held or layer.holdouts.isdisjoint(enrolled.held):
+                self._enter(layer, request, (unit, data), enrolled, arms)
+            elif enrolled.seen is not None:
+                held = ", ".join(name for name in enrolled.held if name in layer.holdouts)
+                enrolled.seen += [Seen(layer, each, f"held out by {held}", None, unit, None) for each in layer.trials]
         return enrolled
 
     def _enter(

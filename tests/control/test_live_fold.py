@@ -22,6 +22,7 @@ from router.control.measure import Question, Snapshot, Stop, measure
 from router.events.model import Enrolment, Exchange, Revised, Run
 from router.events.outcomes import Outcome, OutcomeStore
 from router.events.segment import SegmentName
+from tests.events.examples import exchange
 
 BEGAN = 1_790_000_000.0
 TEXT = """
@@ -62,20 +63,12 @@ def _question(folder: Path) -> Question:
 
 def _exchange(number: int, drawn: tuple[str, str, int, str | None, bool]) -> Exchange:
     unit, arm, phase, tier, override = drawn
-    return Exchange(
-        id=f"{number:032x}",
+    return msgspec.structs.replace(
+        exchange(number),
         time=BEGAN + number,
         request_id=f"q{number}",
         revision=phase,
         route="r",
-        method="GET",
-        path="/",
-        status=200,
-        attempts=1,
-        duration=0.01,
-        first_byte=0.01,
-        request_bytes=0,
-        response_bytes=3,
         target=arm,
         unit=unit,
         attributes={} if tier is None else {"tier": tier},

@@ -11,25 +11,17 @@ import msgspec
 
 from router.events.model import Enrolment, Exchange
 from tests.e2e.running import Router, running, wait_until
+from tests.events.examples import exchange
 
 SPLIT = {"old": 50.0, "new": 50.0}
 
 
 def _exchange(number: int, arm: str) -> Exchange:
-    return Exchange(
-        id=f"{number:032x}",
+    return msgspec.structs.replace(
+        exchange(number),
         time=1_790_000_000.0 + number,
-        request_id=f"q{number}",
         revision=1,
         route="r",
-        method="GET",
-        path="/",
-        status=200,
-        attempts=1,
-        duration=0.01,
-        first_byte=0.01,
-        request_bytes=0,
-        response_bytes=3,
         target=arm,
         unit=f"user-{number}",
         experiments=(Enrolment("e", 1, 1, 0, arm, 0.5, arm),),
