@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.allocate import Allocate
 from router.config.metric import Measured
-from router.config.terms import Json, Name, Salt, Share, Slot, Source, Time, TimeZone
+from router.config.terms import Json, Name, Salt, Share, Source, Time, TimeZone
 
 
 class Arm(Struct, frozen=True, kw_only=True):
@@ -23,19 +24,6 @@ class Arm(Struct, frozen=True, kw_only=True):
         Json, Meta(description="value of the experiment's `flag` for this arm, instead of a target: text, number, …")
     ] = None
     weight: Annotated[float, Meta(ge=0, le=1e9, description="relative share of units; 0 serves nobody but overrides")]
-
-
-class Allocate(Struct, frozen=True, kw_only=True):
-    """What produces the weights."""
-
-    use: Annotated[
-        Literal["fixed", "switchback"],
-        Meta(
-            description="`fixed`: the weights of the file; `switchback`: likewise, but what is assigned to an arm is a "
-            "slot of time (for each of the experiment's `unit`, if it has one)"
-        ),
-    ] = "fixed"
-    slot: Annotated[Slot | None, Meta(description="length of a slot of time; `switchback` needs it")] = None
 
 
 class Active(Struct, frozen=True, kw_only=True, rename={"start": "from"}):

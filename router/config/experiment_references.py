@@ -9,6 +9,7 @@ Rules: those of ``references``.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from router.config.allocate_references import check_allocate
 from router.config.metric import SLICES
 from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part, unique_names
@@ -31,7 +32,7 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
             must_exist(f"{path}.control", experiment["control"], names, "arm", report)
         _weights(path, arms, report)
         _active(path, part(experiment, "active"), report)
-        _slots(path, part(experiment, "allocate"), report)
+        check_allocate(path, part(experiment, "allocate"), report)
         route = experiment.get("route", BROKEN)
         if must_exist(f"{path}.route", route, routes, "route", report):
             _on_route(path, experiment, config, report)
@@ -69,14 +70,6 @@ def _active(path: str, active: Mapping[str, Any], report: Report) -> None:
     start, until = active.get("from", BROKEN), active.get("until", BROKEN)
     if BROKEN not in (start, until) and not start < until:
         report(f"{path}.active.until", "is not after from, so the experiment would never run")
-
-
-def _slots(path: str, allocate: Mapping[str, Any], report: Report) -> None:
-    use = allocate.get("use", "fixed")
-    if use == "switchback" and "slot" not in allocate:
-        report(f"{path}.allocate", 'key "slot" is missing: length of a slot of time; switchback needs it')
-    elif use not in (BROKEN, "switchback") and "slot" in allocate:
-        report(f"{path}.allocate.slot", "has no effect, because only switchback has slots")
 
 
 def _on_route(path: str, experiment: Mapping[str, Any], config: Mapping[str, Any], report: Report) -> None:

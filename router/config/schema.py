@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.allocate import Allocate as Allocate
 from router.config.experiment import Active as Active
-from router.config.experiment import Allocate as Allocate
 from router.config.experiment import Arm as Arm
 from router.config.experiment import Experiment as Experiment
 from router.config.experiment import Holdout as Holdout
