@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from router.config.allocate import Allocate
+from router.config.decide import Decide, Notes
 from router.config.metric import Measured
 from router.config.terms import Json, Name, Salt, Share, Source, Time, TimeZone
 
@@ -103,6 +104,10 @@ class Experiment(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     metrics: Annotated[Measured | None, Meta(description="what it is judged by; needs `primary`")] = None
+    decide: Annotated[Decide, Meta(description="how it is decided whether an arm is better")] = field(
+        default_factory=Decide
+    )
+    notes: Annotated[Notes | None, Meta(description="what people make of it")] = None
     control: Annotated[Name | None, Meta(description="arm that is the baseline; default the first")] = None
     hash_version: Annotated[Literal[1], Meta(description="assignment algorithm, kept for ever")] = 1
     hypothesis: Annotated[str | None, Meta(description="what is expected and why")] = None

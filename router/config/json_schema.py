@@ -22,6 +22,10 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "duration": {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "examples": ["250ms", "5s", "10m"]},
     "size": {"anyOf": [_SIZE_TEXT, {"type": "integer", "minimum": 0}], "examples": ["64KiB", "16MiB"]},
     "share": {"anyOf": [_SHARE_TEXT, {"type": "number", "minimum": 0, "maximum": 1}], "examples": ["5%"]},
+    "change": {
+        "anyOf": [{"type": "string", "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?%$"}, {"type": "number"}],
+        "examples": ["5%", "-5%"],
+    },
     "rate": {
         "type": "string",
         "pattern": r"^[0-9]+(\.[0-9]+)?/[smh]$",
@@ -56,6 +60,7 @@ _FORMATTERS = {
     "duration": scalars.format_duration,
     "size": scalars.format_size,
     "share": scalars.format_share,
+    "change": scalars.format_share,
     "rate": scalars.format_rate,
     "time": scalars.format_time,
 }

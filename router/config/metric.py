@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from router.config.decide import Guardrail
 from router.config.terms import Name, Share
 
 Kind = Literal["proportion", "mean", "ratio", "quantile", "retention", "count", "funnel"]
@@ -19,6 +20,7 @@ Measure = Annotated[str, Meta(extra={"scalar": "measure"})]
 Span = Annotated[float, Meta(ge=1, extra={"scalar": "duration"})]
 Cap = Annotated[float, Meta(ge=0.5, le=0.9999999, extra={"scalar": "share"})]
 Quantile = Annotated[float, Meta(ge=0.0001, le=0.9999999)]
+Weight = Annotated[float, Meta(ge=0.000001, le=1, extra={"scalar": "share"})]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 
 DAY: Final = 86400.0
@@ -95,9 +97,21 @@ class Measured(Struct, frozen=True, kw_only=True):
     primary: Annotated[Name, Meta(description="metric that decides")]
     secondary: Annotated[tuple[Name, ...], Meta(description="metrics that are reported beside it")] = ()
 
+    guardrails: Annotated[
+        tuple[Guardrail, ...], Meta(description="metrics that must not get worse, by how much, and what then")
+    ] = ()
+    oec: Annotated[
+        dict[Name, Weight],
+        Meta(
+            description="overall evaluation criterion: metrics and their weights, which add up to 1; each metric's "
+            "change is taken as a share of control's value, and where lower is better with the other sign"
+        ),
+    ] = {}
+
     def names(self) -> tuple[str, ...]:
-        """Return every metric, the primary first."""
-        return (self.primary, *self.secondary)
+        """Return every metric, each once, the primary first."""
+        guarded = (guardrail.metric for guardrail in self.guardrails)
+        return tuple(dict.fromkeys((self.primary, *self.secondary, *guarded, *self.oec)))
 
 
 class Needs(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 
 from router.config import scalars
 from router.config.metric import DAY, KINDS
-from router.config.mistake import show
+from router.config.mistake import child, show
 from router.config.parts import Report, items, must_exist, named, part
 from router.config.resolve import BROKEN
 from router.config.schema import Keep
@@ -74,6 +74,8 @@ def _measured(config: Mapping[str, Any], report: Report) -> None:
         for at, name in _names(path, experiment):
             if must_exist(at, name, metrics, "metric", report) and seen.setdefault(name, at) != at:
                 report(at, f"{show(name)} is {seen[name]} already")
+        for at, name in _also(path, experiment):
+            must_exist(at, name, metrics, "metric", report)
 
 
 def _names(path: str, experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -85,6 +87,15 @@ def _names(path: str, experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]
         yield f"{path}.metrics.secondary[{index}]", name
 
 
+def _also(path: str, experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the metrics that may be named above, too: of guardrails, and of the overall criterion."""
+    measured = part(experiment, "metrics")
+    for at, guardrail in items(measured, "guardrails", f"{path}.metrics"):
+        yield f"{at}.metric", guardrail.get("metric", BROKEN)
+    for name in part(measured, "oec"):
+        yield child(f"{path}.metrics.oec", name), name
+
+
 def _kept(config: Mapping[str, Any], report: Report) -> None:
     """Report metrics that would need events that are deleted by then."""
     keep = part(part(config, "events"), "keep").get("age", Keep().age)
@@ -93,7 +104,7 @@ def _kept(config: Mapping[str, Any], report: Report) -> None:
     longest: dict[str, tuple[float, str]] = {}
     for path, experiment in items(config, "experiments"):
         length = _length(part(experiment, "active"))
-        for _, name in _names(path, experiment):
+        for _, name in (*_names(path, experiment), *_also(path, experiment)):
             if name is not BROKEN and length > longest.get(name, (0.0, ""))[0]:
                 longest[name] = (length, f"experiment {show(experiment.get('name'))}")
     for path, metric in items(config, "metrics"):

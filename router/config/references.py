@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router.config import scalars
+from router.config.decide_references import check_decide
 from router.config.evaluators import check_evaluators
 from router.config.experiment_references import check_experiments, check_overrides
 from router.config.jwt_references import check_jwt
@@ -56,6 +57,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_structure(config, report)
     check_overrides(config, report)
     check_metrics(config, report)
+    check_decide(config, report)
     check_outcomes(config, report)
     check_sinks(config, report)
     _layered_by(config, report)

@@ -46,6 +46,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "duration": scalars.parse_duration,
     "size": scalars.parse_size,
     "share": scalars.parse_share,
+    "change": scalars.parse_change,
     "rate": scalars.parse_rate,
     "time": scalars.parse_time,
 }
@@ -63,6 +64,7 @@ _FORMATTERS: Mapping[str, Callable[[Any], str]] = {
     "duration": scalars.format_duration,
     "size": scalars.format_size,
     "share": scalars.format_share,
+    "change": scalars.format_share,
     "rate": scalars.format_rate,
     "time": scalars.format_time,
 }
@@ -70,6 +72,7 @@ _EXAMPLES: Mapping[str, str] = {
     "duration": "a duration such as 5s",
     "size": "a size such as 64KiB",
     "share": "a share such as 5%",
+    "change": "a change such as 5%",
     "rate": "a rate such as 1000/s",
     "time": "a moment such as 2026-12-01T00:00:00Z",
     "listen": "an address such as 0.0.0.0:8080",

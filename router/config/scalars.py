@@ -22,6 +22,7 @@ _RATE_UNITS = {"s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 _SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([A-Za-z]+)")
 _RATE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,340})?)/([smh])")
+_CHANGE = re.compile(r"([+-]?[0-9]{1,15}(?:\.[0-9]{1,340})?)%")
 _SHARE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,340})?)%")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -132,6 +133,14 @@ def format_share(share: float) -> str:
     """Write 0.05 as ``5%``."""
     percent = f"{Decimal(repr(float(share))) * 100:f}"
     return f"{percent.rstrip('0').rstrip('.') if '.' in percent else percent}%"
+
+
+def parse_change(text: str) -> float:
+    """Read ``-5%`` as -0.05; what changes by a share of itself may grow or shrink, beyond all of it."""
+    found = _CHANGE.fullmatch(text)
+    if not found:
+        raise ValueError(f"{show(text)} is not a change; write -5%, 5% or 0.05")
+    return float(Decimal(found[1]) / 100)
 
 
 def parse_rate(text: str) -> float:

@@ -14,6 +14,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from router.config.allocate import Allocate as Allocate
+from router.config.decide import Decide as Decide
+from router.config.decide import Guardrail as Guardrail
+from router.config.decide import Notes as Notes
 from router.config.experiment import Active as Active
 from router.config.experiment import Arm as Arm
 from router.config.experiment import Experiment as Experiment

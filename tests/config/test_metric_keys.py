@@ -125,9 +125,3 @@ def test_an_experiment_that_lasts_needs_its_events_until_the_end() -> None:
     text += "    metrics: {primary: m}\n    active: {from: 2026-12-01T00:00:00Z, until: 2026-12-29T00:00:00Z}\n"
     (line,) = mistakes(text)
     assert '28d (experiment "e") + 7d (window) = 35d, but events.keep.age is 30d' in line
-
-
-def test_guardrails_are_for_later() -> None:
-    """What the format has a place for and nothing does yet is refused as such."""
-    text = TWO + SMALL + "    metrics: {primary: m, guardrails: []}\n"
-    assert [line.rpartition(": ")[2] for line in mistakes(text)] == ['"guardrails" is not supported yet']

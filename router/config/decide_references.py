@@ -1,0 +1,113 @@
+"""What has to fit together in an experiment's ``decide``, its guardrails and its overall criterion.
+
+Responsible for: keys that a method needs and keys without effect, margins on the side that is worse, weights that add
+up to 1.
+Does not know: shapes and ranges of values, which the schema checks; which metrics exist (``metric_references``).
+
+Rules: those of ``references``.
+"""
+
+from collections.abc import Mapping
+from math import fsum
+from typing import Any, Final
+
+from router.config.mistake import child, show
+from router.config.parts import Report, items, named, part
+from router.config.resolve import BROKEN
+
+_ONLY: Final[Mapping[str, tuple[str, ...]]] = {
+    "looks": ("group_sequential",),
+    "information": ("group_sequential",),
+    "spending": ("group_sequential",),
+    "parameter": ("group_sequential",),
+    "effect": ("sprt",),
+    "units": ("fixed", "group_sequential"),
+    "duration": ("fixed", "group_sequential"),
+}
+_PARAMETER: Final = ("kim_demets", "hwang_shih_decani")
+_MARGINS: Final = ("ratio", "relative", "absolute")
+_ROUNDING: Final = 1e-9  # of weights such as 1/3 as people write them in floating point
+
+
+def check_decide(config: Mapping[str, Any], report: Report) -> None:
+    """Report verdicts that could never be given, or not by what is written."""
+    metrics = named(config, "metrics")
+    for path, experiment in items(config, "experiments"):
+        decide, at = part(experiment, "decide"), f"{path}.decide"
+        if decide.get("method", "sequential") is not BROKEN:
+            _method(at, decide, report)
+        if "decide" in experiment and "metrics" not in experiment:
+            report(at, "has no effect without metrics, which say what is decided by")
+        measured = part(experiment, "metrics")
+        for place, guardrail in items(measured, "guardrails", f"{path}.metrics"):
+            _guardrail(place, guardrail, metrics, report)
+        _overall(f"{path}.metrics.oec", measured, metrics, report)
+
+
+def _method(at: str, decide: Mapping[str, Any], report: Report) -> None:
+    method = decide.get("method", "sequential")
+    for key, methods in _ONLY.items():
+        if key in decide and method not in methods:
+            report(f"{at}.{key}", f"has no effect with method: {method}; it is for {' and '.join(methods)}")
+    if method in ("fixed", "group_sequential") and "units" in decide and "duration" in decide:
+        report(f"{at}.duration", "is another end than units; give one of them")
+    if method == "fixed" and not {"units", "duration"} & set(decide):
+        report(at, "method: fixed needs units or duration: when the result may be read")
+    if method == "group_sequential":
+        _looks(at, decide, report)
+    if method == "sprt" and not {"effect", "mde"} & set(decide):
+        report(at, "method: sprt needs effect or mde: what is tested against no effect")
+
+
+def _looks(at: str, decide: Mapping[str, Any], report: Report) -> None:
+    if not {"units", "duration", "mde"} & set(decide):
+        report(at, "method: group_sequential needs units, duration or mde: how much the last look will have")
+    if "looks" in decide and "information" in decide:
+        report(f"{at}.looks", "is said by information already; give one of them")
+    spending = decide.get("spending", "obrien_fleming")
+    if spending in _PARAMETER and "parameter" not in decide:
+        report(at, f'key "parameter" is missing: {spending} needs it')
+    if spending not in (*_PARAMETER, BROKEN) and "parameter" in decide:
+        report(f"{at}.parameter", f"has no effect with spending: {spending}")
+    parameter = decide.get("parameter", 1.0)
+    if spending == "kim_demets" and parameter is not BROKEN and parameter <= 0:
+        report(f"{at}.parameter", f"{parameter} is not above 0, as kim_demets needs it")
+    shares = decide.get("information", BROKEN)
+    if isinstance(shares, list) and shares and BROKEN not in shares:
+        if any(after <= before for before, after in zip([0.0, *shares], shares, strict=False)):
+            report(f"{at}.information", "does not grow from look to look")
+        elif shares[-1] != 1:
+            report(f"{at}.information", "does not end with 100%, which is the last look")
+
+
+def _guardrail(at: str, guardrail: Mapping[str, Any], metrics: Mapping[str, Any], report: Report) -> None:
+    margins = [key for key in _MARGINS if key in guardrail]
+    if len(margins) != 1:
+        report(at, "needs one of ratio, relative and absolute" + ("; it has more" if margins else ""))
+        return
+    (key,) = margins
+    value = guardrail[key]
+    goal = metrics.get(guardrail.get("metric", ""), {}).get("goal", BROKEN)
+    if BROKEN in (value, goal):
+        return
+    none = 1.0 if key == "ratio" else 0.0
+    if value == none or (value > none) == (goal == "up"):
+        side = "below" if goal == "up" else "above"
+        report(
+            f"{at}.{key}",
+            f"allows nothing worse: {show(guardrail['metric'])} has goal: {goal}, so a margin is {side} {none:g}",
+        )
+
+
+def _overall(at: str, measured: Mapping[str, Any], metrics: Mapping[str, Any], report: Report) -> None:
+    weights = part(measured, "oec")
+    if "oec" in measured and measured["oec"] == {}:
+        report(at, "weighs no metric")
+    for name in weights:
+        if metrics.get(name, {}).get("kind") == "quantile":
+            report(child(at, name), "is a quantile, which varies with other metrics in a way that is not known")
+    if not weights or BROKEN in weights.values():
+        return
+    total = fsum(weights.values())
+    if abs(total - 1) > _ROUNDING:
+        report(at, f"has weights of {total:.10g} in all; they add up to 1")
