@@ -1,6 +1,11 @@
 """Statistics over aggregates: effects with intervals, and tests that say what they are valid for.
 
 effect         what every method returns: an effect, or that there is not enough data
+crossing       with what probability a statistic crosses boundaries at successive looks
+spending       how much of an error rate may be spent by when
+boundaries     boundaries of group-sequential tests, planned and at looks as they come
+futility       boundaries for stopping for futility
+operating      power, drift, inflation and expected size of such designs
 
 Pure: sums in, frozen data out; whoever needs random numbers is given a generator. What scipy and statsmodels do is left
 to them. ``docs/statistics.md`` has each method's formula, assumptions and source.
