@@ -6,6 +6,14 @@ spending       how much of an error rate may be spent by when
 boundaries     boundaries of group-sequential tests, planned and at looks as they come
 futility       boundaries for stopping for futility
 operating      power, drift, inflation and expected size of such designs
+fixed          fixed-horizon comparisons of two arms: which metric takes which of the next
+difference     means and ratios by Student's t, over units or clusters; relative effects
+proportions    0 and 1: the z-test of two proportions, and Fisher's; their intervals are in ``score``
+adjusted       differences adjusted by what was known before the exposure (CUPED)
+quantiles      quantiles by intervals of ranks
+margins        non-inferiority, superiority by a margin, equivalence
+corrections    many questions at once: Bonferroni, Holm, Benjamini-Hochberg
+readable       when a fixed-horizon result may be read
 
 Pure: sums in, frozen data out; whoever needs random numbers is given a generator. What scipy and statsmodels do is left
 to them. ``docs/statistics.md`` has each method's formula, assumptions and source.

@@ -85,6 +85,8 @@ class Effect(Struct, frozen=True, tag="effect", kw_only=True):
         basis: When it may be read.
         exact: Whether the error rate holds at every size of sample; otherwise for large ones.
         notes: What a reader has to know, one sentence each.
+        degrees_of_freedom: Of the Student's t behind interval and p; None where another distribution is.
+        unadjusted: The same comparison without its covariate; None where no covariate was used.
     """
 
     value: float
@@ -99,3 +101,5 @@ class Effect(Struct, frozen=True, tag="effect", kw_only=True):
     basis: Basis
     exact: bool = False
     notes: tuple[str, ...] = ()
+    degrees_of_freedom: float | None = None
+    unadjusted: "Effect | None" = None
