@@ -8,4 +8,5 @@ Pure: posteriors in, weights out, with a generator where a policy draws; ``route
 - ``allocator``: the seam, and the built-in allocators by name
 - ``thompson``, ``confidence``, ``greedy``, ``elimination``: the allocators
 - ``mix``: from an allocator's shares to weights: floor, control's share, arms that were stopped, warm-up
+- ``ridge``: linear models of what arms earn in a context; linear Thompson sampling and LinUCB
 """
