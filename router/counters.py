@@ -78,6 +78,14 @@ REWARD_RESULTS: Final = (
     "read", "absent", "not_a_number", "too_large", "encoded", "not_json", "incomplete", "no_room",
 )  # fmt: skip
 
+# Allocators that send a request to several arms.
+FANS: Final = ("interleave", "ensemble")
+# What became of an arm's part of a request that went to several: combined with others, served as it was, or not used.
+FAN_RESULTS: Final = (
+    "combined", "alone", "unused", "failed", "late", "too_large", "encoded", "not_json", "no_value", "dropped",
+    "skipped", "cancelled",
+)  # fmt: skip
+
 # --- Status of a worker: the first words of its block -------------------------------------------------------------
 HEARTBEAT: Final = 0  # time.monotonic_ns() of the worker's last tick
 ACKNOWLEDGED: Final = 1  # number of the revision it serves
@@ -155,6 +163,9 @@ ENDPOINT_SLOW: Final = 8  # successes that were slow
 ENDPOINT_ACTIVE: Final = 9  # gauge: exchanges that the endpoint is working on
 ENDPOINT_HEALTH: Final = 10  # written by the control process, see router.routing.readiness
 ENDPOINT_WORDS: Final = 11
+# fan\0EXPERIMENT\0ARM: a breaker of what the arm contributes, laid out as that of an endpoint, and
+FAN_COUNTS: Final = ENDPOINT_WORDS  # one word for each of FAN_RESULTS
+FAN_WORDS: Final = FAN_COUNTS + len(FAN_RESULTS)
 # arm\0EXPERIMENT\0RUN\0PHASE\0ARM
 UNIT_BUCKETS: Final = 256
 ARM_EXCHANGES: Final = 0  # one word for each bucket of the unit's hash
@@ -168,6 +179,7 @@ _SIZES: Final = {
     "fallback": FALLBACK_WORDS,
     "endpoint": ENDPOINT_WORDS,
     "arm": ARM_WORDS,
+    "fan": FAN_WORDS,
     "copies": ENDPOINT_WORDS,
     "shadow": SHADOW_WORDS,
     "rate": RATE_WORDS,
@@ -237,11 +249,18 @@ class _Target(Protocol):
     def endpoints(self) -> Sequence[_Endpoint]: ...
 
 
+class _Allocate(Protocol):
+    @property
+    def use(self) -> str: ...
+
+
 class _Experiment(Protocol):
     @property
     def name(self) -> str: ...
     @property
     def route(self) -> str: ...
+    @property
+    def allocate(self) -> _Allocate: ...
     @property
     def arms(self) -> Sequence[_Arm]: ...
 
@@ -309,6 +328,11 @@ def arm_key(experiment: str, run: int, phase: int, arm: str) -> str:
     return f"arm\0{experiment}\0{run}\0{phase}\0{arm}"
 
 
+def fan_key(experiment: str, arm: str) -> str:
+    """Return the key of the row of an arm of an experiment that sends each request to several."""
+    return f"fan\0{experiment}\0{arm}"
+
+
 def shadow_key(route: str, target: str) -> str:
     """Return the key of the row of one route's shadow."""
     return f"shadow\0{route}\0{target}"
@@ -368,6 +392,8 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
         run = runs[experiment.name]
         for arm in experiment.arms:
             yield arm_key(experiment.name, run.number, run.phase, arm.name), ARM_WORDS
+            if experiment.allocate.use in FANS:
+                yield fan_key(experiment.name, arm.name), FAN_WORDS
 
 
 def _target_keys(config: _Config) -> Iterator[tuple[str, int]]:
@@ -413,7 +439,7 @@ def reset_gauges(block: memoryview, slots: Mapping[str, int]) -> None:
         if kind == "target":
             block[base + TARGET_INFLIGHT] = 0
             block[base + TARGET_QUEUED] = 0
-        elif kind in ("endpoint", "copies"):
+        elif kind in ("endpoint", "copies", "fan"):
             block[base + ENDPOINT_PROBES] = block[base + ENDPOINT_ACTIVE] = 0
         elif kind == "shadow":
             block[base + SHADOW_INFLIGHT] = 0

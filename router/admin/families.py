@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from router.counters import (
     CAUSES,
+    FAN_RESULTS,
     FAULTS,
     GATHER_CAUSES,
     JWT_RESULTS,
@@ -68,6 +69,7 @@ FAMILIES: Final = {
         Family("router_shadow_total", "counter", ("target", "result"), "Copies for a shadow, by what came of them."),
         Family("router_shadow_seconds", "histogram", ("target",), "Sending a copy to the last byte of its answer."),
         Family("router_shadow_inflight", "gauge", ("target",), "Copies whose comparison is not done."),
+        Family("router_fanout_total", "counter", ("experiment", "arm", "result"), "Requests to several arms, by arm."),
         Family("router_queued", "gauge", ("target",), "Exchanges that wait for a slot of a target."),
         Family("router_shed_total", "counter", ("route", "cause"), "Exchanges that were not let through."),
         Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),
@@ -131,6 +133,7 @@ removed, and begin at 0 when the router starts.
 - `result` of `router_shadow_total`: {shadows}. See [Trying a new version on real
   traffic](operations.md#trying-a-new-version-on-real-traffic). Copies are in no other family but
   `router_upstream_connects_total`: neither in that of an arm, nor of a route, nor in `router_inflight`.
+- `result` of `router_fanout_total`: {fans}. See [interleaving.md](interleaving.md#what-is-seen-of-it).
 - `cause` of `router_refused_total` is one of {refusals}.
 - `cause` of `router_gather_skipped_total` is one of {gather}.
 - `cause` of `router_shed_total` is one of {shed}: the route's rate, a share by load, no room to wait, a longer wait
@@ -181,6 +184,7 @@ def reference() -> str:
         shed=_listed(SHED_CAUSES),
         causes=_listed(CAUSES),
         shadows=_listed(SHADOW_RESULTS),
+        fans=_listed(FAN_RESULTS),
         rewards=_listed(REWARD_RESULTS),
         jwt=_listed(JWT_RESULTS),
         fates=_listed(OUTCOME_FATES),

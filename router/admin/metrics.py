@@ -88,6 +88,7 @@ class Metrics(Collector):
         yield self._arms(rows["arm"])
         yield self._fallbacks(rows["fallback"])
         yield from self._shadows(rows["shadow"])
+        yield self._fans(rows["fan"])
         yield from self._workers()
         yield from self._outcomes()
         yield from self._archive()
@@ -191,6 +192,14 @@ class Metrics(Collector):
                 total.add_metric([target, result], count)
             _add_histogram(seconds, [target], row[counters.SHADOW_SECONDS :], LATENCY_BOUNDS_US)
         yield from (inflight, total, seconds)
+
+    def _fans(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
+        family = _counter("router_fanout_total")
+        for names, base in rows:
+            row = fold(self._segment, base + counters.FAN_COUNTS, len(counters.FAN_RESULTS))
+            for result, count in zip(counters.FAN_RESULTS, row, strict=True):
+                family.add_metric([*names, result], count)
+        return family
 
     def _workers(self) -> Iterator[Metric]:
         status = fold(self._segment, 0, counters.ROWS)

@@ -32,7 +32,7 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
             must_exist(f"{path}.control", experiment["control"], names, "arm", report)
         _weights(path, arms, report)
         _active(path, part(experiment, "active"), report)
-        check_allocate(path, part(experiment, "allocate"), report)
+        check_allocate(path, part(experiment, "allocate"), arms, report)
         route = experiment.get("route", BROKEN)
         if must_exist(f"{path}.route", route, routes, "route", report):
             _on_route(path, experiment, config, report)

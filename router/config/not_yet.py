@@ -31,11 +31,6 @@ KEYS: frozenset[str] = frozenset(
         "$.experiments[].allocate.half_life",
         "$.experiments[].allocate.features",
         "$.experiments[].allocate.draws",
-        "$.experiments[].allocate.list",
-        "$.experiments[].allocate.id",
-        "$.experiments[].allocate.merge",
-        "$.experiments[].allocate.at",
-        "$.experiments[].allocate.combine",
     }
 )
 
@@ -48,8 +43,6 @@ VALUES: dict[str, frozenset[str]] = {
             "thompson",
             "ucb",
             "linear_thompson",
-            "interleave",
-            "ensemble",
         }
     ),
 }

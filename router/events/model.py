@@ -120,6 +120,32 @@ class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
     site: str | None = None
 
 
+class Fanout(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What came of a request that was sent to several arms of an experiment.
+
+    Attributes:
+        experiment: Name of the experiment.
+        arms: What came of each arm's part, in the order of the file, by name (``counters.FAN_RESULTS``).
+        base: Arm whose answer the caller got, with the merged list or the combined value in it.
+        merge: ``team_draft`` or ``balanced``, when lists were merged.
+        items: Ids of the items that the caller got, in order; the first ``MOST_SHOWN``.
+        teams: For each of them the place in ``arms`` of the arm that put it in; -1 for none. Of ``team_draft``.
+        ranks: For each of them its place in each arm's list, from 1, 0 where it was in none. Of ``balanced``.
+        combine: How values were combined, when they were.
+        values: The number that each arm gave, by its name, as far as it was one.
+    """
+
+    experiment: str
+    arms: dict[str, str]
+    base: str | None = None
+    merge: str | None = None
+    items: tuple[str, ...] = ()
+    teams: tuple[int, ...] = ()
+    ranks: tuple[tuple[int, int], ...] = ()
+    combine: str | None = None
+    values: dict[str, float] = {}
+
+
 class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="exchange"):
     """One request and its response: a line of the event log.
 
@@ -155,6 +181,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
         deadline: For an exchange that did not finish, how long it was allowed to take, in seconds: what it enters
             latency quantiles with.
         rewards: What the response said about itself, by source: ``header:x-gpu-seconds``, ``json:/safety/flagged``.
+        fanout: What came of it, where the request was sent to several arms.
     """
 
     id: str
@@ -186,6 +213,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     holdouts: tuple[str, ...] = ()
     deadline: float | None = None
     rewards: dict[str, float] = {}
+    fanout: Fanout | None = None
 
 
 class Shadow(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag="shadow"):

@@ -19,6 +19,8 @@ gate          the slots of a target with a limit, and the queue for them
 limiter       a route's rate
 record        what it leaves behind: counters and an event
 hedge         a second request when the first takes long
+fanout        a request that goes to several targets, and one answer of theirs
+member        one of those targets
 question      the key of what a request asks, and which answers may be given again
 last_good     those answers, each worker's share of them
 remember      from an exchange to them, and from them to another exchange

@@ -1,7 +1,7 @@
 """*Admit*: between the decision and the pick, on routes that limit or degrade.
 
 Responsible for: the order in which a request is asked whether it may go on: the route's rate, then what gives way at
-the load of its target.
+the load of its target; and whether it goes to one target or to several.
 Does not know: how rates and loads are counted, endpoints.
 
 Rules: the assignment stays what it is, whoever serves. Which requests of a share are shed is drawn for each by itself:
@@ -12,6 +12,7 @@ from random import random
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from router.proxy import fanout
 from router.proxy.request_head import Refusal
 from router.routing.admission import retry_after
 from router.routing.degrade import reached
@@ -28,6 +29,9 @@ def admit(exchange: "Exchange", decision: "Decision") -> None:
     """Send an exchange on to its target, or to another, or end it."""
     server = exchange.server
     plan = decision.route
+    fan = plan.fan(decision) if plan.fans else None
+    if fan is not None and not fanout.gathered(exchange, fan):
+        return
     if plan.limited and not exchange.drawn:
         wait = draw(server, decision, exchange.head.client, monotonic())
         if wait:
@@ -44,7 +48,9 @@ def admit(exchange: "Exchange", decision: "Decision") -> None:
             return
         if level.target is not None:
             exchange.target = level.target
-    exchange.pick()
+            fan = None
+    if fan is None or not fanout.begin(exchange, fan):
+        exchange.pick()
 
 
 def draw(server: "Server", decision: "Decision", client: str, now: float) -> float:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from router.proxy.downstream import Downstream
     from router.proxy.endpoint import Endpoint
+    from router.proxy.fanout import Fan
     from router.proxy.gate import Gate
     from router.proxy.hedge import Hedge
     from router.proxy.pool import TargetPool
@@ -122,6 +123,7 @@ class Exchange(Struct, gc=False, eq=False):
     # Its copies
     mirrored: bool = False
     shadow: "Mirror | None" = None
+    fan: "Fan | None" = None  # where it goes to several targets
 
     def say_continue(self) -> None:
         """Answer ``Expect: 100-continue``, once, and only while nothing of the body has come (RFC 9110 10.1.1)."""
@@ -251,8 +253,7 @@ class Exchange(Struct, gc=False, eq=False):
         if self.hedge is not None and self.hedge.stand_in(fault):
             return
         if self.replied or not rescue(self, fault):
-            self.outcome_fault = fault
-            self._end(problem.FAULTS[fault], keep=self.request_done)
+            self.give_up(fault)
 
     def shed(self, cause: str) -> None:
         """The target has too much to do for this exchange: go on another way, or turn the caller away.
@@ -269,6 +270,11 @@ class Exchange(Struct, gc=False, eq=False):
         """Count that the exchange is not let through."""
         if self.decision is not None:
             self.server.words[self.decision.route.row + SHED_OFFSET[cause]] += 1
+
+    def give_up(self, fault: str) -> None:
+        """End with an answer of the router's own that blames targets which were blamed before."""
+        self.outcome_fault = fault
+        self._end(problem.FAULTS[fault], keep=self.request_done)
 
     def turn_away(self, refusal: Refusal) -> None:
         """End with an answer that blames neither the request nor a target."""

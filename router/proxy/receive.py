@@ -91,7 +91,7 @@ def _answer_whole(exchange: "Exchange", head: ResponseHead, data: bytes, now: fl
     if exchange.shadow is not None:
         exchange.shadow.begin(data[head.end :], framed=False)
     if exchange.decision is not None and exchange.decision.route.keeps:
-        _keep_whole(exchange, head, data[head.end :])
+        keep_whole(exchange, head, data[head.end :])
     exchange.upstream = exchange.endpoint = None
     endpoint.active -= 1
     server.words[exchange.row + counters.TARGET_INFLIGHT] -= 1
@@ -208,7 +208,7 @@ def _keep(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
         exchange.shadow.begin(body, framed=framed)
 
 
-def _keep_whole(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
+def keep_whole(exchange: "Exchange", head: ResponseHead, body: bytes) -> None:
     """Keep of an answer that came in one piece what its route keeps."""
     if exchange.decision is not None and exchange.decision.route.cached:
         remember.whole(exchange, head, body)

@@ -7,6 +7,8 @@ Does not know: how the exchange went on; it reads the finished object.
 from random import random
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from router import counters, histogram
 from router.events.model import Exchange as Event
 from router.proxy.request_head import METHODS
@@ -36,7 +38,7 @@ _OVERHEAD = counters.OVERHEAD + histogram.HISTOGRAM_BUCKETS
 _OVERHEAD_SUM = counters.OVERHEAD + histogram.HISTOGRAM_SUM
 
 
-def record(exchange: "Exchange", ended: float) -> None:
+def record(exchange: "Exchange", ended: float) -> None:  # noqa: C901  # each exchange pays for each call
     """Count a decided exchange and log it.
 
     Args:
@@ -53,6 +55,10 @@ def record(exchange: "Exchange", ended: float) -> None:
     duration = ended - exchange.started
     other = exchange.step or exchange.level
     pair = decision.pair if other is None else other.pair or decision.pair
+    if exchange.fan is not None:
+        if not exchange.fan.ended(exchange):  # one of several requests; the caller's own exchange is what counts
+            return
+        pair = exchange.fan.pair or pair
     words[pair + _CODE_SLOT[exchange.status]] += 1
     us = int(duration * 1e6)
     if exchange.status != SWITCHING:  # how long a tunnel lasts says nothing about how fast a model is
@@ -78,8 +84,12 @@ def record(exchange: "Exchange", ended: float) -> None:
     if exchange.outcome_fault == "client_gone":
         words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
     if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
-        log = server.log if exchange.reading is None else exchange.reading
-        log.append(_event(exchange, decision, duration, first_byte))
+        _log(exchange, _event(exchange, decision, duration, first_byte))
+
+
+def _log(exchange: "Exchange", event: Event) -> None:
+    log = exchange.server.log if exchange.reading is None else exchange.reading
+    log.append(event if exchange.fan is None else replace(event, fanout=exchange.fan.event))
 
 
 def _event(exchange: "Exchange", decision: "Decision", duration: float, first_byte: float | None) -> Event:

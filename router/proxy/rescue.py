@@ -42,7 +42,7 @@ def rescue(exchange: "Exchange", fault: str, status: int = 0) -> bool:
         fault: Why the attempt failed, one of ``counters.FAULTS``.
         status: The target's status, when that is the fault.
     """
-    return _again(exchange, fault, status) or _fall_back(exchange, CAUSE[fault])
+    return _again(exchange, fault, status) or fall_back(exchange, CAUSE[fault])
 
 
 def _again(exchange: "Exchange", fault: str, status: int) -> bool:
@@ -100,7 +100,7 @@ def _next(exchange: "Exchange", cause: str) -> tuple[int, Written | None] | None
     return None
 
 
-def _fall_back(exchange: "Exchange", cause: str) -> bool:
+def fall_back(exchange: "Exchange", cause: str) -> bool:
     """Let the next fallback that is for the cause, and has an answer, answer."""
     decision = exchange.decision
     found = _next(exchange, cause)

@@ -24,6 +24,7 @@ from router.events.model import Event, Revision
 from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
+from router.proxy.fanout import Room
 from router.proxy.heads import RequestReader
 from router.proxy.identity import Identity
 from router.proxy.last_good import LastGood
@@ -65,6 +66,7 @@ class Server:
         "connections",
         "draining",
         "expose_id_only",
+        "fan_room",
         "identity",
         "last_good",
         "limiters",
@@ -122,6 +124,7 @@ class Server:
         self.last_good: dict[str, LastGood] = {}  # by route
         self.shadows = Shadows(self, [block for number, block in enumerate(blocks) if number != worker])
         self.rewards = Rewards(self.words, log)
+        self.fan_room = Room()
         self.limiters: dict[str, Limiter] = {}  # by route
         self._signing = Signing()
         self.identity = Identity(self.words)

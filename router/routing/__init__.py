@@ -22,6 +22,10 @@ flagd       the operators of rules that only flagd has: ``fractional`` and ``sem
 lookup      paths of keys and indices into the data of a rule
 coerce      truth, numbers, text, equality and order of values in rules, as flagd's engine has them
 sample      which requests shadows get a copy of
+fanout      experiments that send a request to several arms, and what their answers come to
+interleave  two ranked lists as one: team draft, balanced
+ensemble    several values as one: mean, median, vote
+answer      lists and values in the body of an answer, and another one in their place
 compare     whether a shadow's answer is that of the primary
 explain     the same answers, step by step and in words
 rate        token buckets that several workers share

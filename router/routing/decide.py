@@ -23,6 +23,7 @@ from router.counters import pair_key, route_key
 from router.events.model import Enrolment
 from router.routing.bucket import unit_key
 from router.routing.degrade import Level, compile_levels
+from router.routing.fanout import NO_FANS, FanPlan
 from router.routing.request import Request
 from router.routing.reward import RewardPlan
 from router.routing.sample import ShadowPlan, compile_shadow, sampled
@@ -108,7 +109,7 @@ class RoutePlan(Struct, frozen=True):
         simple: The only one of them, when every unit takes part in it and nothing else is to be asked or said.
         direct: Whether nothing but a rate stands between the head of a request and its target.
         limited: Whether a rate is.
-        admits: Whether a rate or a load is to be asked before a request goes on.
+        admits: Whether a rate or a load is to be asked before a request goes on, or it may go to several targets.
         levels: What gives way at which load, the highest first.
         fallback: What answers when the target cannot, in order.
         rules_read: Whether an attribute that rules or experiments ask for reads the body.
@@ -122,6 +123,9 @@ class RoutePlan(Struct, frozen=True):
         shadows: Targets that get copies of some units' requests.
         rewards: What is read from answers.
         keeps: Whether anything is kept of answers: the last good ones, or rewards.
+        fans: Experiments that send requests to several targets, by name.
+        bare: The same without what follows a failed attempt, and without copies: as for one of several targets; None
+            where no request goes to several.
     """
 
     name: str
@@ -150,6 +154,19 @@ class RoutePlan(Struct, frozen=True):
     shadows: tuple[ShadowPlan, ...] = ()
     rewards: RewardPlan | None = None
     keeps: bool = False
+    fans: Mapping[str, FanPlan] = NO_FANS
+    bare: "RoutePlan | None" = None
+
+    def fan(self, decision: Decision) -> FanPlan | None:
+        """Return the experiment of a decision that sends the request to several targets; None when none does.
+
+        One whose arm was forced does not: who forces an arm wants to see it.
+        """
+        for enrolment in decision.enrolments:
+            plan = self.fans.get(enrolment.experiment)
+            if plan is not None and not enrolment.override:
+                return plan
+        return None
 
     def wants_body(self, request: Request) -> bool:
         """Return whether gathering the body could change the unit, or what rules are evaluated on.
@@ -308,9 +325,10 @@ def compile_route(
     fields = structure.fields if structure is not None else frozenset()
     first = sources[0].field if route.unit and route.unit[0].startswith("header:") else None
     needs_body = rules_read or (route.inspect_bytes > 0 and any(source.json for source in sources))
-    admits = route.rate_limit is not None or bool(route.degrade)
+    fans = structure.fans if structure is not None else NO_FANS
+    admits = route.rate_limit is not None or bool(route.degrade) or bool(fans)
     cached = any(isinstance(step, CachedStep) for step in fallback)
-    return RoutePlan(
+    plan = RoutePlan(
         name=route.name,
         inspect_bytes=route.inspect_bytes,
         needs_body=needs_body,
@@ -322,7 +340,7 @@ def compile_route(
         head=route_line(route.name),
         structure=structure,
         simple=structure.simple if structure is not None else None,
-        direct=not (needs_body or route.degrade),
+        direct=not (needs_body or route.degrade or fans),
         limited=route.rate_limit is not None,
         admits=admits,
         levels=compile_levels(route, slots),
@@ -338,4 +356,8 @@ def compile_route(
         shadows=tuple(compile_shadow(route.name, shadow, slots) for shadow in route.shadow if shadow.share > 0),
         rewards=rewards,
         keeps=cached or rewards is not None,
+        fans=fans,
     )
+    if not fans:
+        return plan
+    return replace(plan, bare=replace(plan, fallback=(), cached=False, rewards=None, keeps=False, fans=NO_FANS))

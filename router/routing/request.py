@@ -88,7 +88,7 @@ class Request(Struct, gc=False):
             return None
         try:
             if self.contents is None:
-                self.contents = _open(self.body)
+                self.contents = opened(self.body)
             return _find(self.contents, tokens)
         except (ValueError, RecursionError):  # msgspec raises both, and UnicodeDecodeError is a ValueError
             self.invalid = True
@@ -102,10 +102,18 @@ class Request(Struct, gc=False):
             if callable(self.claims):
                 verify, self.claims = self.claims, _NULL  # once, whatever comes of it
                 claims = verify(self)
-                self.claims = _NULL if claims is None else _open(claims)
+                self.claims = _NULL if claims is None else opened(claims)
             return _find(self.claims, tokens)
         except (ValueError, RecursionError):  # what PyJWT takes for JSON and msgspec does not, such as NaN
             return None
+
+
+def value_at(text: bytes | Raw, tokens: tuple[str, ...]) -> Raw | None:
+    """Return what is at a pointer of any JSON text; None when there is nothing, or it is no JSON as far as looked."""
+    try:
+        return _find(opened(text), tokens) if tokens else Raw(bytes(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def pointer_tokens(pointer: str) -> tuple[str, ...]:
@@ -160,7 +168,7 @@ def _find(node: Contents | None, tokens: tuple[str, ...]) -> Raw | None:
     """Return what is at a pointer; raises ValueError or RecursionError where it is not JSON."""
     for token in tokens:
         if isinstance(node, Raw):
-            node = _open(node)
+            node = opened(node)
         if isinstance(node, dict):
             node = node.get(token)
         elif isinstance(node, list):
@@ -170,7 +178,7 @@ def _find(node: Contents | None, tokens: tuple[str, ...]) -> Raw | None:
     return node if isinstance(node, Raw) else None
 
 
-def _open(text: bytes | Raw) -> Contents:
+def opened(text: bytes | Raw) -> Contents:
     """Return what one level of a JSON text holds; raises ValueError or RecursionError where it is not JSON."""
     try:
         return _OBJECT.decode(text)

@@ -27,6 +27,7 @@ from router.config.schema import Config, Experiment, Route
 from router.events.model import Revision
 from router.routing.bots import AGENT, Bots
 from router.routing.bucket import arm_prefix
+from router.routing.fanout import NO_FANS, FanPlan, compile_fans
 from router.routing.request import Request
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.trial import WHOLE, ArmPlan, Trial, compile_trial, threshold
@@ -150,6 +151,7 @@ class Structure(Struct, frozen=True):
         timed: Whether they depend on the moment.
         trials: Experiments by name.
         bots: Who is a bot; None when no experiment excludes them.
+        fans: Experiments that send requests to several targets, by name.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -161,6 +163,7 @@ class Structure(Struct, frozen=True):
     timed: bool
     trials: Mapping[str, Trial]
     bots: Bots | None
+    fans: Mapping[str, FanPlan] = NO_FANS
 
     @property
     def simple(self) -> Trial | None:
@@ -321,6 +324,7 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
         timed=timed,
         trials={trial.experiment: trial for layer in layers for trial in layer.trials},
         bots=Bots() if people else None,
+        fans=compile_fans(route.name, revision),
     )
 
 

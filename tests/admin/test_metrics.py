@@ -20,11 +20,22 @@ from router.analysis.finding import Finding
 from router.analysis.quality import Observed, judge
 from router.analysis.sample_ratio import Block
 from router.archive.courier import Sent
+from router.config.allocate import Allocate
 from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Shadow, Target
 from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.measure import Snapshot
-from router.counters import allocate, arm_key, endpoint_key, pair_key, route_key, row_keys, shadow_key, target_key
+from router.counters import (
+    allocate,
+    arm_key,
+    endpoint_key,
+    fan_key,
+    pair_key,
+    route_key,
+    row_keys,
+    shadow_key,
+    target_key,
+)
 from router.events.model import Revision, Run
 from router.histogram import bucket
 from router.routing.breaker import HALF_OPEN, OPEN, RAMP, Register
@@ -53,7 +64,9 @@ def revision(
                 shadow=(Shadow(target="v2", share=0.1),) if experiment else (),
             ),
         ),
-        experiments=(Experiment(name="e", route="ranker", arms=arms),) if experiment else (),
+        experiments=(Experiment(name="e", route="ranker", arms=arms, allocate=Allocate(use="interleave", list="/x")),)
+        if experiment
+        else (),
     )
     runs = {"e": Run(number=1, phase=phase, epoch=1)}
     return Revision(
@@ -296,6 +309,16 @@ def test_a_scrape_before_the_first_revision_is_an_answer(segment: Segment) -> No
     assert value(found, "router_revision") == 0
     assert value(found, "router_workers_acknowledged") == 0
     assert "router_requests_total" not in names_of(found)
+
+
+def test_what_came_of_each_arm_is_counted(segment: Segment) -> None:
+    """Where a request goes to several arms, each arm has a count of each end of its part."""
+    current = revision()
+    row = current.slots[fan_key("e", "treatment")] + counters.FAN_COUNTS
+    segment.block(1)[row + counters.FAN_RESULTS.index("late")] = 3
+    found = scrape(segment, current)
+    assert value(found, "router_fanout_total", experiment="e", arm="treatment", result="late") == 3
+    assert value(found, "router_fanout_total", experiment="e", arm="control", result="late") == 0
 
 
 def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,6 +270,10 @@ class Plane:
 
         self.loop.run_until_complete(swap())
 
+    async def sleep(self, seconds: float) -> None:
+        """Let the event loop's own timers come: those that are finer than a tick."""
+        await asyncio.sleep(seconds)
+
     def wait(self, seconds: float) -> None:
         """Let time pass, in one tick."""
         self._now = max(self._now, time.monotonic()) + seconds
