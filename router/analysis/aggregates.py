@@ -119,6 +119,14 @@ class Aggregate(Struct, frozen=True):
         cap: Value above which values counted as it; None when there is no cap.
         sketch: Distribution, for quantiles: of exchanges, or of observations' values.
         steps: For a funnel: observations that came to each step.
+        weighted: Sums over what is independent, clusters or else observations, each times w = 1/propensity of the first
+            exposure: y of w times the value, x of w times the size. The size of an observation is 1, of a cluster its
+            observations, of a ratio its denominator; so y/x is the estimate that weighs units by how unlikely their arm
+            was. Whoever has no propensity is not in it. None for quantiles of exchanges.
+        below: For a quantile of exchanges, sums over what is independent: y of how many exchanges are at most at
+            ``threshold``, x of how many there are.
+        threshold: The quantile of all arms of the phase together, read from their sketches.
+        provisional: Whether values that are in the sums may still change; no sequential test may read them.
     """
 
     units: Moments = Moments()
@@ -129,15 +137,21 @@ class Aggregate(Struct, frozen=True):
     cap: float | None = None
     sketch: Sketch | None = None
     steps: tuple[int, ...] = ()
+    weighted: Moments | None = None
+    below: Moments | None = None
+    threshold: float | None = None
+    provisional: bool = False
 
     def merge(self, other: Self) -> Self:
         """Return what is known of the units of both.
 
         Raises:
-            ValueError: If they were capped at different values.
+            ValueError: If they were capped at different values, or counted below different thresholds.
         """
         if self.cap is not None and other.cap is not None and self.cap != other.cap:
             raise ValueError(f"sums capped at {self.cap} and at {other.cap} do not merge; fold both with one cap")
+        if self.threshold is not None and other.threshold is not None and self.threshold != other.threshold:
+            raise ValueError(f"counts below {self.threshold} and below {other.threshold} do not merge")
         longest = max(len(self.steps), len(other.steps))
         mine, others = (steps + (0,) * (longest - len(steps)) for steps in (self.steps, other.steps))
         return type(self)(
@@ -149,6 +163,10 @@ class Aggregate(Struct, frozen=True):
             cap=self.cap if self.cap is not None else other.cap,
             sketch=_either_sketch(self.sketch, other.sketch),
             steps=tuple(a + b for a, b in zip(mine, others, strict=True)),
+            weighted=_either(self.weighted, other.weighted),
+            below=_either(self.below, other.below),
+            threshold=self.threshold if self.threshold is not None else other.threshold,
+            provisional=self.provisional or other.provisional,
         )
 
 

@@ -13,6 +13,12 @@ adjusted       differences adjusted by what was known before the exposure (CUPED
 quantiles      quantiles by intervals of ranks
 margins        non-inferiority, superiority by a margin, equivalence
 corrections    many questions at once: Bonferroni, Holm, Benjamini-Hochberg
+always_valid   comparisons at any time: which metric takes which of the next
+mixture        the mixture SPRT: a normal mixture over effects
+confidence_sequence  means and ratios at any time, asymptotic, with a covariate or without
+e_process      proportions at any time, exact
+cdf_band       quantiles at any time
+sprt           Wald's test of no effect against one of a given size
 readable       when a fixed-horizon result may be read
 
 Pure: sums in, frozen data out; whoever needs random numbers is given a generator. What scipy and statsmodels do is left
