@@ -1,26 +1,34 @@
 """What is known of an arm, as sums that merge.
 
-Responsible for: counts, sums, squares and cross-products of values over units and over clusters, sketches of
-distributions, and their merging.
+Responsible for: counts, sums, squares and cross-products of values over units and over clusters, and their merging.
 Does not know: events, how a sum was computed, what it is evidence of (``estimate``).
 
 Rules: frozen. ``merge`` is associative and commutative (floating-point sums up to rounding), and what a class makes
 without arguments is its identity, so that shards can be folded each by itself; they must not share units, for a unit is
-counted once. What was capped at different values does not merge: fold both with the same cap.
+counted once. What was capped at different values, or counted below different thresholds, does not merge.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
-from math import ceil
-from typing import Final, Self
+from typing import Self
 
 from msgspec import Struct, structs
 
-# Relative accuracy of 1 %: buckets whose bounds grow by gamma = (1 + a)/(1 - a), as in DDSketch (Masson, Rim and Lee,
-# VLDB 2019). 64-bit floating point ends at |ln x| < 745.2, so buckets are within OFFSET of the middle.
-ACCURACY: Final = 0.01
-GAMMA: Final = (1 + ACCURACY) / (1 - ACCURACY)
-OFFSET: Final = 40_000
+from router.analysis.sketch import ACCURACY, GAMMA, OFFSET, Sketch, middle
+
+__all__ = (
+    "ACCURACY",
+    "GAMMA",
+    "OFFSET",
+    "Aggregate",
+    "Cell",
+    "Fates",
+    "Moments",
+    "Place",
+    "Product",
+    "Sketch",
+    "merge_cells",
+    "middle",
+)
 
 
 class Moments(Struct, frozen=True):
@@ -52,58 +60,6 @@ class Moments(Struct, frozen=True):
             self.xx + other.xx,
             self.xy + other.xy,
         )
-
-
-class Sketch(Struct, frozen=True):
-    """A distribution, as the number of values in logarithmic buckets.
-
-    Bucket 0 holds zeros; bucket ``OFFSET + k`` the values in (gamma^(k-1), gamma^k], ``-(OFFSET + k)`` those of the
-    opposite sign, so that buckets are in the order of their values.
-
-    Attributes:
-        counts: Bucket to number of values, none of them 0.
-    """
-
-    counts: Mapping[int, int] = {}
-
-    @property
-    def total(self) -> int:
-        """Number of values."""
-        return sum(self.counts.values())
-
-    def merge(self, other: Self) -> Self:
-        """Return the distribution of the values of both."""
-        counts = dict(self.counts)
-        for bucket, number in other.counts.items():
-            counts[bucket] = counts.get(bucket, 0) + number
-        return type(self)(counts)
-
-    def quantile(self, q: float) -> float | None:
-        """Return a value at most ``ACCURACY`` off, relatively, from the quantile by nearest rank.
-
-        Args:
-            q: Share of the values that are at most the result, above 0 and at most 1.
-
-        Returns:
-            None when there is no value.
-        """
-        if not 0 < q <= 1:
-            raise ValueError(f"a quantile lies above 0 and at most at 1, not at {q}")
-        total = self.total
-        if not total:
-            return None
-        rank = ceil(q * total)
-        ordered = sorted(self.counts)
-        reached = accumulate(self.counts[bucket] for bucket in ordered)
-        return next(middle(bucket) for bucket, sofar in zip(ordered, reached, strict=True) if sofar >= rank)
-
-
-def middle(bucket: int) -> float:
-    """Return the value that is as far, relatively, from both bounds of a bucket."""
-    if bucket == 0:
-        return 0.0
-    size = 2 * GAMMA ** (abs(bucket) - OFFSET) / (GAMMA + 1)
-    return size if bucket > 0 else -size
 
 
 class Aggregate(Struct, frozen=True):
@@ -222,6 +178,7 @@ class Cell(Struct, frozen=True):
         exchanges: Their exchanges.
         failures: Exchanges whose first attempt at the arm's target failed, or that never finished.
         unfinished: Exchanges that never finished.
+        without_propensity: Observations whose first exposure says no propensity.
         metrics: Metric to what is known of it.
         products: First metric to second to their products; only in the cell of all units, where the first stands before
             the second in the experiment.
@@ -232,6 +189,7 @@ class Cell(Struct, frozen=True):
     exchanges: int = 0
     failures: int = 0
     unfinished: int = 0
+    without_propensity: int = 0
     metrics: Mapping[str, Aggregate] = {}
     products: Mapping[str, Mapping[str, Product]] = {}
 
@@ -259,6 +217,7 @@ class Cell(Struct, frozen=True):
             exchanges=self.exchanges + other.exchanges,
             failures=self.failures + other.failures,
             unfinished=self.unfinished + other.unfinished,
+            without_propensity=self.without_propensity + other.without_propensity,
             metrics=metrics,
             products=products,
         )
@@ -273,6 +232,7 @@ class Fates(Struct, frozen=True):
         late: After the window, or after the end of the phase.
         immature: In a window that is not over; attributed once it is.
         excluded: Of a unit that was seen in two arms of the phase.
+        overdue: In the window, but received when the unit's value was final already.
     """
 
     attributed: int = 0
@@ -280,6 +240,7 @@ class Fates(Struct, frozen=True):
     late: int = 0
     immature: int = 0
     excluded: int = 0
+    overdue: int = 0
 
     def merge(self, other: Self) -> Self:
         """Return the fates of the outcomes of both."""

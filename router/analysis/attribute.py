@@ -76,7 +76,7 @@ def observations(exposures: ir.Table, scope: Scope, extra: dict[str, ir.Value]) 
         ones; and where a user can have several observations ``entered`` (its first exposure in the run), ``seen`` (in
         any phase), ``leads`` and ``leads_run`` (whether the phase is the unit's first, of all and of its run).
     """
-    by = _identity(scope)
+    by = identity(scope)
     found = exposures.group_by(by).aggregate(
         arm=exposures.arm.min(),
         last_arm=exposures.arm.max(),
@@ -97,7 +97,8 @@ def observations(exposures: ir.Table, scope: Scope, extra: dict[str, ir.Value]) 
     ).drop("last_arm")
 
 
-def _identity(scope: Scope) -> list[str]:
+def identity(scope: Scope) -> list[str]:
+    """Return the columns that name an observation."""
     return ["run", "phase", "unit", "user"] if scope.clustered else ["run", "phase", "unit"]
 
 
@@ -152,17 +153,17 @@ def matched(outcomes: ir.Table, exposures: ir.Table, observed: ir.Table, scope: 
     """Return the outcomes that belong to an observation.
 
     Args:
-        outcomes: Columns ``id``, ``code``, ``value``, ``time``, ``keyed``, ``run``, ``unit_hash``, ``request_id`` and
-            ``unit``; unique, none later than now, keyed to no other experiment.
+        outcomes: Columns ``id``, ``code``, ``value``, ``time``, ``received``, ``keyed``, ``run``, ``unit_hash``,
+            ``request_id`` and ``unit``; unique, none later than now, keyed to no other experiment.
         exposures: What ``counted`` returns.
         observed: What ``observations`` returns, as it was kept.
         scope: What attribution is about.
 
     Returns:
-        Columns ``observation``, ``code``, ``value``, ``at`` (unix seconds), ``first`` and ``crossed``; where a user can
-        have several observations ``run``, ``phase``, ``entered``, and ``leads`` (true in one row of an outcome);
-        where units are clusters ``chosen`` (whether it belongs to this observation) and ``own`` (whether it is the
-        user's own, and so one that a covariate may be made of).
+        Columns ``observation``, ``code``, ``value``, ``at``, ``received`` (unix seconds), ``first`` and ``crossed``;
+        where a user can have several observations ``run``, ``phase``, ``entered``, and ``leads`` (true in one row of an
+        outcome); where units are clusters ``chosen`` (whether it belongs to this observation) and ``own`` (whether it
+        is the user's own, and so one that a covariate may be made of).
     """
     parts: list[ir.Table] = []
     leads = observed.leads if scope.several else ibis.literal(value=True)
@@ -196,7 +197,7 @@ def _chosen(found: ir.Table) -> ir.Table:
 
 def _requests(keyed: ir.Table, exposures: ir.Table, observed: ir.Table, scope: Scope) -> ir.Table:
     """Return, by request id, the observation of its first exposure in each phase."""
-    by = _identity(scope)
+    by = identity(scope)
     asked = exposures.semi_join(keyed.select("request_id"), "request_id").select("request_id", "time", *by)
     named = asked.join(observed.select("observation", *by), by)
     unique = named.group_by("request_id", "run", "phase").aggregate(observation=named.observation.argmin(named.time))
@@ -213,6 +214,6 @@ def _joined(keyed: ir.Table, observed: ir.Table, key: str, scope: Scope) -> ir.T
     columns += ["run", "phase", "entered", "leads"] if scope.several else []
     columns += ["own", "unit", "user"] if scope.clustered else []
     extra = ["id"] if scope.clustered else []
-    left = keyed.select(*by, *extra, "code", "value", at=keyed.time)
+    left = keyed.select(*by, *extra, "code", "value", "received", at=keyed.time)
     found = left.join(observed.select(*dict.fromkeys([*by, *columns])), by)
-    return found.select("code", "value", "at", *extra, *columns)
+    return found.select("code", "value", "at", "received", *extra, *columns)

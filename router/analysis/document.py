@@ -22,6 +22,11 @@ NOTE = (
     "it often makes no difference significant."
 )
 
+UNFROZEN = (
+    "Outcomes count whenever they were received, also after their unit's window: a look at all that is known by now, "
+    "at a horizon fixed beforehand. No sequential test may be made of it."
+)
+
 
 def document(folded: Folded) -> dict[str, Any]:
     """Return all that was found."""
@@ -37,6 +42,7 @@ def experiment_document(result: Result) -> dict[str, Any]:
     metrics = {metric.name: metric for metric in result.plan.metrics}
     return {
         "control": result.plan.control,
+        "frozen": result.plan.frozen,
         "metrics": [_definition(metric) for metric in result.plan.metrics],
         "phases": [_phase(stage, result, metrics) for stage in result.stages],
         "outcomes": {name: msgspec.to_builtins(stray) for name, stray in result.strays.items()},

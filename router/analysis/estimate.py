@@ -6,15 +6,22 @@ Does not know: other arms; nothing here compares, tests or decides.
 
 Rules: pure. Too little data is ``NotEnough``, never 0, nan or an exception. A standard error is that of a mean
 (s/sqrt(n)), or of a ratio of means by the delta method (Deng, Knoblich and Lu, KDD 2018, section 3), over clusters
-where units hold several users.
+where units hold several users. That of a quantile is the width of its 95 % interval of ranks over 2 x 1.96, the ranks
+being as much further apart as the share of exchanges below a threshold varies more between units than between
+independent exchanges (the outer interval of section 4 there).
 """
 
 from math import sqrt
+from typing import Final
 
 from msgspec import Struct
 
 from router.analysis.aggregates import Aggregate, Moments
+from router.analysis.sketch import Sketch
 from router.config.schema import Metric
+
+Z: Final = 1.959963984540054
+"""97.5th percentile of the standard normal distribution."""
 
 
 class Estimate(Struct, frozen=True, tag="estimate"):
@@ -22,7 +29,7 @@ class Estimate(Struct, frozen=True, tag="estimate"):
 
     Attributes:
         value: The estimate, in the metric's own unit; seconds for durations.
-        standard_error: Of the value; None where it takes more than sums (quantiles), or there is one unit.
+        standard_error: Of the value; None where there is one unit, or a quantile with too few values beyond it.
         n: Units that it is made of; for a quantile of exchanges, exchanges.
     """
 
@@ -68,10 +75,61 @@ def _nobody(known: Aggregate) -> str:
     return "no unit has a value" if known.missing else "no units"
 
 
+def covariate(known: Aggregate) -> Estimate | NotEnough:
+    """Return the mean of a metric's covariate: what units were like before their exposure.
+
+    Arms must not differ in it; where they do, they were different to begin with.
+
+    Args:
+        known: What is known of a metric that has a covariate.
+    """
+    sums = known.units
+    if sums.n == 0:
+        return NotEnough(_nobody(known), 0)
+    if known.clusters is not None:
+        return NotEnough("units hold several users, whose covariates are not kept by unit", sums.n)
+    return Estimate(sums.x / sums.n, _standard_error(Moments(sums.n, sums.x, sums.xx)), sums.n)
+
+
 def _quantile(metric: Metric, known: Aggregate) -> Estimate | NotEnough:
-    total = 0 if known.sketch is None else known.sketch.total
-    value = None if known.sketch is None or metric.q is None else known.sketch.quantile(metric.q)
-    return NotEnough(_nobody(known), total) if value is None else Estimate(value, None, total)
+    sketch, q = known.sketch, metric.q
+    if sketch is None or q is None or not sketch.total:
+        return NotEnough(_nobody(known), 0)
+    value = sketch.quantile(q)
+    assert value is not None  # noqa: S101 - it has values
+    return Estimate(value, _quantile_error(sketch, q, known), sketch.total)
+
+
+def _quantile_error(sketch: Sketch, q: float, known: Aggregate) -> float | None:
+    """Return the standard error of a quantile; None where its interval reaches beyond the values that there are."""
+    effect = design_effect(known)
+    if effect is None:
+        return None
+    reach = Z * sqrt(effect * q * (1 - q) / sketch.total)
+    rank = 1 / sketch.total
+    if q - reach < rank or q + reach > 1 - rank:
+        return None
+    low, high = sketch.level(q - reach), sketch.level(q + reach)
+    return None if low is None or high is None else (high - low) / (2 * Z)
+
+
+def design_effect(known: Aggregate) -> float | None:
+    """Return how much more the share of exchanges below the threshold varies than that of independent ones would.
+
+    It is 1 for a quantile over independent observations.
+
+    Args:
+        known: What is known of a quantile.
+
+    Returns:
+        None when it cannot be said: of one unit, of clusters without counts, where all or none are below.
+    """
+    if known.below is None:
+        return 1.0 if known.clusters is None and known.units.n > 1 else None
+    share = _ratio(known.below, known.below.n)
+    if isinstance(share, NotEnough) or share.standard_error is None or not 0 < share.value < 1:
+        return None
+    return share.standard_error**2 * known.below.x / (share.value * (1 - share.value))
 
 
 def _standard_error(sums: Moments) -> float | None:

@@ -15,23 +15,25 @@ import ibis
 from ibis.expr import types as ir
 from msgspec import structs
 
-from router.analysis import attribute, measure, tabulate
-from router.analysis.aggregates import Cell, Fates, Place, Sketch
+from router.analysis import attribute, exchanges, measure, tabulate
+from router.analysis.aggregates import Fates
 from router.analysis.attribute import Scope
-from router.analysis.collect import as_cells, as_fates, as_products, as_sketches, with_sketch
+from router.analysis.collect import Facts, as_fates
 from router.analysis.engine import Engine
 from router.analysis.history import History, Phase, complete
-from router.analysis.plan import Plan, plan
+from router.analysis.plan import Plan, plan, provisional
 from router.analysis.result import Folded, Result, Stage, Stray
+from router.analysis.sums import Summing, bundles
 from router.config.schema import Experiment, Metric
 
 Rows = list[dict[str, Any]]
+Propensities = dict[tuple[int, int, str], float]
 
 
 def fold(
     engine: Engine, experiments: Iterable[Experiment], metrics: Iterable[Metric], history: History, now: float
 ) -> Folded:
-    """Attribute outcomes to exposures, and add up.
+    """Attribute outcomes to exposures, and add up; values are final when windows close.
 
     Args:
         engine: Has the relations ``exposures`` and ``outcomes`` of the data contract, both without duplicates.
@@ -41,10 +43,15 @@ def fold(
         now: Nothing later is looked at, and windows that are not over then are not counted; unix seconds.
     """
     known = tuple(metrics)
+    return fold_plans(engine, (plan(experiment, known) for experiment in experiments), history, now)
+
+
+def fold_plans(engine: Engine, plans: Iterable[Plan], history: History, now: float) -> Folded:
+    """Do what ``fold`` does for plans, which may be to let in what came late (``Plan.frozen``)."""
     found: dict[str, Result] = {}
-    for experiment in experiments:
+    for made in plans:
         try:
-            found[experiment.name] = fold_one(engine, plan(experiment, known), history, now)
+            found[made.experiment] = fold_one(engine, made, history, now)
         finally:
             engine.forget()
     return Folded(now, found)
@@ -52,7 +59,7 @@ def fold(
 
 def fold_one(engine: Engine, made: Plan, history: History, now: float) -> Result:
     """Return what is known of one experiment; the caller lets the engine forget."""
-    exposed = _exposed(engine, made, now)
+    exposed, constant = _exposed(engine, made, now)
     keyed = _keyed(engine, made, now) if made.outcomes else []
     phases = complete(
         history.phases.get(made.experiment, ()), {(row["run"], row["phase"]): row["first"] for row in exposed}
@@ -72,37 +79,68 @@ def fold_one(engine: Engine, made: Plan, history: History, now: float) -> Result
         keys=frozenset(row["keyed"] for row in keyed),
     )
     exposures = attribute.counted(engine.table("exposures"), made.experiment, now, bots=made.bots)
-    observed = attribute.observations(exposures, scope, measure.measured(exposures, made, engine))
-    kept = engine.keep("observed", observed)
+    extra = exchanges.measured(exposures, made, engine)
+    extra |= {"propensity": exposures.propensity.argmin(exposures.time)} if constant is None else {}
+    kept = engine.keep("observed", attribute.observations(exposures, scope, extra))
     observed = attribute.placed(kept, scope)
     found = _matched(engine, made, exposures, kept, scope) if keyed else None
-    completed = _completed(engine, made, observed, found)
+    parts = _parts(made, found)
+    windowed = exchanges.windowed(exposures, observed, made, engine, attribute.identity(scope))
+    completed, values = _completed(engine, made, observed, parts if windowed is None else [*parts, windowed])
     stages = _staged(engine, made, stages, observed, found)
-    cells = _cells(engine, made, completed, clustered=scope.clustered)
+    still = [
+        (*stage.phase.place, index)
+        for stage in stages.values()
+        for index, metric in enumerate(made.metrics)
+        if provisional(metric, stage.phase, now, frozen=made.frozen)
+    ]
+    summing = Summing(engine, made, bundles(made.slicings, values), scope.clustered)
+    cells = summing.cells(completed, Facts(propensities=constant, provisional=frozenset(still)))
     leading = {} if found is None else _leading(engine, found)
     return Result(made, tuple(stages[place] for place in sorted(stages)), cells, _strays(made, keyed, leading))
 
 
-def _exposed(engine: Engine, made: Plan, now: float) -> Rows:
-    """Count the exposures of each phase."""
+def _exposed(engine: Engine, made: Plan, now: float) -> tuple[Rows, Propensities | None]:
+    """Count the exposures of each phase, and return the propensities of arms where all of an arm's are the same."""
     seen = engine.table("exposures")
     seen = seen.filter(seen.experiment == made.experiment, seen.time <= now)
     left_out = seen.bot & ~seen.override & ibis.literal(made.bots)
-    counts = seen.group_by("run", "phase").aggregate(
+    counts = ~seen.override & ~left_out
+    found = seen.group_by("run", "phase", "arm").aggregate(
         exposures=seen.count(),
         first=seen.time.min(),
         overrides=seen.override.cast("int64").sum(),
         bots=left_out.cast("int64").sum(),
+        low=seen.propensity.min(where=counts),
+        high=seen.propensity.max(where=counts),
+        known=seen.propensity.count(where=counts),
     )
-    return engine.rows(counts.order_by("run", "phase"))
+    rows = engine.rows(found.order_by("run", "phase", "arm"))
+    phases: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in rows:
+        whole = phases.setdefault((row["run"], row["phase"]), {"run": row["run"], "phase": row["phase"]})
+        whole["first"] = min(row["first"], whole.get("first", row["first"]))
+        for name in ("exposures", "overrides", "bots"):
+            whole[name] = whole.get(name, 0) + row[name]
+    return list(phases.values()), _constant(rows)
+
+
+def _constant(rows: Rows) -> Propensities | None:
+    out: Propensities = {}
+    for row in rows:
+        counted = row["exposures"] - row["overrides"] - row["bots"]
+        if counted and not (row["known"] == counted and row["low"] == row["high"] and 0 < row["low"] <= 1):
+            return None
+        if counted:
+            out[row["run"], row["phase"], row["arm"]] = row["low"]
+    return out
 
 
 def _keyed(engine: Engine, made: Plan, now: float) -> Rows:
     """Count the outcomes that metrics read, by name and key."""
     seen = _ours(engine, made)
-    counts = seen.group_by("outcome", "keyed").aggregate(
-        total=seen.count(), future=(seen.time > now).cast("int64").sum()
-    )
+    future = (seen.time > now) | (_received(seen, made) > now)
+    counts = seen.group_by("outcome", "keyed").aggregate(total=seen.count(), future=future.cast("int64").sum())
     return engine.rows(counts)
 
 
@@ -112,6 +150,11 @@ def _ours(engine: Engine, made: Plan) -> ir.Table:
     return named.filter((named.keyed != "assignment") | (named.experiment == made.experiment))
 
 
+def _received(outcomes: ir.Table, made: Plan) -> ir.FloatingValue:
+    """Return when outcomes came; where that is not asked, or not known, when they happened."""
+    return ibis.coalesce(outcomes.received, outcomes.time) if made.frozen else outcomes.time
+
+
 def _phase(phases: Sequence[Phase], row: dict[str, Any]) -> Phase:
     return next(phase for phase in phases if phase.place == (row["run"], row["phase"]))
 
@@ -119,23 +162,30 @@ def _phase(phases: Sequence[Phase], row: dict[str, Any]) -> Phase:
 def _matched(engine: Engine, made: Plan, exposures: ir.Table, observed: ir.Table, scope: Scope) -> ir.Table:
     ours = _ours(engine, made)
     codes = measure.codes(made)
-    outcomes = ours.filter(ours.time <= scope.now)
+    outcomes = ours.mutate(received=_received(ours, made))
+    outcomes = outcomes.filter(outcomes.time <= scope.now, outcomes.received <= scope.now)
     outcomes = outcomes.mutate(code=outcomes.outcome.cases(*codes.items(), else_=-1).cast("int16"))
     found = engine.keep("matched", attribute.matched(outcomes, exposures, observed, scope))
     return measure.aged(attribute.placed(found, scope))
 
 
-def _completed(engine: Engine, made: Plan, observed: ir.Table, found: ir.Table | None) -> ir.Table:
-    sums: list[ir.Table] = []
-    if found is not None:
-        sums.append(measure.values(found, made))
-        funnels = [(index, metric) for index, metric in enumerate(made.metrics) if metric.kind == "funnel"]
-        sums += [measure.funnel(found, metric, made, index) for index, metric in funnels]
-    completed = engine.keep("completed", measure.completed(observed, sums, made, engine))
+def _parts(made: Plan, found: ir.Table | None) -> list[ir.Table]:
+    """Return what outcomes come to, by observation."""
+    if found is None:
+        return []
+    funnels = [(index, metric) for index, metric in enumerate(made.metrics) if metric.kind == "funnel"]
+    return [measure.values(found, made), *(measure.funnel(found, metric, made, index) for index, metric in funnels)]
+
+
+def _completed(
+    engine: Engine, made: Plan, observed: ir.Table, parts: list[ir.Table]
+) -> tuple[ir.Table, dict[str, int]]:
+    """Return one row for each observation that counts, and how many values each slice has at most."""
+    completed = engine.keep("completed", measure.completed(observed, parts, made, engine))
     common = {
         name: [row["value"] for row in engine.rows(tabulate.common_values(completed, name))] for name in made.attributes
     }
-    return tabulate.sliced(completed, common)
+    return tabulate.sliced(completed, common), {**tabulate.BUILT_IN, **{name: len(v) + 1 for name, v in common.items()}}
 
 
 def _staged(
@@ -175,52 +225,4 @@ def _strays(made: Plan, keyed: Rows, leading: dict[int, int]) -> dict[str, Stray
             future = sum(row["future"] for row in keyed if row["outcome"] in names)
             belong = sum(leading.get(codes[name], 0) for name in names)
             out[metric.name] = Stray(total, future, total - future - belong)
-    return out
-
-
-def _cells(engine: Engine, made: Plan, completed: ir.Table, *, clustered: bool) -> dict[Place, Cell]:
-    caps = _caps(engine, made, completed)
-    limited = tabulate.capped(completed, made, caps)
-    cells: dict[Place, Cell] = {}
-    for by in made.slicings:
-        grouped = engine.rows(tabulate.clusters(limited, made, by)) if clustered else []
-        cells |= as_cells(engine.rows(tabulate.cells(limited, made, by)), grouped, made, by, caps)
-    for row in engine.rows(tabulate.pairs(limited, made)) if len(made.metrics) > 1 else []:
-        place = Place(row["run"], row["phase"], row["arm"])
-        cells[place] = structs.replace(cells[place], products=as_products(row, made))
-    for name, sketches in _sketches(engine, made, limited).items():
-        cells = {place: with_sketch(cell, name, sketches.get(place, Sketch())) for place, cell in cells.items()}
-    return cells
-
-
-def _caps(engine: Engine, made: Plan, completed: ir.Table) -> tabulate.Caps:
-    """Return where each metric is capped: at a quantile of the values of all arms of a phase, read from a sketch."""
-    caps: tabulate.Caps = {}
-    for index, metric in enumerate(made.metrics):
-        if metric.cap is None:
-            continue
-        pooled: dict[tuple[int, int], Sketch] = {}
-        for place, values in as_sketches(engine.rows(tabulate.sketch(completed, index, ())), ()).items():
-            here = place.run, place.phase
-            pooled[here] = pooled.get(here, Sketch()).merge(values)
-        for (run, phase), values in pooled.items():
-            cap = values.quantile(metric.cap)
-            if cap is not None:
-                caps[run, phase, index] = cap
-    return caps
-
-
-def _sketches(engine: Engine, made: Plan, completed: ir.Table) -> dict[str, dict[Place, Sketch]]:
-    """Return the distributions that quantiles are read from, by metric."""
-    out: dict[str, dict[Place, Sketch]] = {}
-    wanted = [(index, metric) for index, metric in enumerate(made.metrics) if metric.kind == "quantile"]
-    kept: dict[str, ir.Table] = {}
-    for index, metric in wanted:
-        source = metric.exchange
-        if source is not None and source not in kept:
-            kept[source] = engine.keep(f"buckets{len(kept)}", tabulate.buckets(completed, source, made))
-        out[metric.name] = {}
-        for by in made.slicings:
-            table = tabulate.sketch(completed, index, by) if source is None else tabulate.sketch_of(kept[source], by)
-            out[metric.name] |= as_sketches(engine.rows(table), by)
     return out

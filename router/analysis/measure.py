@@ -1,67 +1,30 @@
 """From outcomes and exchanges to one value for each metric and observation, as Ibis expressions.
 
-Responsible for: windows, maturity, covariates, funnels, caps, and what became of each outcome.
-Does not know: which observation an outcome belongs to (``attribute``), sums over units (``tabulate``).
+Responsible for: windows, maturity, covariates, funnels, and what became of each outcome.
+Does not know: which observation an outcome belongs to (``attribute``), what is measured on exchanges (``exchanges``),
+sums over units (``tabulate``).
 
 A window of age is [opens, min(horizon, room)): ``room`` is what is left of the phase at the first exposure, so the end
 of the phase cuts the windows of all arms alike. An observation is mature, and only then has a value, when its window is
-over at ``now``; a window without a horizon has one at once.
+over at ``now`` and its grace has passed; a window without a horizon has one at once. From then on its value is final:
+what is received later (``overdue``) does not count, so that a sequential test sees each unit once.
 
 Rules: pure. NULL means that an observation has no value for a metric (yet); it never stands for 0. The columns of
 metric i are ``y{i}`` (value, or numerator), ``x{i}`` (denominator, or covariate), ``m{i}`` (mature), ``c{i}`` (cut).
 """
 
-from math import log
+from typing import Final
 
 import ibis
 from ibis.expr import types as ir
 
-from router.analysis.aggregates import GAMMA, OFFSET
 from router.analysis.attribute import FOREVER
 from router.analysis.engine import Engine
-from router.analysis.plan import NEW_UNIT, ONE_DAY, Plan, Window, window
+from router.analysis.plan import NEW_UNIT, ONE_DAY, Measure, Plan, Window, measure_of, window
 from router.config.schema import Metric
 
-FATES = ("attributed", "early", "late", "immature", "excluded")
 _SECONDS_OF_DAY = 86400.0
-
-
-def measured(exposures: ir.Table, plan: Plan, engine: Engine) -> dict[str, ir.Value]:
-    """Return the columns that observations need of their exchanges: sum, number and any of each measure, attributes.
-
-    Args:
-        exposures: What ``attribute.counted`` returns.
-        plan: What is to be computed.
-        engine: For members of JSON objects.
-    """
-    columns: dict[str, ir.Value] = {}
-    for index, source in enumerate(plan.measures):
-        value = measure(exposures, source, engine)
-        kinds = {metric.kind for metric in plan.metrics if metric.exchange == source}
-        if kinds & {"mean", "ratio"}:
-            columns[f"s{index}"] = value.sum()
-        if kinds & {"mean", "ratio", "proportion"}:
-            columns[f"n{index}"] = value.count()
-        if "proportion" in kinds:
-            columns[f"a{index}"] = (value != 0).cast("float64").max()
-        if source in plan.distributions:
-            columns[f"b{index}"] = bucket(value).collect()
-    if plan.attributes:
-        columns["attributes"] = exposures.attributes.argmin(exposures.time)
-    return columns
-
-
-def measure(exposures: ir.Table, source: str, engine: Engine) -> ir.FloatingValue:
-    """Return what is measured on an exchange; NULL where it has none."""
-    if source in ("failed", "duration", "first_byte"):
-        return exposures[source].cast("float64")
-    return engine.number(exposures.rewards, source)
-
-
-def bucket(value: ir.FloatingValue) -> ir.IntegerValue:
-    """Return the bucket of a sketch that a value is counted in (``aggregates.Sketch``)."""
-    steps = ((value.abs().ln() / log(GAMMA)).ceil() + OFFSET).cast("int32")
-    return ibis.cases((value > 0, steps), (value < 0, -steps), else_=ibis.literal(0, "int32"))
+NO_BUCKETS: Final = ibis.literal([], "array<int32>")
 
 
 def codes(plan: Plan) -> dict[str, int]:
@@ -72,10 +35,14 @@ def codes(plan: Plan) -> dict[str, int]:
 def aged(found: ir.Table) -> ir.Table:
     """Add the age of outcomes in seconds: since the first exposure, and since that of the user in the run.
 
+    ``known_age`` is the age at which they were received.
+
+
     Args:
         found: What ``attribute.matched`` returns, as ``attribute.placed`` completes it.
     """
-    return found.mutate(age=found["at"] - found.first, entry_age=found["at"] - found.entered)
+    known_age = found.received - found.first
+    return found.mutate(age=found["at"] - found.first, entry_age=found["at"] - found.entered, known_age=known_age)
 
 
 def _named(found: ir.Table, names: tuple[str, ...], plan: Plan) -> ir.BooleanValue:
@@ -95,8 +62,13 @@ def _closes(found: ir.Table, looked: Window) -> ir.FloatingValue:
 def _mature(found: ir.Table, looked: Window) -> ir.BooleanValue:
     if looked.horizon is None:
         return ibis.literal(value=True)
-    over = _closes(found, looked) <= found.since
+    over = _closes(found, looked) + looked.grace <= found.since
     return over & ~_cut(found, looked) if looked.whole else over
+
+
+def _in_time(found: ir.Table, looked: Window, plan: Plan) -> ir.BooleanValue:
+    """Return whether an outcome was received before the unit's value was final."""
+    return found.known_age <= _closes(found, looked) + looked.grace if plan.frozen else ibis.literal(value=True)
 
 
 def _cut(found: ir.Table, looked: Window) -> ir.BooleanValue:
@@ -115,17 +87,18 @@ def values(found: ir.Table, plan: Plan) -> ir.Table:
     columns: dict[str, ir.Value] = {"early": (kept.own & (kept.entry_age < 0)).cast("int64").max()}
     for index, metric in enumerate(plan.metrics):
         looked = window(metric)
-        if looked is not None and metric.kind != "funnel":
+        if metric.exchange is None and metric.kind != "funnel":
             columns |= _sums(kept, metric, looked, index, plan)
         if metric.covariate is not None:
-            before = (kept.entry_age < 0) & (kept.entry_age >= -metric.covariate.before) & kept.own
+            before = _in_time(kept, looked, plan)
+            before &= (kept.entry_age < 0) & (kept.entry_age >= -metric.covariate.before) & kept.own
             chosen = before & _named(kept, (metric.covariate.outcome,), plan)
             columns[f"x{index}"] = ibis.ifelse(chosen, kept.value, 0.0).sum()
     return kept.group_by("observation").aggregate(**columns)
 
 
 def _sums(kept: ir.Table, metric: Metric, looked: Window, index: int, plan: Plan) -> dict[str, ir.Value]:
-    inside = _inside(kept, looked) & kept.chosen
+    inside = _inside(kept, looked) & _in_time(kept, looked, plan) & kept.chosen
     if metric.kind == "ratio":
         names = (metric.numerator or "", metric.denominator or "")
         top, bottom = (ibis.ifelse(inside & _named(kept, (name,), plan), kept.value, 0.0).sum() for name in names)
@@ -144,9 +117,8 @@ def funnel(found: ir.Table, metric: Metric, plan: Plan, index: int) -> ir.Table:
     A step is taken by the first outcome of its name that is not older than the step before it was.
     """
     looked = window(metric)
-    if looked is None:
-        raise ValueError(f"metric {metric.name!r} is no funnel")
-    kept = found.filter(~found.crossed, found.chosen, _inside(found, looked)).select("observation", "code", "age")
+    counts = _inside(found, looked) & _in_time(found, looked, plan)
+    kept = found.filter(~found.crossed, found.chosen, counts).select("observation", "code", "age")
     known = codes(plan)
     first = kept.filter(kept.code == known[metric.steps[0]])
     reached = first.group_by("observation").aggregate(at=first.age.min())
@@ -184,9 +156,20 @@ def completed(observed: ir.Table, sums: list[ir.Table], plan: Plan, engine: Engi
         columns[f"@{name}"] = engine.text(whole.attributes, name)
     for index, metric in enumerate(plan.metrics):
         columns |= _columns(whole, metric, index, plan)
+    for index, wanted in enumerate(plan.measures):
+        if wanted in plan.distributions:
+            columns[f"b{index}"] = _final(whole, wanted, whole[f"b{index}"].fill_null(NO_BUCKETS))
+    if "propensity" in whole.columns:
+        possible = (whole.propensity > 0) & (whole.propensity <= 1)
+        columns["w"] = ibis.ifelse(possible, 1 / whole.propensity, ibis.null("float64"))
     carried = ["run", "phase", "arm", "unit", "exchanges", "failures", "unfinished"]
-    carried += [f"b{index}" for index, source in enumerate(plan.measures) if source in plan.distributions]
     return whole.select(*carried, **columns)
+
+
+def _final(whole: ir.Table, wanted: Measure, buckets: ir.Value) -> ir.Value:
+    """Hide the exchanges of a window that is not over."""
+    over = _mature(whole, Window((), 0.0, wanted.window, whole=False, grace=wanted.grace))
+    return buckets if wanted.window is None else ibis.ifelse(over, buckets, NO_BUCKETS)
 
 
 def _columns(whole: ir.Table, metric: Metric, index: int, plan: Plan) -> dict[str, ir.Value]:
@@ -194,11 +177,10 @@ def _columns(whole: ir.Table, metric: Metric, index: int, plan: Plan) -> dict[st
     depth = _sum(whole, f"d{index}", 0)
     x = _sum(whole, f"x{index}", 0.0) if metric.covariate is not None or metric.kind == "ratio" else nothing
     looked = window(metric)
-    if looked is None:
+    mature, cut = _mature(whole, looked), _cut(whole, looked)
+    if metric.exchange is not None:
         y, x = _of_exchanges(whole, metric, plan, x)
-        mature, cut = ibis.literal(value=True), ibis.literal(value=False)
     else:
-        mature, cut = _mature(whole, looked), _cut(whole, looked)
         funnel_y = (depth >= len(metric.steps)).cast("float64")
         y = funnel_y if metric.kind == "funnel" else _sum(whole, f"y{index}", 0.0)
     out = {f"m{index}": mature, f"c{index}": mature & cut, f"y{index}": ibis.ifelse(mature, y, nothing)}
@@ -213,8 +195,12 @@ def _sum(whole: ir.Table, name: str, nothing: float) -> ir.Value:
     return whole[name].fill_null(nothing) if name in whole.columns else ibis.literal(nothing)
 
 
+def _place(metric: Metric, plan: Plan) -> int:
+    return next(index for index, wanted in enumerate(plan.measures) if wanted == measure_of(metric))
+
+
 def _of_exchanges(whole: ir.Table, metric: Metric, plan: Plan, x: ir.Value) -> tuple[ir.Value, ir.Value]:
-    place = plan.measures.index(str(metric.exchange))
+    place = _place(metric, plan)
     nothing = ibis.null("float64")
     if metric.kind == "quantile":  # the sketch is of exchanges; a unit's mean would be another quantity
         return nothing, nothing
@@ -226,19 +212,21 @@ def _of_exchanges(whole: ir.Table, metric: Metric, plan: Plan, x: ir.Value) -> t
 def fates(found: ir.Table, plan: Plan) -> ir.Table:
     """Return, for each phase, how many outcomes of each metric had which fate: columns ``attributed{i}`` and so on.
 
-    The fates of one metric exclude each other: excluded before early before late before immature before attributed.
+    The fates of one metric exclude each other: excluded before early before late before immature before overdue before
+    attributed.
     """
     kept = found.filter(found.chosen)
     columns: dict[str, ir.Value] = {}
     for index, metric in enumerate(plan.metrics):
-        looked = window(metric)
-        if looked is None:
+        if metric.exchange is not None:
             continue
+        looked = window(metric)
         counts = _named(kept, looked.names, plan) & ~kept.crossed
         late = kept.age >= _closes(kept, looked)
         inside = counts & (kept.age >= looked.opens) & ~late
-        mature = _mature(kept, looked)
-        columns[f"attributed{index}"] = (inside & mature).cast("int64").sum()
+        mature, in_time = _mature(kept, looked), _in_time(kept, looked, plan)
+        columns[f"attributed{index}"] = (inside & mature & in_time).cast("int64").sum()
+        columns[f"overdue{index}"] = (inside & mature & ~in_time).cast("int64").sum()
         columns[f"early{index}"] = (counts & (kept.age < looked.opens)).cast("int64").sum()
         columns[f"late{index}"] = (counts & late & (kept.age >= looked.opens)).cast("int64").sum()
         columns[f"immature{index}"] = (inside & ~mature).cast("int64").sum()

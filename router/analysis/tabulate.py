@@ -9,13 +9,28 @@ Rules: pure. Every sum leaves NULL out, so that an observation without a value f
 import ibis
 from ibis.expr import types as ir
 
-from router.analysis.measure import bucket
-from router.analysis.plan import Plan, Slicing
+from router.analysis.exchanges import bucket
+from router.analysis.plan import (
+    CACHE,
+    LATENCY,
+    MOST_DAYS,
+    NEW_UNIT,
+    ONE_DAY,
+    VOLUME,
+    WEEKDAY,
+    Measure,
+    Plan,
+    Slicing,
+    measure_of,
+    window,
+)
 from router.config.schema import Metric
 
 Caps = dict[tuple[int, int, int], float]
 """Run, phase and place of a metric to the value above which its values count as it."""
 
+BUILT_IN = {NEW_UNIT: 2, ONE_DAY: MOST_DAYS, WEEKDAY: 7, VOLUME: 2, CACHE: 2, LATENCY: 5}
+"""How many values each slice of the router's own has at most."""
 ABSENT = "(absent)"
 OTHER = "(other)"
 MOST_VALUES = 50
@@ -54,29 +69,97 @@ def capped(completed: ir.Table, plan: Plan, caps: Caps) -> ir.Table:
     return completed.mutate(**columns) if columns else completed
 
 
-def _keys(by: Slicing) -> list[str]:
+def below(completed: ir.Table, plan: Plan, limits: dict[tuple[int, int, int], int]) -> ir.Table:
+    """Count, of quantiles of exchanges, those at or below a limit: as the y and x of these metrics.
+
+    Args:
+        completed: What ``sliced`` returns.
+        plan: What is to be computed.
+        limits: Run, phase and place of a metric to the last bucket that counts.
+    """
+    named = {f"limit{place}" for _, _, place in limits}
+    cases = {
+        name: [
+            ((completed.run == run) & (completed.phase == phase), ibis.literal(last, "int32"))
+            for (run, phase, place), last in limits.items()
+            if f"limit{place}" == name
+        ]
+        for name in named
+    }
+    if not named:
+        return completed
+    known = completed.mutate(**{name: ibis.cases(*each, else_=ibis.null("int32")) for name, each in cases.items()})
+    columns: dict[str, ir.Value] = {}
+    for index, metric in enumerate(plan.metrics):
+        if f"limit{index}" in named:
+            values = known[f"b{plan.measures.index(measure_of(metric))}"]
+            number = values.length()
+            limit = known[f"limit{index}"]
+            counts = values.filter(lambda value, limit=limit: value <= limit).length()
+            for name, count in (("y", counts), ("x", number)):
+                columns[f"{name}{index}"] = ibis.ifelse(number > 0, count.cast("float64"), ibis.null("float64"))
+    return known.mutate(**columns).drop(*named)
+
+
+def keys(by: Slicing) -> list[str]:
+    """Return the columns that a place is made of."""
     return ["run", "phase", "arm", *(f"@{name}" for name in by)]
 
 
+def sized(metric: Metric) -> bool:
+    """Say whether the second value of a metric is its denominator: of a ratio, and of a share of exchanges."""
+    return metric.kind == "ratio" or (metric.kind == "quantile" and metric.exchange is not None)
+
+
 def cells(completed: ir.Table, plan: Plan, by: Slicing) -> ir.Table:
-    """Return the sums over observations of each phase, arm and slice."""
+    """Return the sums over observations of each phase, arm and slice.
+
+    Columns that follow from others are left out: squares of what is 0 or 1, second values that there are not.
+    """
     columns: dict[str, ir.Value] = {
         "units": completed.count(),
         "exchanges": completed.exchanges.sum(),
         "failures": completed.failures.sum(),
         "unfinished": completed.unfinished.sum(),
     }
+    if "w" in completed.columns:
+        columns["without_propensity"] = completed.w.isnull().cast("int64").sum()
     for index, metric in enumerate(plan.metrics):
         y, x = completed[f"y{index}"], completed[f"x{index}"]
-        mature = completed[f"m{index}"]
-        columns |= _moments(f"_{index}", y, x)
-        columns[f"immature_{index}"] = (~mature).cast("int64").sum()
-        columns[f"cut_{index}"] = completed[f"c{index}"].cast("int64").sum()
+        columns |= _moments(f"_{index}", y, x, metric)
+        if window(metric).horizon is not None:
+            columns[f"immature_{index}"] = (~completed[f"m{index}"]).cast("int64").sum()
+            columns[f"cut_{index}"] = completed[f"c{index}"].cast("int64").sum()
+        if "w" in completed.columns and not (sized(metric) and metric.kind == "quantile"):
+            size = x if metric.kind == "ratio" else ibis.ifelse(y.notnull(), 1.0, ibis.null("float64"))
+            columns |= _all_moments(f"_w{index}", y * completed.w, size * completed.w)
         columns |= _steps(completed, metric, index)
-    return completed.group_by(_keys(by)).aggregate(**columns)
+    return completed.group_by(keys(by)).aggregate(**columns)
 
 
-def _moments(suffix: str, y: ir.FloatingValue, x: ir.FloatingValue) -> dict[str, ir.Value]:
+def coarser(found: ir.Table, by: Slicing) -> ir.Table:
+    """Return the sums of fewer slices from what ``cells`` returns of more."""
+    return found.group_by(keys(by)).aggregate(
+        **{name: found[name].sum() for name in found.columns if name not in ("run", "phase", "arm") and name[0] != "@"}
+    )
+
+
+def binary(metric: Metric) -> bool:
+    """Say whether a metric's values are 0 and 1, so that squares are the values."""
+    return metric.kind in ("proportion", "retention", "funnel")
+
+
+def _moments(suffix: str, y: ir.FloatingValue, x: ir.FloatingValue, metric: Metric) -> dict[str, ir.Value]:
+    columns = _all_moments(suffix, y, x)
+    if binary(metric):
+        del columns[f"yy{suffix}"]
+    if metric.covariate is None and not sized(metric):
+        for name in ("x", "xx", "xy"):
+            del columns[f"{name}{suffix}"]
+    return columns
+
+
+def _all_moments(suffix: str, y: ir.FloatingValue, x: ir.FloatingValue) -> dict[str, ir.Value]:
     sums = {"y": y, "yy": y * y, "x": x, "xx": x * x, "xy": x * y}
     return {f"n{suffix}": y.count(), **{f"{name}{suffix}": value.sum() for name, value in sums.items()}}
 
@@ -92,20 +175,23 @@ def _steps(completed: ir.Table, metric: Metric, index: int) -> dict[str, ir.Valu
 
 def clusters(completed: ir.Table, plan: Plan, by: Slicing) -> ir.Table:
     """Return the sums over clusters: of each cluster's sum, and of its size (for a ratio: its denominator)."""
-    keys = _keys(by)
     inner: dict[str, ir.Value] = {}
+    weighted = "w" in completed.columns
     for index, metric in enumerate(plan.metrics):
         y = completed[f"y{index}"]
-        inner[f"y{index}"] = y.sum()
-        inner[f"x{index}"] = completed[f"x{index}"].sum() if metric.kind == "ratio" else y.count().cast("float64")
-        inner[f"k{index}"] = y.count()
-    whole = completed.group_by(*keys, "unit").aggregate(**inner)
+        size = completed[f"x{index}"] if sized(metric) else ibis.ifelse(y.notnull(), 1.0, ibis.null("float64"))
+        inner |= {f"y{index}": y.sum(), f"x{index}": size.sum(), f"k{index}": y.count()}
+        if weighted:
+            inner |= {f"yw{index}": (y * completed.w).sum(), f"xw{index}": (size * completed.w).sum()}
+            inner[f"kw{index}"] = (y * completed.w).count()
+    whole = completed.group_by(*keys(by), "unit").aggregate(**inner)
     columns: dict[str, ir.Value] = {}
     for index in range(len(plan.metrics)):
-        some = whole[f"k{index}"] > 0
-        y, x = (ibis.ifelse(some, whole[f"{name}{index}"], ibis.null("float64")) for name in "yx")
-        columns |= _moments(f"_{index}", y, x)
-    return whole.group_by(keys).aggregate(clusters=whole.count(), **columns)
+        for kind in ("", "w") if weighted else ("",):
+            some = whole[f"k{kind}{index}"] > 0
+            y, x = (ibis.ifelse(some, whole[f"{name}{kind}{index}"], ibis.null("float64")) for name in "yx")
+            columns |= _all_moments(f"_{kind}{index}", y, x)
+    return whole.group_by(keys(by)).aggregate(clusters=whole.count(), **columns)
 
 
 def pairs(completed: ir.Table, plan: Plan) -> ir.Table:
@@ -114,9 +200,9 @@ def pairs(completed: ir.Table, plan: Plan) -> ir.Table:
     for one, first in enumerate(plan.metrics):
         for other, second in enumerate(plan.metrics[:one]):
             if "quantile" not in (first.kind, second.kind):
-                columns |= _moments(f"_{other}_{one}", completed[f"y{other}"], completed[f"y{one}"])
+                columns |= _all_moments(f"_{other}_{one}", completed[f"y{other}"], completed[f"y{one}"])
                 columns |= _ratio_products(completed, (other, second), (one, first))
-    return completed.group_by(_keys(())).aggregate(**columns)
+    return completed.group_by(keys(())).aggregate(**columns)
 
 
 def _ratio_products(completed: ir.Table, left: tuple[int, Metric], right: tuple[int, Metric]) -> dict[str, ir.Value]:
@@ -135,17 +221,15 @@ def sketch(completed: ir.Table, index: int, by: Slicing) -> ir.Table:
     """Return the sketch of a metric's values over observations: columns ``bucket`` and ``number``."""
     kept = completed.filter(completed[f"y{index}"].notnull())
     kept = kept.mutate(bucket=bucket(kept[f"y{index}"]))
-    return kept.group_by(*_keys(by), "bucket").aggregate(number=kept.count())
+    return kept.group_by(*keys(by), "bucket").aggregate(number=kept.count())
 
 
-def buckets(completed: ir.Table, source: str, plan: Plan) -> ir.Table:
+def buckets(completed: ir.Table, source: Measure, plan: Plan, names: Slicing) -> ir.Table:
     """Return what is measured on exchanges as buckets of every slice at once: columns ``bucket`` and ``number``."""
-    names = list(dict.fromkeys(name for by in plan.slicings for name in by))
-    keys = ["run", "phase", "arm", *(f"@{name}" for name in names)]
-    each = completed.select(*keys, bucket=completed[f"b{plan.measures.index(source)}"].unnest())
-    return each.group_by(*keys, "bucket").aggregate(number=each.count())
+    each = completed.select(*keys(names), bucket=completed[f"b{plan.measures.index(source)}"].unnest())
+    return each.group_by(*keys(names), "bucket").aggregate(number=each.count())
 
 
 def sketch_of(found: ir.Table, by: Slicing) -> ir.Table:
     """Return the sketch of each slice from what ``buckets`` returns."""
-    return found.group_by(*_keys(by), "bucket").aggregate(number=found.number.sum())
+    return found.group_by(*keys(by), "bucket").aggregate(number=found.number.sum())

@@ -8,7 +8,7 @@ Rules: read only; a router may be running on the folder. Progress goes to standa
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from router.analysis.engine import Engine
-from router.analysis.fold import fold
+from router.analysis.fold import fold_plans
 from router.analysis.history import History, history
+from router.analysis.plan import Plan, plan
 from router.analysis.result import Folded
 from router.analysis.weights import Weights, in_force
 from router.config.schema import Experiment, Metric
@@ -129,15 +130,13 @@ def fold_watched(
         past: What was in force when.
         now: The moment that it is about, in unix seconds.
     """
-    wanted = tuple(experiments)
+    plans = [plan(experiment, metrics[experiment.name]) for experiment in experiments]
+    return fold_plans_watched(engine, plans, past, now)
+
+
+def fold_plans_watched(engine: Engine, plans: Sequence[Plan], past: History, now: float) -> Folded:
+    """Fold plans, and show how far it is."""
     columns = (TextColumn("{task.description:26}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        watched = Watched(engine, progress, len(wanted))
-        found = {
-            experiment.name: fold(watched, (experiment,), metrics[experiment.name], past, now).experiments[
-                experiment.name
-            ]
-            for experiment in wanted
-        }
-    return Folded(now, found)
+        return fold_plans(Watched(engine, progress, len(plans)), plans, past, now)

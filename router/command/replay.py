@@ -4,8 +4,9 @@ Responsible for: computing everything again from a folder of events, with other 
 and saying what that changes.
 Does not know: what is computed (``router.analysis``), where events come from (``router.archive``).
 
-Rules: the same fold as the live one, over the same events: with nothing changed it gives the same numbers. The log is
-never written to.
+Rules: the same fold as the live one, over the same events: with nothing changed it gives the same numbers. With late
+outcomes values are not final when windows close: that is a look at all that is known, and says so. The log is never
+written to.
 """
 
 import json
@@ -19,14 +20,15 @@ import msgspec
 from msgspec import Struct, structs
 from rich.table import Table as Grid
 
-from router.analysis.document import document
+from router.analysis.document import UNFROZEN, document
 from router.analysis.engine import duckdb_engine
 from router.analysis.estimate import estimate
+from router.analysis.plan import plan
 from router.analysis.result import Folded
 from router.archive.late import RELATION, Late, add_late
 from router.archive.reading import open_archive
 from router.command.analyze import show, warn
-from router.command.evidence import EvidenceError, Known, fold_watched, read_known
+from router.command.evidence import EvidenceError, Known, fold_plans_watched, read_known
 from router.command.terminal import console
 from router.command.wording import grouped, spoken
 from router.config.load import load
@@ -76,7 +78,8 @@ def replay(request: Request, *, as_json: bool) -> int:
         before = None
         if changed is not known or late is not None:
             before = _fold(duckdb_engine(archive.connection), known, names, now)
-        after = _fold(duckdb_engine(archive.connection, outcomes=relation), changed, names, now)
+        engine = duckdb_engine(archive.connection, outcomes=relation)
+        after = _fold(engine, changed, names, now, frozen=late is None)
     if as_json:
         _write(before, after, late)
     else:
@@ -108,9 +111,9 @@ def _redefined(known: Known, path: Path) -> Known:
     return Known(experiments, dict.fromkeys(experiments, config.metrics), known.history)
 
 
-def _fold(engine: Any, known: Known, names: tuple[str, ...], now: float) -> Folded:
-    wanted = [known.experiments[name] for name in names]
-    return fold_watched(engine, wanted, known.metrics, known.history, now)
+def _fold(engine: Any, known: Known, names: tuple[str, ...], now: float, *, frozen: bool = True) -> Folded:
+    plans = [plan(known.experiments[name], known.metrics[name], frozen=frozen) for name in names]
+    return fold_plans_watched(engine, plans, known.history, now)
 
 
 def _write(before: Folded | None, after: Folded, late: Late | None) -> None:
@@ -127,6 +130,7 @@ def _show(before: Folded | None, after: Folded, late: Late | None) -> None:
     out = console()
     show(after)
     if late is not None:
+        out.print(f"\n{UNFROZEN}")
         counts = f"{grouped(late.accepted)} new, {grouped(late.repeated)} known already"
         out.print(f"\nLate outcomes: {grouped(late.rows)} rows; {counts}")
         for reason, count in late.refused.items():

@@ -46,7 +46,7 @@ def remarks(metric: Metric, cells: list[Cell]) -> list[str]:
     said = []
     if immature := sum(one.immature for one in known):
         said.append(f"{grouped(immature)} units wait for their window")
-    if metric.kind != "quantile" and (missing := sum(one.missing for one in known)):
+    if missing := sum(one.missing for one in known):
         said.append(f"{grouped(missing)} units have no value")
     if cut := sum(one.cut for one in known):
         said.append(f"{grouped(cut)} windows end with the phase")

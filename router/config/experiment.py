@@ -100,7 +100,9 @@ class Experiment(Struct, frozen=True, kw_only=True):
         tuple[Name, ...],
         Meta(
             description="attributes of the route by which results are shown as well; logged; also `new_unit` (new, or "
-            "in the log from before) and `day` (of the first exposure)"
+            "in the log from before), `day` and `weekday` (of the first exposure, UTC), `volume` (head: the fifth of "
+            "the units with most events before it), `cache` (warm: an exchange in the hour before it) and `latency` "
+            "(quarter of the first exchange's duration, which the arm changes: it describes, and compares nothing)"
         ),
     ] = ()
     metrics: Annotated[Measured | None, Meta(description="what it is judged by; needs `primary`")] = None

@@ -86,15 +86,26 @@ def _on_route(path: str, experiment: Mapping[str, Any], config: Mapping[str, Any
         if "request" in units[:-1]:
             report(f"{path}.unit[{units.index('request')}]", '"request" is always present; what follows is never used')
     attributes = part(route, "attributes")
-    for key, known in (("strata", attributes), ("slices", {**attributes, **dict.fromkeys(SLICES)})):
-        names = experiment.get(key, ())
-        for index, name in enumerate(names if isinstance(names, list) else ()):
-            must_exist(f"{path}.{key}[{index}]", name, known, f"attribute of route {shown} named", report)
+    _told_apart(path, experiment, (shown, attributes), report)
     rule = experiment.get("eligible")
     if rule is not None and rule is not BROKEN:
         check_eligible(rule, f"{path}.eligible", attributes, config, report)
     if "time_zone" in experiment:
         check_time_zone(experiment, path, config, report)
+
+
+def _told_apart(path: str, experiment: Mapping[str, Any], route: tuple[str, Mapping[str, Any]], report: Report) -> None:
+    """Report strata and slices that are no attributes of the route, and slices that could be either of two things."""
+    shown, attributes = route
+    for key, known in (("strata", attributes), ("slices", {**attributes, **dict.fromkeys(SLICES)})):
+        names = experiment.get(key, ())
+        for index, name in enumerate(names if isinstance(names, list) else ()):
+            at = f"{path}.{key}[{index}]"
+            must_exist(at, name, known, f"attribute of route {shown} named", report)
+            if key == "slices" and name in SLICES and name in attributes:
+                report(
+                    at, f"{show(name)} is a slice of the router's own and an attribute of route {shown}; rename that"
+                )
 
 
 def check_overrides(config: Mapping[str, Any], report: Report) -> None:

@@ -18,14 +18,17 @@ from router.config.terms import Name, Share
 Kind = Literal["proportion", "mean", "ratio", "quantile", "retention", "count", "funnel"]
 Measure = Annotated[str, Meta(extra={"scalar": "measure"})]
 Span = Annotated[float, Meta(ge=1, extra={"scalar": "duration"})]
+Grace = Annotated[float, Meta(ge=0, extra={"scalar": "duration"})]
 Cap = Annotated[float, Meta(ge=0.5, le=0.9999999, extra={"scalar": "share"})]
 Quantile = Annotated[float, Meta(ge=0.0001, le=0.9999999)]
 Weight = Annotated[float, Meta(ge=0.000001, le=1, extra={"scalar": "share"})]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 
 DAY: Final = 86400.0
-SLICES: Final = ("new_unit", "day")
+SLICES: Final = ("new_unit", "day", "weekday", "volume", "cache", "latency")
 """Slices that are no attributes of a route."""
+POST_TREATMENT: Final = frozenset({"latency"})
+"""Those of them that the arm itself changes: they describe, and compare nothing."""
 
 
 class Covariate(Struct, frozen=True, kw_only=True):
@@ -68,8 +71,17 @@ class Metric(Struct, frozen=True, kw_only=True):
     window: Annotated[
         Span | None,
         Meta(
-            description="how long after the first exposure outcomes count, cut at the phase's end; a unit enters "
-            "when it has passed; without it outcomes count until the phase ends, and units enter at once",
+            description="how long after the first exposure outcomes or exchanges count, cut at the phase's end; a unit "
+            "enters when it has passed, and its value is then final; without it they count until the phase ends, and "
+            "units enter at once",
+        ),
+    ] = None
+    grace: Annotated[
+        Grace | None,
+        Meta(
+            description="how long after the window a unit is waited for, so that outcomes sent late are in; what is "
+            "received after that counts no more; default 0s. Without window it begins with the phase's end; default "
+            "for ever"
         ),
     ] = None
     cap: Annotated[
@@ -129,12 +141,12 @@ class Needs(NamedTuple):
 
 
 KINDS: Final[Mapping[str, Needs]] = {
-    "proportion": Needs((("outcome",), ("exchange",)), (), ("window", "covariate", "sample")),
-    "mean": Needs((("outcome",), ("exchange",)), (), ("window", "cap", "covariate", "sample")),
-    "ratio": Needs((("numerator", "denominator"), ("exchange",)), (), ("window", "sample")),
-    "quantile": Needs((("exchange",), ("outcome",)), ("q",), ("window", "sample")),
-    "retention": Needs((("outcome",),), ("day",), ("covariate",)),
-    "count": Needs((("outcome",),), (), ("window", "cap", "covariate")),
-    "funnel": Needs((("steps",),), (), ("window",)),
+    "proportion": Needs((("outcome",), ("exchange",)), (), ("window", "covariate", "sample", "grace")),
+    "mean": Needs((("outcome",), ("exchange",)), (), ("window", "cap", "covariate", "sample", "grace")),
+    "ratio": Needs((("numerator", "denominator"), ("exchange",)), (), ("window", "sample", "grace")),
+    "quantile": Needs((("exchange",), ("outcome",)), ("q",), ("window", "sample", "grace")),
+    "retention": Needs((("outcome",),), ("day",), ("covariate", "grace")),
+    "count": Needs((("outcome",),), (), ("window", "cap", "covariate", "grace")),
+    "funnel": Needs((("steps",),), (), ("window", "grace")),
 }
 """What each kind of metric has, beside its name, kind and goal."""

@@ -57,8 +57,8 @@ def _exchange(path: str, metric: Mapping[str, Any], report: Report) -> None:
     source = metric["exchange"]
     if source is BROKEN:
         return
-    if "window" in metric:
-        report(f"{path}.window", f"a metric of exchanges has no window: {_WINDOWLESS}")
+    if "grace" in metric and "window" not in metric:
+        report(f"{path}.grace", f"has no effect without window: {_WINDOWLESS}")
     if "sample" in metric and not source.startswith("json:"):
         report(f"{path}.sample", f"has no effect on {show(source)}, which is read from every exchange")
     if metric["kind"] == "quantile" and source == "failed":
@@ -109,11 +109,12 @@ def _kept(config: Mapping[str, Any], report: Report) -> None:
                 longest[name] = (length, f"experiment {show(experiment.get('name'))}")
     for path, metric in items(config, "metrics"):
         day, window = metric.get("day", 0), metric.get("window", 0.0)
-        before = part(metric, "covariate").get("before", 0.0)
-        if BROKEN in (day, window, before, metric.get("name", BROKEN)):
+        before, grace = part(metric, "covariate").get("before", 0.0), metric.get("grace", 0.0)
+        if BROKEN in (day, window, before, grace, metric.get("name", BROKEN)):
             continue
         length, whose = longest.get(metric["name"], (0.0, ""))
-        wanted = ((before, "covariate"), (length, whose), ((day + 1) * DAY if day else window, "window"))
+        room = (day + 1) * DAY if day else window
+        wanted = ((before, "covariate"), (length, whose), (room, "window"), (grace, "grace"))
         parts = [(seconds, what) for seconds, what in wanted if seconds]
         needed = sum(seconds for seconds, _ in parts)
         if needed > keep:

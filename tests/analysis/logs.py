@@ -120,6 +120,7 @@ TENANTS = st.sampled_from(["t1", "t2", "t3"])
 def exposures(draw: st.DrawFn, *, clustered: bool) -> list[Row]:
     """Draw exposures: several phases, forced ones, bots, units in two arms, users in several clusters."""
     rows = []
+    chances = draw(st.sampled_from([(0.5,), (0.25, 0.5, None, 0.0)]))
     for number in range(draw(st.integers(0, 30))):
         user = draw(st.one_of(st.none(), USERS) if clustered else USERS)
         unit = draw(TENANTS) if clustered else user
@@ -137,6 +138,7 @@ def exposures(draw: st.DrawFn, *, clustered: bool) -> list[Row]:
                 arm=usual if draw(st.integers(0, 9)) else "ab"[1 - "ab".index(usual)],
                 override=draw(st.integers(0, 9)) == 0,
                 bot=draw(st.integers(0, 9)) == 0,
+                propensity=draw(st.sampled_from(chances)),
                 unit=unit,
                 user=user,
                 failed=not finished or draw(st.booleans()),
@@ -167,13 +169,15 @@ def outcomes(draw: st.DrawFn, *, clustered: bool) -> list[Row]:
             experiment = draw(st.sampled_from(["e", "e", "other"]))
             unit = draw(TENANTS if clustered else USERS)
             given |= {"run": run, "experiment": experiment, "unit_hash": f"{run}/{unit}"}
+        time = draw(TIMES) + draw(st.sampled_from([0.0, 0.5]))
         rows.append(
             outcome(
                 number,
                 keyed=keyed,
                 outcome=draw(st.sampled_from([*NAMES, "unread"])),
                 value=draw(st.sampled_from([1.0, 0.0, -2.0, 8.0])),
-                time=draw(TIMES) + draw(st.sampled_from([0.0, 0.5])),
+                time=time,
+                received=draw(st.sampled_from([None, time, time, time + 3.0, time + 16.0])),
                 **given,
             )
         )

@@ -65,14 +65,18 @@ def attribute(
     ]
     found = Found(observations=_observe(counted, ends, now))
     ours = [row for row in outcomes if row["keyed"] != "assignment" or row["experiment"] == plan.experiment]
-    past = [row for row in ours if row["time"] <= now and row["outcome"] in plan.outcomes]
+    ours = [
+        {**row, "received": row["received"] if plan.frozen and row["received"] is not None else row["time"]}
+        for row in ours
+    ]
+    past = [row for row in ours if max(row["time"], row["received"]) <= now and row["outcome"] in plan.outcomes]
     lost = _match(past, counted, found.observations)
     for metric in plan.metrics:
         if metric.exchange is None:
             found.unmatched[metric.name] = sum(row["outcome"] in metric.outcomes() for row in lost)
             for run, phase in {who[:2] for who in found.observations}:
                 found.fates[run, phase, metric.name] = dict.fromkeys(
-                    ("attributed", "early", "late", "immature", "excluded"), 0
+                    ("attributed", "early", "late", "immature", "excluded", "overdue"), 0
                 )
         for who, observation in found.observations.items():
             if metric.exchange is None:
@@ -141,14 +145,21 @@ def _fits(outcome: Row, observation: Observation, counted: list[Row]) -> bool:
     return first is not None and first in observation.exposures
 
 
+def grace_of(metric: Metric) -> float:
+    """Return for how long something counts after the window."""
+    if metric.grace is not None:
+        return metric.grace
+    return inf if metric.exchange is None and metric.horizon() is None else 0.0
+
+
 def _window(metric: Metric, observation: Observation) -> tuple[float, float, bool]:
-    """Return where the window opens and closes, and whether the observation is mature."""
+    """Return where the window opens and closes, and whether the observation is mature: its value is final."""
     horizon = metric.horizon()
     opens = metric.day * 86400.0 if metric.day is not None else 0.0
     closes = min(inf if horizon is None else horizon, observation.room)
     if horizon is None:
         return opens, closes, True
-    mature = closes <= observation.since
+    mature = closes + grace_of(metric) <= observation.since
     if metric.kind == "retention" and observation.room < horizon:
         mature = False
     return opens, closes, mature
@@ -166,19 +177,31 @@ def _judge(found: Found, metric: Metric, who: Who, observation: Observation) -> 
             fate = "early"
         elif age >= closes:
             fate = "late"
+        elif not mature:
+            fate = "immature"
         else:
-            fate = "attributed" if mature else "immature"
+            fate = "overdue" if _overdue(metric, observation, outcome) else "attributed"
         found.fates[who[0], who[1], metric.name][fate] += 1
+
+
+def _overdue(metric: Metric, observation: Observation, outcome: Row) -> bool:
+    """Say whether an outcome was received when the value was final already."""
+    _, closes, _ = _window(metric, observation)
+    return bool(outcome["received"] - observation.first > closes + grace_of(metric))
 
 
 def _value(found: Found, metric: Metric, observation: Observation) -> tuple[str, float | None, float | None]:
     """Return what is known of a metric (``known``, ``immature``, ``missing``), value and second value."""
-    if metric.exchange is not None:
-        return _of_exchanges(metric, observation)
     opens, closes, mature = _window(metric, observation)
     if not mature:
         return "immature", None, None
-    inside = [row for row in observation.outcomes if opens <= row["time"] - observation.first < closes]
+    if metric.exchange is not None:
+        return _of_exchanges(metric, observation)
+    inside = [
+        row
+        for row in observation.outcomes
+        if opens <= row["time"] - observation.first < closes and not _overdue(metric, observation, row)
+    ]
     x: float | None = None
     if metric.covariate is not None:
         x = sum(
@@ -186,6 +209,7 @@ def _value(found: Found, metric: Metric, observation: Observation) -> tuple[str,
             for row in observation.own
             if row["outcome"] == metric.covariate.outcome
             and -metric.covariate.before <= row["time"] - observation.entered < 0
+            and not _overdue(metric, observation, row)
         )
     values = [row["value"] for row in inside if row["outcome"] == metric.outcome]
     if metric.kind in ("proportion", "retention"):
@@ -215,19 +239,32 @@ def _depth(metric: Metric, inside: list[Row]) -> int:
 
 
 def measures(metric: Metric, observation: Observation) -> list[float]:
-    """Return what a metric measures on the exchanges of an observation that have it."""
+    """Return what a metric measures on the exchanges of an observation that have it, and that count."""
     source = str(metric.exchange)
+    seen = observation.exposures
+    if metric.window is not None:
+        _, closes, mature = _window(metric, observation)
+        if not mature:
+            return []
+        seen = [
+            row
+            for row in seen
+            if row["time"] - observation.first < closes
+            and row["time"] + row["duration"] - observation.first <= closes + grace_of(metric)
+        ]
     if source in ("failed", "duration", "first_byte"):
-        read = [row[source] for row in observation.exposures]
+        read = [row[source] for row in seen]
     else:
-        read = [row["rewards"].get(source) for row in observation.exposures]
+        read = [row["rewards"].get(source) for row in seen]
     return [float(value) for value in read if value is not None]
 
 
 def _of_exchanges(metric: Metric, observation: Observation) -> tuple[str, float | None, float | None]:
     values = measures(metric, observation)
-    if metric.kind == "quantile" or not values:
+    if not values:
         return "missing", None, None
+    if metric.kind == "quantile":
+        return "known", None, None
     if metric.kind == "proportion":
         return "known", float(any(values)), None
     return "known", sum(values), float(len(values)) if metric.kind == "ratio" else None

@@ -7,8 +7,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from router.analysis.aggregates import ACCURACY, Cell, Fates, Moments, Place
+from router.analysis.aggregates import ACCURACY, Aggregate, Cell, Fates, Moments, Place
 from router.analysis.fold import fold_one
 from router.analysis.history import History, Phase
 from router.analysis.plan import Plan
@@ -24,10 +25,12 @@ METRICS = (
         kind="mean",
         outcome="buy",
         window=10.0,
+        grace=2.0,
         goal="up",
         covariate=Covariate(outcome="buy", before=8.0),
     ),
     Metric(name="buys", kind="count", outcome="buy", goal="up"),
+    Metric(name="settled", kind="count", outcome="click", grace=5.0, goal="up"),
     Metric(name="per-click", kind="ratio", numerator="buy", denominator="click", window=12.0, goal="up"),
     Metric(name="path", kind="funnel", steps=("visit", "click", "buy"), window=20.0, goal="up"),
     Metric(name="median", kind="quantile", outcome="buy", q=0.5, window=10.0, goal="up"),
@@ -36,18 +39,26 @@ METRICS = (
     Metric(name="cost", kind="mean", exchange="header:x-cost", goal="down"),
     Metric(name="bad", kind="proportion", exchange="json:/bad", goal="down"),
     Metric(name="first", kind="mean", exchange="first_byte", goal="down"),
+    Metric(name="early-errors", kind="ratio", exchange="failed", window=8.0, goal="down"),
+    Metric(name="early-cost", kind="quantile", exchange="header:x-cost", q=0.5, window=9.0, grace=1.0, goal="down"),
 )
 
 
 @pytest.mark.fuzz
 @settings(max_examples=10)
-@given(st.data(), st.booleans(), st.booleans(), st.sampled_from([30.0, 45.0, 70.0]))
-def test_the_fold_finds_what_the_rules_say(data: st.DataObject, clustered: bool, bots: bool, now: float) -> None:  # noqa: FBT001
+@given(st.data(), st.booleans(), st.booleans(), st.sampled_from([30.0, 45.0, 70.0]), st.booleans())
+def test_the_fold_finds_what_the_rules_say(
+    data: st.DataObject,
+    clustered: bool,  # noqa: FBT001
+    bots: bool,  # noqa: FBT001
+    now: float,
+    frozen: bool,  # noqa: FBT001
+) -> None:
     """Whatever comes when, twice or never: every unit is in one cell, and every outcome has one fate."""
     exposures = data.draw(logs.exposures(clustered=clustered))
     outcomes = data.draw(logs.outcomes(clustered=clustered))
     metrics = tuple(data.draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=4, unique=True)))
-    plan = Plan("e", metrics, ("country", "new_unit"), ("tier",), bots, clustered)
+    plan = Plan("e", metrics, ("country", "new_unit"), ("tier",), bots, clustered, frozen=frozen)
     folded = fold_one(logs.engine(exposures, outcomes), plan, History({"e": logs.PHASES}), now)
     expected = oracle.attribute(exposures, outcomes, plan, logs.PHASES, now)
     _same_stages(expected, folded)
@@ -102,14 +113,66 @@ def _same_cell(
         assert aggregate.missing == sum(state == "missing" for state, _, _ in known)
         pairs = [(y, x or 0.0) for _, y, x in known if y is not None]
         _same_sums(pairs, aggregate.units)
+        _same_weights(observations, known, aggregate, metric)
         if metric.kind == "funnel":
             depths = [expected.depths.get((one.who, metric.name), 0) for one in observations]
             assert aggregate.steps == tuple(sum(depth >= step for depth in depths) for step in (1, 2, 3))
         if metric.kind == "quantile":
-            values = [value for one in observations for value in oracle.measures(metric, one)]
+            found = [oracle.measures(metric, one) for one in observations]
+            values = [value for each in found for value in each]
             values = values if metric.exchange is not None else [y for y, _ in pairs]
             assert aggregate.sketch is not None
             assert aggregate.sketch.total == len(values)
+            _same_below(observations, found, aggregate, metric)
+
+
+def _by_unit(observations: list[oracle.Observation]) -> list[list[int]]:
+    """Return the places of the observations of each cluster; of what is independent."""
+    units: dict[oracle.Who, list[int]] = defaultdict(list)
+    for place, one in enumerate(observations):
+        units[(*one.who[:3], "")].append(place)
+    return list(units.values())
+
+
+def _same_below(
+    observations: list[oracle.Observation], found: list[list[float]], aggregate: Aggregate, metric: Metric
+) -> None:
+    """Exchanges at or below the threshold are counted by unit."""
+    if metric.exchange is None or aggregate.below is None or aggregate.threshold is None:
+        assert metric.exchange is None or not any(found)
+        return
+    most = aggregate.threshold * (1 + 1e-9)
+    pairs = []
+    for places in _by_unit(observations):
+        values = [value for place in places for value in found[place]]
+        if values:
+            pairs.append((float(sum(value <= most for value in values)), float(len(values))))
+    _same_sums(pairs, aggregate.below)
+
+
+def _same_weights(
+    observations: list[oracle.Observation],
+    known: list[tuple[str, float | None, float | None]],
+    aggregate: Aggregate,
+    metric: Metric,
+) -> None:
+    """Values of units count as often as their arm was unlikely."""
+    if metric.kind == "quantile" and metric.exchange is not None:
+        assert aggregate.weighted is None
+        return
+    pairs = []
+    for places in _by_unit(observations):
+        parts = []
+        for place in places:
+            y, x = known[place][1:]
+            chance = observations[place].exposures[0]["propensity"]
+            if y is not None and chance:
+                size = (x or 0.0) if metric.kind == "ratio" else 1.0
+                parts.append((y / chance, size / chance))
+        if parts:
+            pairs.append((sum(y for y, _ in parts), sum(x for _, x in parts)))
+    assert aggregate.weighted is not None
+    _same_sums(pairs, aggregate.weighted)
 
 
 def _same_sums(pairs: list[tuple[float, float]], moments: Moments) -> None:
@@ -155,6 +218,7 @@ def test_the_worked_example_is_what_it_says() -> None:
         ("ann", "9:10", "treatment", False),
         ("ann", "9:50", "treatment", False),
         ("bob", "9:30", "control", False),
+        ("hal", "9:20", "control", False),
         ("cid", "11:40", "treatment", False),
         ("dora", "10:00", "control", False),
         ("dora", "10:20", "treatment", False),
@@ -171,18 +235,58 @@ def test_the_worked_example_is_what_it_says() -> None:
         logs.outcome(number, unit=unit, time=_at(clock))
         for number, (unit, clock) in enumerate(click.split() for click in [*clicks, "gus 12:15"])
     ]
+    outcomes.append(logs.outcome(99, unit="hal", time=_at("9:50"), received=_at("11:00")))
     ctr = Metric(name="ctr", kind="proportion", outcome="click", window=3600.0, goal="up")
     history = History({"e": (Phase(1, 1, NINE, _at("12:00")), Phase(1, 2, _at("12:00")))})
     found = fold_one(logs.engine(exposures, outcomes), Plan("e", (ctr,)), history, _at("12:30"))
     first, second = found.stages
-    assert (first.units, first.crossed, first.overrides) == (4, 1, 1)
-    assert first.fates["ctr"] == Fates(attributed=3, early=1, late=2, immature=0, excluded=1)
+    assert (first.units, first.crossed, first.overrides) == (5, 1, 1)
+    assert first.fates["ctr"] == Fates(attributed=3, early=1, late=2, immature=0, excluded=1, overdue=1)
     assert second.fates["ctr"] == Fates(immature=1)
-    assert found.strays["ctr"] == Stray(total=10, future=0, unmatched=2)
+    assert found.strays["ctr"] == Stray(total=11, future=0, unmatched=2)
     control, treatment = (found.cells[Place(1, 1, arm)].metrics["ctr"] for arm in ("control", "treatment"))
-    assert (control.units, control.cut) == (Moments(1, 0.0, 0.0), 0)
+    assert (control.units, control.cut) == (Moments(2, 0.0, 0.0), 0)
     assert (treatment.units, treatment.cut) == (Moments(2, 2.0, 2.0), 1)
     assert found.cells[Place(1, 2, "a")].metrics["ctr"].immature == 1
+    patient = structs.replace(ctr, grace=3600.0)
+    waited = fold_one(logs.engine(exposures, outcomes), Plan("e", (patient,)), history, _at("12:30"))
+    assert waited.cells[Place(1, 1, "control")].metrics["ctr"].units == Moments(2, 1.0, 1.0)
+
+
+LATE = [logs.outcome(1, time=3.0), logs.outcome(2, time=4.0, received=20.0)]
+VISITS = Metric(name="visits", kind="count", outcome="click", window=5.0, goal="up")
+
+
+def _visits(metric: Metric, now: float, *, frozen: bool = True) -> Aggregate:
+    made = Plan("e", (metric,), frozen=frozen)
+    history = History({"e": (Phase(1, 1, 0.0, 15.0), Phase(1, 2, 15.0))})
+    return fold_one(logs.engine([logs.exposure(1)], LATE), made, history, now).cells[Place(1, 1, "a")].metrics["visits"]
+
+
+@pytest.mark.parametrize("now", [5.0, 10.0, 19.0, 20.0, 1e6])
+def test_a_value_that_has_entered_never_changes(now: float) -> None:
+    """From the moment a unit's window closes, every later look finds the same, whatever is received meanwhile."""
+    assert _visits(VISITS, 4.9).immature == 1
+    assert _visits(VISITS, now) == _visits(VISITS, 5.0)
+    assert _visits(VISITS, now).units.y == 1.0
+
+
+def test_a_look_at_all_that_is_known_is_provisional() -> None:
+    """Late labels count when values are not frozen, and the sums say that no sequential test may read them."""
+    known = _visits(VISITS, 30.0, frozen=False)
+    assert (known.units.y, known.provisional) == (2.0, True)
+
+
+def test_values_without_a_window_may_change_until_a_grace_is_over() -> None:
+    """While the phase lasts, and after it for as long as outcomes of its time may be received."""
+    endless = structs.replace(VISITS, window=None)
+    assert [_visits(endless, now).units.y for now in (10.0, 30.0)] == [1.0, 2.0]
+    assert _visits(endless, 30.0).provisional
+    settled = structs.replace(endless, grace=2.0)
+    assert [_visits(settled, now).provisional for now in (10.0, 16.9, 17.0)] == [True, True, False]
+    assert _visits(settled, 30.0) == _visits(settled, 17.0)
+    errors = Metric(name="visits", kind="ratio", exchange="failed", goal="down")
+    assert [_visits(errors, now).provisional for now in (14.0, 15.0)] == [True, False]
 
 
 def test_a_cap_is_a_quantile_of_both_arms_together() -> None:

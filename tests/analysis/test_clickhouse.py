@@ -38,6 +38,7 @@ def rows(*, clustered: bool) -> tuple[list[logs.Row], list[logs.Row]]:
                 phase=phase,
                 arm="ab"[(sum(map(ord, unit)) + (who % 17 == 0 and number % 5 == 0)) % 2],
                 override=number % 29 == 0,
+                propensity=(0.5, 0.25, None)[number % 3] if clustered else 0.5,
                 unit=unit,
                 user=None if clustered and who % 13 == 0 else f"u{who}",
                 failed=number % 11 == 0,
@@ -59,6 +60,7 @@ def rows(*, clustered: bool) -> tuple[list[logs.Row], list[logs.Row]]:
                 outcome=logs.NAMES[number % 7 % 3],
                 value=float(number % 19) - 2,
                 time=(number * 17 % 1000) / 16,
+                received=(number * 17 % 1000) / 16 + (0.0, 0.5, 9.0)[number % 3],
                 **keys[number % 3],
             )
         )

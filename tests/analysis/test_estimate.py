@@ -1,14 +1,18 @@
 """Estimates: textbook formulas over sums, and a reason where there is no number."""
 
-from math import sqrt
+from collections import Counter
+from math import log, sqrt
 from statistics import fmean, stdev
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.analysis.aggregates import Aggregate, Moments, Sketch
-from router.analysis.estimate import Estimate, NotEnough, estimate
+from router.analysis.estimate import Estimate, NotEnough, covariate, design_effect, estimate
+from router.analysis.sketch import GAMMA, OFFSET, bounds
 from router.config.schema import Metric
 
 MEAN = Metric(name="m", kind="mean", outcome="o", goal="up")
@@ -81,7 +85,59 @@ def test_what_cannot_be_said_says_why(metric: Metric, known: Aggregate, reason: 
 
 
 def test_one_unit_has_a_value_and_no_standard_error() -> None:
-    """A spread takes two; so does one of a quantile, which takes more than a sketch."""
+    """A spread takes two."""
     assert estimate(MEAN, Aggregate(units=Moments(1, 2.0, 4.0))) == Estimate(2.0, None, 1)
     assert estimate(RATIO, Aggregate(units=Moments(1, 2.0, 4.0, 4.0, 16.0, 8.0))) == Estimate(0.5, None, 1)
-    assert estimate(QUANTILE, Aggregate(sketch=Sketch({0: 7}))) == Estimate(0.0, None, 7)
+    assert estimate(QUANTILE, Aggregate(sketch=Sketch({0: 7}), below=Moments(1, 7.0, 49.0, 7.0, 49.0, 49.0))) == (
+        Estimate(0.0, None, 7)
+    )
+
+
+def quantile_known(values: np.ndarray[Any, Any], q: float) -> Aggregate:
+    """Count the exchanges of units (rows) as the fold does."""
+    buckets = np.ceil(np.log(values) / log(GAMMA)).astype(int) + OFFSET
+    counts = Sketch(Counter(map(int, buckets.ravel())))
+    last = counts.bucket_at(q)
+    assert last is not None
+    y, x = (buckets <= last).sum(axis=1).astype(float), np.full(len(values), float(values.shape[1]))
+    sums = Moments(len(y), y.sum(), (y * y).sum(), x.sum(), (x * x).sum(), (x * y).sum())
+    return Aggregate(sketch=counts, below=sums, threshold=bounds(last)[1])
+
+
+def test_a_quantile_of_independent_exchanges_has_the_textbook_standard_error() -> None:
+    """Of the median of an exponential it is sqrt(q (1 - q) / n) / density: 1/sqrt(n), here within a fifth."""
+    values = np.random.default_rng(1).exponential(size=(4000, 5))
+    known = quantile_known(values, 0.5)
+    found = estimate(QUANTILE, known)
+    assert isinstance(found, Estimate)
+    assert design_effect(known) == pytest.approx(1.0, abs=0.1)
+    assert found.standard_error == pytest.approx(1 / sqrt(values.size), rel=0.2)
+
+
+def test_a_quantile_of_users_who_differ_is_less_certain() -> None:
+    """The standard error is that of the medians of many such samples, to a fifth: users are slow or fast as a whole."""
+    rng = np.random.default_rng(2)
+
+    def draw(samples: int) -> np.ndarray[Any, Any]:
+        return np.exp(rng.normal(size=(samples, 800, 1)) + 0.3 * rng.normal(size=(samples, 800, 10)))
+
+    spread = np.median(draw(400).reshape(400, -1), axis=1).std()
+    found = estimate(QUANTILE, quantile_known(draw(1)[0], 0.5))
+    assert isinstance(found, Estimate)
+    assert found.standard_error == pytest.approx(spread, rel=0.2)
+
+
+def test_a_quantile_beyond_its_values_has_no_standard_error() -> None:
+    """Of 50 exchanges nobody knows where the interval of the 99th percentile ends."""
+    values = np.random.default_rng(3).exponential(size=(10, 5))
+    p99 = Metric(name="q", kind="quantile", exchange="duration", q=0.99, goal="down")
+    found = estimate(p99, quantile_known(values, 0.99))
+    assert isinstance(found, Estimate)
+    assert found.standard_error is None
+
+
+def test_a_covariate_is_a_mean_of_its_own() -> None:
+    """What units were like before is said with its standard error; without units there is a reason."""
+    found = covariate(Aggregate(units=sums([(0.0, 1.0), (0.0, 3.0)])))
+    assert found == Estimate(2.0, 1.0, 2)
+    assert covariate(Aggregate(immature=1)) == NotEnough("no unit's window is over yet", 0)

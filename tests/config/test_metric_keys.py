@@ -71,7 +71,7 @@ def test_what_is_written_is_read(text: str, expected: Metric) -> None:
         ("kind: retention, outcome: a, day: 7, window: 1d", "$.metrics[0].window: a retention has no window"),
         ("kind: count, outcome: a, q: 0.5", "$.metrics[0].q: a count has no q"),
         ("kind: funnel, steps: [a]", "$.metrics[0].steps: a funnel needs at least two steps"),
-        ("kind: mean, exchange: failed, window: 1h", "$.metrics[0].window: a metric of exchanges has no window"),
+        ("kind: mean, exchange: failed, grace: 1h", "$.metrics[0].grace: has no effect without window"),
         ("kind: mean, exchange: failed, sample: 5%", '$.metrics[0].sample: has no effect on "failed"'),
         ("kind: mean, outcome: a, sample: 5%", "$.metrics[0].sample: has no effect without"),
         ("kind: mean, exchange: latency", '$.metrics[0].exchange: "latency" cannot be measured; write failed'),
