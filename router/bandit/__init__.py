@@ -9,4 +9,5 @@ Pure: posteriors in, weights out, with a generator where a policy draws; ``route
 - ``thompson``, ``confidence``, ``greedy``, ``elimination``: the allocators
 - ``mix``: from an allocator's shares to weights: floor, control's share, arms that were stopped, warm-up
 - ``ridge``: linear models of what arms earn in a context; linear Thompson sampling and LinUCB
+- ``linear``: from observations with their attributes to the model that workers score
 """

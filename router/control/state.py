@@ -29,6 +29,7 @@ from router.control.phases import kept_marks, runs
 from router.control.refuse import across, file_of, in_place, restart_differences, restart_only
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Kill, Revised, Revision
+from router.events.policy import LinearModel
 
 if TYPE_CHECKING:
     from router.config.load import Loaded
@@ -276,7 +277,18 @@ def follow(state: State, coming: Revised) -> tuple[State, Revision]:
     entry = msgspec.structs.replace(coming, number=number, changes=_changes(before, coming))
     slots = allocate(before.slots if before else {}, row_keys(coming.config, coming.runs))
     revision = _revision(entry, slots)
+    if before is not None and before.policies:
+        revision = msgspec.structs.replace(revision, policies=kept_policies(before, entry))
     return State(revision, (*state.history[1 - HISTORY :], entry)), revision
+
+
+def kept_policies(before: Revision, entry: Revised) -> dict[str, LinearModel]:
+    """Return the policies of experiments that are still in the run in which they were learned."""
+    return {
+        name: model
+        for name, model in before.policies.items()
+        if name in entry.runs and entry.runs[name].number == model.run
+    }
 
 
 def _changes(before: Revision | None, coming: Revised) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What happened, kept as lines of JSON.
 
 ``model``    the events and journal entries as frozen structs, and the revision that workers follow
+``policy``   a linear policy, as the control process publishes it
 ``log``      a worker's event log: bounded buffer, one writer thread, rotated segments
 ``segment``  the files of the log: names, whole lines, rotation
 ``read``     segments back as events, while they are written and after a crash

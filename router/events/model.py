@@ -11,6 +11,7 @@ unix seconds, a duration seconds. Exchanges have no cycles and are made by the t
 from msgspec import Struct
 
 from router.config.schema import Config
+from router.events.policy import LinearModel
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ class Revision(Struct, frozen=True, kw_only=True):
         killed: Experiment to its kill; also of experiments that the configuration no longer has.
         varied: Experiment to the region and cluster whose it is; only while a table for them is compiled.
         invalid: Experiment to what makes its data invalid.
+        policies: Experiment to the model that gives each request its weights; without one the weights hold.
     """
 
     number: int
@@ -89,6 +91,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     killed: dict[str, Kill] = {}
     varied: dict[str, str] = {}
     invalid: dict[str, Invalid] = {}
+    policies: dict[str, LinearModel] = {}
 
 
 class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):

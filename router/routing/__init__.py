@@ -21,6 +21,7 @@ node        the parts that a compiled rule consists of
 flagd       the operators of rules that only flagd has: ``fractional`` and ``sem_ver``
 lookup      paths of keys and indices into the data of a rule
 coerce      truth, numbers, text, equality and order of values in rules, as flagd's engine has them
+linear      policies that give each request weights of its own, by its attributes; the only place with numpy
 sample      which requests shadows get a copy of
 fanout      experiments that send a request to several arms, and what their answers come to
 interleave  two ranked lists as one: team draft, balanced
@@ -40,6 +41,6 @@ standing    both together: whether an endpoint may be used, and for what share o
 
 Nothing here reads a clock, a file, a socket or a generator of its own; a ``random`` is passed in where one is needed.
 
-Mutable state: *Per process* the credits of a round-robin ``Balancer``; *Per table* the decisions it has ``Kept``;
-*Per request* ``Request`` (its parsed body).
+Mutable state: *Per process* the credits of a round-robin ``Balancer``; *Per table* the decisions it has ``Kept`` and
+the shares that a ``LinearPolicy`` has; *Per request* ``Request`` (its parsed body).
 """

@@ -142,7 +142,7 @@ def _experiments(plan: RoutePlan, request: Request) -> Iterator[Step]:
             held, u = holdout.name in enrolled.held, holdout.point(found[2]) / WHOLE
             yield Step("holdout", holdout.name, _share(holdout, held=held), held, u)
     for seen in enrolled.seen or ():
-        yield from _experiment(seen)
+        yield from _experiment(seen, request)
 
 
 def _share(holdout: HoldoutPlan, *, held: bool) -> str:
@@ -153,7 +153,7 @@ def _range(start: int, end: int) -> str:
     return f"{100 * start / WHOLE:.6g}% to {100 * end / WHOLE:.6g}%"
 
 
-def _experiment(seen: Seen) -> Iterator[Step]:
+def _experiment(seen: Seen, request: Request) -> Iterator[Step]:
     trial = seen.trial
     where = f"layer {seen.layer.name}" if seen.layer.name is not None else "no layer"
     if seen.point is not None:
@@ -168,9 +168,12 @@ def _experiment(seen: Seen) -> Iterator[Step]:
         yield Step("override", seen.arm.label.decode(), "given to this unit, whatever the weights", chosen=True)
     if seen.unit is None:
         return
-    for name, weight in trial.weights.items():
+    whose = "" if trial.policy is None else ", by the policy for these features"
+    for name, weight in trial.shares(request).items():
         u = uniform(arm_prefix(trial.salt, name), seen.unit.encode())
-        yield Step("arm", name, f"weight {weight:g}", seen.arm.name == name, u, score(u, weight) if weight else None)
+        yield Step(
+            "arm", name, f"weight {weight:g}{whose}", seen.arm.name == name, u, score(u, weight) if weight else None
+        )
 
 
 def _place(node: Node) -> str:

@@ -172,7 +172,7 @@ class Structure(Struct, frozen=True):
             return None
         layer = self.layers[0]
         trial = layer.trials[0]
-        return trial if trial.open and not layer.sources and not layer.slot else None
+        return trial if trial.open and trial.policy is None and not layer.sources and not layer.slot else None
 
     def has(self, experiment: str, arm: str) -> bool:
         """Return whether somebody may force an arm: nothing of a killed experiment gets any request."""
@@ -240,7 +240,7 @@ class Structure(Struct, frozen=True):
         point = digest(layer.prefix + data)[0] if layer.prefix else 0
         for trial in layer.trials:
             why = "a bot" if trial.people and enrolled.bot else self._obstacle(trial, request, (point, data), arms)
-            arm = trial.choose(data) if why is None else None
+            arm = trial.assign(request, data) if why is None else None
             if arm is not None:
                 arms[trial.experiment] = arm
                 enrolled.entered.append(Entered(arm, ours, data))

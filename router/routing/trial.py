@@ -18,8 +18,11 @@ from msgspec import Struct
 from router.config.schema import Arm, Experiment
 from router.counters import arm_key, pair_key
 from router.events.model import Enrolment, Revision
+from router.events.policy import LinearModel
 from router.routing.bucket import SCALE, arm_prefix
 from router.routing.flag_header import flag_item
+from router.routing.linear import LinearPolicy, compile_policy
+from router.routing.request import Request
 from router.routing.source import Source
 from router.routing.targeting import Targeting, compile_targeting
 
@@ -73,6 +76,7 @@ class Trial(Struct, frozen=True):
         overrides: Unit to the arm that it is given; empty while the experiment is killed.
         named: Name to arm, also those of weight 0, in the order of the file.
         weights: Arm to weight, likewise.
+        policy: What gives each request weights of its own; None where those above hold for all.
     """
 
     experiment: str
@@ -90,6 +94,7 @@ class Trial(Struct, frozen=True):
     overrides: Mapping[str, ArmPlan]
     named: Mapping[str, ArmPlan]
     weights: Mapping[str, float]
+    policy: LinearPolicy | None = None
 
     @property
     def open(self) -> bool:
@@ -107,6 +112,20 @@ class Trial(Struct, frozen=True):
                 lowest = score
                 chosen = arm
         return chosen
+
+    def assign(self, request: Request, unit: bytes) -> ArmPlan | None:
+        """Return the arm of a unit for a request, by its policy if there is one; None as of ``choose``."""
+        if self.policy is None:
+            return self.choose(unit)
+        arm: ArmPlan = self.policy.choose(request, unit)
+        return arm
+
+    def shares(self, request: Request) -> Mapping[str, float]:
+        """Return the weight of each arm for a request."""
+        if self.policy is None:
+            return self.weights
+        given = dict(zip((arm.name for _, arm in self.policy.arms), self.policy.weights(request), strict=True))
+        return {name: given.get(name, 0.0) for name in self.named}
 
 
 def route_line(route: str) -> bytes:
@@ -146,13 +165,14 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
     weights = revision.weights[experiment.name]
     total = sum(weights.values())
     salt = experiment.name if experiment.salt is None else experiment.salt
-    killed = experiment.name in revision.killed
+    killed, run = experiment.name in revision.killed, revision.runs[experiment.name]
     named = {
         arm.name: _arm_plan(experiment, arm, revision, weights[arm.name] / total if total else 0.0)
         for arm in experiment.arms
     }
     start, end = experiment.segment or (0.0, 1.0)
     active = experiment.active
+    arms = tuple((arm_prefix(salt, name), weights[name], named[name]) for name in sorted(named) if weights[name] > 0)
     return Trial(
         experiment=experiment.name,
         salt=salt,
@@ -165,7 +185,7 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
         people="bots" in experiment.exclude,
         eligible=compile_targeting(experiment, attributes),
         needs=tuple((need.experiment, frozenset(need.arms)) for need in experiment.prerequisites),
-        arms=tuple((arm_prefix(salt, name), weights[name], named[name]) for name in sorted(named) if weights[name] > 0),
+        arms=arms,
         # A killed experiment has no overrides: what was killed gets no request at all.
         overrides={
             override.unit: named[override.arm]
@@ -174,7 +194,26 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
         },
         named=named,
         weights={name: weights[name] for name in named},
+        policy=_policy(revision.policies.get(experiment.name), run.number, arms, attributes),
     )
+
+
+def _policy(
+    model: LinearModel | None,
+    run: int,
+    arms: Sequence[tuple[bytes, float, ArmPlan]],
+    attributes: Mapping[str, Source],
+) -> LinearPolicy | None:
+    """Compile the policy of an experiment; None when it has none, or one of other arms or features than it has now.
+
+    A killed experiment has one arm with a weight, and so no policy.
+    """
+    known = {plan.name: (prefix, plan) for prefix, _, plan in arms}
+    if model is None or model.run != run or set(model.arms) != set(known):
+        return None
+    if any(feature.name not in attributes for feature in model.features):
+        return None
+    return compile_policy(model, attributes, known)
 
 
 def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float) -> ArmPlan:
