@@ -17,12 +17,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from router.options import ADMIN, AdminUrl, Json, TokenFile
+from router.plan_cli import plan
+
 # Whether it can be read is for the loader to say, in the form of every other mistake.
 Config = Annotated[
     Path,
     typer.Argument(metavar="CONFIG", help="A YAML file, or a folder with global.yaml or router.yaml.", readable=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Region = Annotated[
     str | None,
     typer.Option("--region", metavar="R", envvar="ROUTER_REGION", help="Region, of a folder with regions/R.yaml."),
@@ -31,13 +33,6 @@ Cluster = Annotated[
     str | None,
     typer.Option("--cluster", metavar="C", envvar="ROUTER_CLUSTER", help="Cluster, of a folder with clusters/C.yaml."),
 ]
-AdminUrl = Annotated[
-    str, typer.Option("--admin", metavar="URL", envvar="ROUTER_ADMIN", help="Admin API of the router.")
-]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", envvar="ROUTER_TOKEN_FILE", help="File with the bearer token.")
-]
-ADMIN = "http://127.0.0.1:9090"
 
 app = typer.Typer(
     name="router",
@@ -227,40 +222,7 @@ def bench(  # noqa: PLR0913 - one parameter for each option
     raise typer.Exit(run(url, options))
 
 
-plan = typer.Typer(no_args_is_help=True, help="Design experiments before they run.")
 app.add_typer(plan, name="plan")
-
-
-@plan.callback()
-def _plan() -> None:
-    """Design experiments before they run."""
-
-
-@plan.command(
-    epilog="Example: [bold]router plan salt --units users.csv --strata tier --strata country --salt ranker-v2[/]"
-)
-def salt(  # noqa: PLR0913 - one parameter for each option
-    *,
-    units: Annotated[
-        Path, typer.Option(metavar="FILE", help="CSV with a header, or NDJSON: a unit a row.", readable=False)
-    ],
-    strata: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Column to balance; repeatable.")] = None,
-    unit: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the unit.")] = "unit",
-    arms: Annotated[str, typer.Option(metavar="A=W,…", help="Arms and weights.")] = "control=50,treatment=50",
-    salt: Annotated[str, typer.Option(metavar="TEXT", help="Salt to improve upon.")] = "salt",
-    tries: Annotated[int, typer.Option(min=1, max=10_000, help="How many salts to compare.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the candidates.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Find a salt that spreads the levels of strata evenly over the arms.
-
-    Each unit of the file is assigned under each salt, as the router would; the salt with the smallest Mahalanobis
-    distance is printed, with its balance before and after. The strata never enter the hash.
-    """
-    from router.command.plan_salt import Asked, plan_salt
-
-    asked = Asked(units=units, unit=unit, strata=tuple(strata or ()), arms=arms, salt=salt, tries=tries, seed=seed)
-    raise typer.Exit(plan_salt(asked, as_json=as_json))
 
 
 @app.command(epilog="Example: [bold]router status --admin http://127.0.0.1:9090[/]")

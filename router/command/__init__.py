@@ -4,6 +4,7 @@
 check      mistakes of a configuration, and what a change to it would do
 explain    why a request goes where it goes
 plan_salt  a salt under which strata are balanced
+plan_…     sample size, power, effect, duration (design, asked as question, with traffic) and boundaries
 origin     which file and line a value came from, and what it replaced
 question   the request that somebody asks about
 remote     status and restore, through the admin API of a running router

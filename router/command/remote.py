@@ -53,31 +53,50 @@ class Admin:
         Raises:
             AdminError: when there is no answer, or one of 300 and above.
         """
-        where = f"{self.url.host}:{self.url.port}"
         fields = {"accept": "application/json", **(headers or {})}
-        if self.token is not None:
-            fields["authorization"] = f"Bearer {self.token}"
         data = None
         if body is not None:
             data = json.dumps(body).encode()
             fields["content-type"] = "application/json"
+        status_code, answer, tag = self._send(method, path, fields, data)
+        try:
+            document = json.loads(answer) if answer else None
+        except ValueError as error:
+            raise AdminError(f"{self._where} does not answer as an admin API does (status {status_code})") from error
+        if status_code >= http.client.MULTIPLE_CHOICES:
+            raise AdminError(_refusal(self._where, status_code, document))
+        return document, tag
+
+    def text(self, path: str) -> str:
+        """Return a page of text, such as ``/metrics``.
+
+        Raises:
+            AdminError: when there is no answer, or one of 300 and above.
+        """
+        status_code, answer, _ = self._send("GET", path, {"accept": "text/plain"}, None)
+        if status_code >= http.client.MULTIPLE_CHOICES:
+            raise AdminError(_refusal(self._where, status_code, None))
+        return answer.decode("utf-8", "replace")
+
+    @property
+    def _where(self) -> str:
+        return f"{self.url.host}:{self.url.port}"
+
+    def _send(
+        self, method: str, path: str, fields: dict[str, str], data: bytes | None
+    ) -> tuple[int, bytes, str | None]:
+        if self.token is not None:
+            fields["authorization"] = f"Bearer {self.token}"
         connection = self._connection()
         try:
             connection.request(method, path, body=data, headers=fields)
             response = connection.getresponse()
-            answer = response.read(_ANSWER_BYTES)
+            return response.status, response.read(_ANSWER_BYTES), response.getheader("etag")
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise AdminError(f"no answer from the admin API at {where}: {reason}") from error
+            raise AdminError(f"no answer from the admin API at {self._where}: {reason}") from error
         finally:
             connection.close()
-        try:
-            document = json.loads(answer) if answer else None
-        except ValueError as error:
-            raise AdminError(f"{where} does not answer as an admin API does (status {response.status})") from error
-        if response.status >= http.client.MULTIPLE_CHOICES:
-            raise AdminError(_refusal(where, response.status, document))
-        return document, response.getheader("etag")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.url.scheme == "https":
