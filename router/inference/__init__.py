@@ -18,6 +18,9 @@ mixture        the mixture SPRT: a normal mixture over effects
 confidence_sequence  means and ratios at any time, asymptotic, with a covariate or without
 e_process      proportions at any time, exact
 cdf_band       quantiles at any time
+adaptive       effects of bandits, by propensity-weighted sums
+monitor        group-sequential verdicts at the looks that were taken
+stagewise      p-value and interval after such a test stopped
 sprt           Wald's test of no effect against one of a given size
 readable       when a fixed-horizon result may be read
 

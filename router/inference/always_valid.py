@@ -15,7 +15,10 @@ from router.inference import cdf_band, confidence_sequence, e_process
 from router.inference.difference import finite
 from router.inference.effect import Asked, Effect, Relative
 
-CHANGING = "its values may still change, and a sequential test takes each unit once: give the metric a window"
+CHANGING = (
+    "its values may still change, and a sequential test takes each unit once: give the metric a window, or a grace "
+    "where the phase is over"
+)
 
 
 def compare(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Asked) -> Effect | NotEnough:
