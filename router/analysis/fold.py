@@ -166,8 +166,7 @@ def scope_of(made: Plan, history: History, exposed: Rows, keys: frozenset[str], 
         now: The moment that it is about.
     """
     phases = phases_of(made, history, exposed)
-    every = complete(history.phases.get(made.experiment, ()), {})
-    known = (*every, *phases)
+    known = (*history.phases.get(made.experiment, ()), *phases)
     clustered = any(made.clustered if phase.clustered is None else phase.clustered for phase in known)
     return Scope(made.experiment, now, tuple(phases), made.bots, clustered, keys)
 
