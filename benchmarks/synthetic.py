@@ -105,7 +105,7 @@ def _exposures(shape: Shape) -> str:
         "(0.01 + (hash(i, 'ms') % 10000) / 100000.0)::DOUBLE AS duration, 0.005::DOUBLE AS first_byte, "
         "NULL::VARCHAR AS fallback, "
         'CASE hash(u, \'tier\') % 3 WHEN 0 THEN \'{{"tier":"gold"}}\' WHEN 1 THEN \'{{"tier":"silver"}}\' '
-        "ELSE '{{}}' END AS attributes, '{{}}' AS rewards "
+        "ELSE '{{}}' END AS attributes, '{{}}' AS rewards, NULL::VARCHAR AS fanout "
         f"FROM (SELECT range AS i, {_unit(shape).replace('(i,', '(range,')} AS u FROM range({{begin}}, {{end}}))"
     )
 
@@ -128,7 +128,7 @@ def _outcomes(shape: Shape) -> str:
         "SELECT md5('outcome' || i) AS id, CASE WHEN i % 10 = 0 THEN 'purchase' ELSE 'click' END AS outcome, "  # noqa: S608 - our own
         "CASE WHEN i % 10 = 0 THEN 10 + (hash(i, 'value') % 2000) / 100.0 ELSE 1.0 END::DOUBLE AS value, "
         "({began} + (i - {begin}) * {step})::DOUBLE AS time, time + 3 AS received, "
-        f"'{shape.keyed}' AS keyed, {named} FROM "
+        f"'{shape.keyed}' AS keyed, {named}, NULL::VARCHAR AS item FROM "
         f"(SELECT i, j, 'user-' || (hash(j, 'unit') % {shape.units}) AS u FROM (SELECT range AS i, "
         f"(hash(range, 'exposure') % {shape.exposures})::BIGINT AS j FROM range({{begin}}, {{end}}))) "
         f"WHERE {_arm('u')} = 'treatment' OR hash(i, 'thin') % 1000000 >= {thin}"

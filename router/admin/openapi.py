@@ -113,6 +113,7 @@ _OUTCOME: Final[dict[str, Any]] = {
         "assignment": {"type": "string", "description": "the header x-router-assignment, as received"},
         "request_id": {"type": "string", "maxLength": 128},
         "unit": {"type": ["string", "integer"]},
+        "item": {"type": ["string", "integer"], "description": "id of the item of an interleaved list, if about one"},
     },
     "oneOf": [{"required": ["assignment"]}, {"required": ["request_id"]}, {"required": ["unit"]}],
     "additionalProperties": False,

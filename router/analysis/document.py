@@ -46,6 +46,10 @@ def experiment_document(result: Result) -> dict[str, Any]:
         "metrics": [_definition(metric) for metric in result.plan.metrics],
         "phases": [_phase(stage, result, metrics) for stage in result.stages],
         "outcomes": {name: msgspec.to_builtins(stray) for name, stray in result.strays.items()},
+        "credits": [
+            {"run": run, "phase": phase, "outcome": outcome, **msgspec.to_builtins(found)}
+            for ((run, phase), outcome), found in result.credits.items()
+        ],
     }
 
 

@@ -18,18 +18,18 @@ Dialect = Literal["duckdb", "clickhouse"]
 
 _TEXTS: Final = ("exchange", "request_id", "route", "experiment", "arm", "unit", "user", "site", "target", "fallback")
 EXPOSURES: Final = {
-    **dict.fromkeys((*_TEXTS, "attributes", "rewards", "unit_hash"), "string"),
+    **dict.fromkeys((*_TEXTS, "attributes", "rewards", "unit_hash", "fanout"), "string"),
     **dict.fromkeys(("time", "propensity", "duration", "first_byte"), "float64"),
     **dict.fromkeys(("run", "phase", "epoch", "status"), "int32"),
     **dict.fromkeys(("override", "bot", "failed", "finished"), "boolean"),
 }
-"""One row for each exchange and experiment."""
+"""One row for each exchange and experiment; ``fanout`` is JSON where its request went to several arms of it."""
 OUTCOMES: Final = {
-    **dict.fromkeys(("id", "outcome", "keyed", "experiment", "unit_hash", "request_id", "unit"), "string"),
+    **dict.fromkeys(("id", "outcome", "keyed", "experiment", "unit_hash", "request_id", "unit", "item"), "string"),
     **dict.fromkeys(("value", "time", "received"), "float64"),
     "run": "int32",
 }
-"""One row for each outcome; of one with several assignments, for each of them."""
+"""One row for each outcome; of one with several assignments, for each of them. ``item`` where it is about one."""
 RELATIONS: Final = {"exposures": EXPOSURES, "outcomes": OUTCOMES}
 
 

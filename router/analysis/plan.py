@@ -71,6 +71,7 @@ class Plan(Struct, frozen=True, dict=True):
         control: The arm that is the baseline.
         frozen: Whether what is received after a unit's window (and grace) leaves its value as it was. Otherwise all
             that came counts, whenever: a look that no sequential test may take.
+        rankers: The two arms whose lists are interleaved, control first; none of any other experiment.
     """
 
     experiment: str
@@ -81,6 +82,7 @@ class Plan(Struct, frozen=True, dict=True):
     clustered: bool = False
     control: str | None = None
     frozen: bool = True
+    rankers: tuple[str, str] | None = None
 
     @cached_property
     def slicings(self) -> tuple[Slicing, ...]:
@@ -169,4 +171,13 @@ def plan(experiment: Experiment, metrics: Iterable[Metric], *, frozen: bool = Tr
         clustered=is_clustered(experiment),
         control=experiment.control or experiment.arms[0].name,
         frozen=frozen,
+        rankers=_rankers(experiment),
     )
+
+
+def _rankers(experiment: Experiment) -> tuple[str, str] | None:
+    """Return the arms whose lists are interleaved, control first; None where none are."""
+    if experiment.allocate.use != "interleave" or len(experiment.arms) != 2:
+        return None
+    first, second = (arm.name for arm in experiment.arms)
+    return (second, first) if experiment.control == second else (first, second)

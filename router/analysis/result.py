@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from router.analysis.aggregates import Cell, Fates, Place
+from router.analysis.credit import Credits
 from router.analysis.history import Phase
 from router.analysis.plan import Plan
 
@@ -57,12 +58,14 @@ class Result(Struct, frozen=True):
         stages: Its phases, in order.
         cells: Where to what is known there.
         strays: Metric to the outcomes that belong to no unit of the experiment.
+        credits: What outcomes about items of interleaved lists say of the rankers.
     """
 
     plan: Plan
     stages: tuple[Stage, ...] = ()
     cells: Mapping[Place, Cell] = {}
     strays: Mapping[str, Stray] = {}
+    credits: Credits = {}
 
 
 class Folded(Struct, frozen=True):

@@ -44,6 +44,7 @@ EXPOSURES: Final = {
     "fallback": "VARCHAR",
     "attributes": "VARCHAR",
     "rewards": "VARCHAR",
+    "fanout": "VARCHAR",
 }
 OUTCOMES: Final = {
     "id": "VARCHAR",
@@ -57,6 +58,7 @@ OUTCOMES: Final = {
     "unit_hash": "VARCHAR",
     "request_id": "VARCHAR",
     "unit": "VARCHAR",
+    "item": "VARCHAR",
 }
 
 
@@ -146,6 +148,7 @@ def _select_exposures(lines: str) -> str:
         "duration": "greatest(e.duration, e.deadline)",
         "attributes": "coalesce(e.attributes::VARCHAR, '{}')",
         "rewards": "coalesce(e.rewards::VARCHAR, '{}')",
+        "fanout": "CASE WHEN e.fanout->>'experiment' = x.experiment THEN e.fanout::VARCHAR END",
     }
     enrolled = {"experiment", "run", "phase", "epoch", "arm", "propensity", "site"}
     origin = {name: special.get(name) or ("x." if name in enrolled else "e.") + quote(name) for name in EXPOSURES}

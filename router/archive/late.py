@@ -18,7 +18,7 @@ from router.archive.columns import columns, quote, text
 
 RELATION: Final = "outcomes_and_late"
 """Relation that has the archive's outcomes and the file's."""
-_FIELDS: Final = ("id", "outcome", "value", "time", "request_id", "unit", "assignment")
+_FIELDS: Final = ("id", "outcome", "value", "time", "request_id", "unit", "assignment", "item")
 _NEEDED: Final = ("id", "outcome", "time")
 _OFFSET: Final = r"\d[Tt ]\d.*([Zz]|[+-]\d\d:\d\d)$"
 _READERS: Final = {
@@ -108,6 +108,7 @@ def _combined(connection: duckdb.DuckDBPyConnection) -> Late:
         "keyed": "CASE WHEN unit IS NULL THEN 'request_id' ELSE 'unit' END",
         "request_id": "request_id",
         "unit": "unit",
+        "item": "nullif(item, '')",
     }
     chosen = ", ".join(
         f"CAST({made.get(name, 'NULL')} AS {kind}) AS {quote(name)}" for name, kind in columns("outcomes").items()
@@ -115,7 +116,7 @@ def _combined(connection: duckdb.DuckDBPyConnection) -> Late:
     connection.execute(
         f"CREATE TEMP TABLE late AS SELECT {chosen} FROM late_rows WHERE reason IS NULL "  # noqa: S608 - constants and quoted names
         "AND id NOT IN (SELECT id FROM outcomes) "
-        "QUALIFY row_number() OVER (PARTITION BY id ORDER BY outcome, moment, number, unit, request_id) = 1"
+        "QUALIFY row_number() OVER (PARTITION BY id ORDER BY outcome, moment, number, unit, request_id, item) = 1"
     )
     names = ", ".join(map(quote, columns("outcomes")))
     connection.execute(

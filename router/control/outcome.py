@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from router.config.scalars import format_duration
 from router.events.outcomes import Assigned, Outcome
+from router.routing.answer import MAX_ID_BYTES
 from router.routing.source import MAX_UNIT_BYTES
 from router.routing.token import MAX_TOKEN_BYTES, Assignment, verify
 
@@ -73,6 +74,7 @@ class _Sent(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     assignment: _Tokens | UnsetType = UNSET
     request_id: _RequestId | UnsetType = UNSET
     unit: str | int | UnsetType = UNSET
+    item: str | int | UnsetType = UNSET
 
 
 class _Identified(Struct, frozen=True):
@@ -124,6 +126,7 @@ def _outcome(sent: _Sent, terms: Terms) -> Outcome:
         () if isinstance(sent.assignment, UnsetType) else _assignments(sent.assignment, terms.keys),
         None if isinstance(sent.request_id, UnsetType) else sent.request_id,
         None if isinstance(sent.unit, UnsetType) else _unit(sent.unit),
+        None if isinstance(sent.item, UnsetType) else _item(sent.item),
     )
 
 
@@ -170,6 +173,14 @@ def _unit(unit: str | int) -> str:
     text = str(unit)
     if not text or len(text.encode()) > MAX_UNIT_BYTES:
         raise _NotTakenError("malformed", f"unit has 1 to {MAX_UNIT_BYTES} bytes")
+    return text
+
+
+def _item(item: str | int) -> str:
+    """Return the id of an item as events say it: a number is its JSON text."""
+    text = str(item)
+    if not text or len(text.encode()) > MAX_ID_BYTES:
+        raise _NotTakenError("malformed", f"item has 1 to {MAX_ID_BYTES} bytes")
     return text
 
 

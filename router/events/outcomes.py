@@ -8,7 +8,7 @@ Does not know: HTTP, tokens, what an outcome means or whether it has an exposure
 
     ids   number INTEGER PRIMARY KEY, key BLOB UNIQUE, content INTEGER, received REAL
     rows  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, outcome TEXT, value REAL, time REAL, received REAL,
-          keyed TEXT, experiment TEXT, run INTEGER, unit_hash TEXT, request_id TEXT, unit TEXT
+          keyed TEXT, experiment TEXT, run INTEGER, unit_hash TEXT, request_id TEXT, unit TEXT, item TEXT
 
 ``ids`` has every id that was ever accepted until ``expire``: ``key`` is its UTF-8, so that ids which sort by time are
 written side by side (a fifth of the bytes), or 16 bytes of BLAKE2b behind 0xFF for one that is long. ``content`` is
@@ -39,7 +39,7 @@ Fate = Literal["accepted", "duplicate", "conflicting"]
 
 FOLDER: Final = "outcomes"
 FILE: Final = "outcomes.sqlite"
-VERSION: Final = 1  # of the tables, in ``user_version``
+VERSION: Final = 2  # of the tables, in ``user_version``; a store of version 1 gets its new column when it is opened
 BUSY_S: Final = 5.0  # how long a call waits for another process's transaction
 STEP: Final = 10_000  # rows or ids of one short transaction
 CACHE_KIB: Final = 32 * 1024  # the index of ids is written in random places
@@ -55,12 +55,12 @@ CREATE TABLE ids (
 CREATE TABLE rows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, outcome TEXT NOT NULL, value REAL NOT NULL,
     time REAL NOT NULL, received REAL NOT NULL, keyed TEXT NOT NULL, experiment TEXT, run INTEGER, unit_hash TEXT,
-    request_id TEXT, unit TEXT
+    request_id TEXT, unit TEXT, item TEXT
 );
 """
-_COLUMNS: Final = "seq, id, outcome, value, time, received, keyed, experiment, run, unit_hash, request_id, unit"
+_COLUMNS: Final = "seq, id, outcome, value, time, received, keyed, experiment, run, unit_hash, request_id, unit, item"
 _INSERT_ID: Final = "INSERT OR IGNORE INTO ids VALUES (?, ?, ?, ?)"
-_INSERT_ROW: Final = "INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ROW: Final = "INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Assigned(Struct, frozen=True, gc=False, array_like=True):
@@ -89,6 +89,7 @@ class Outcome(Struct, frozen=True, gc=False):
         assignments: The assignments that it came with.
         request_id: Request that it is about.
         unit: Unit that it is about.
+        item: Id of the item of a list that it is about; None when it is about none.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Outcome(Struct, frozen=True, gc=False):
     assignments: tuple[Assigned, ...] = ()
     request_id: str | None = None
     unit: str | None = None
+    item: str | None = None
 
     @property
     def keyed(self) -> Keyed:
@@ -121,6 +123,7 @@ class Row(Struct, frozen=True, gc=False):
     unit_hash: str | None
     request_id: str | None
     unit: str | None
+    item: str | None = None
 
 
 def store_path(events_dir: Path) -> Path:
@@ -308,13 +311,15 @@ def _append(connection: sqlite3.Connection, outcomes: Sequence[Outcome], receive
 def _lines(outcomes: Sequence[Outcome], fates: Sequence[Fate], received: float) -> list[tuple[object, ...]]:
     """Return the rows of the accepted ones."""
     out: list[tuple[object, ...]] = []
+    keys: list[tuple[object, ...]]
     for outcome, fate in zip(outcomes, fates, strict=True):
         if fate == "accepted":
             said = (outcome.id, outcome.outcome, outcome.value, outcome.time, received, outcome.keyed)
             if outcome.assignments:
-                out += [(*said, each.experiment, each.run, each.unit_hash, None, None) for each in outcome.assignments]
+                keys = [(each.experiment, each.run, each.unit_hash, None, None) for each in outcome.assignments]
             else:
-                out.append((*said, None, None, None, outcome.request_id, outcome.unit))
+                keys = [(None, None, None, outcome.request_id, outcome.unit)]
+            out += [(*said, *key, outcome.item) for key in keys]
     return out
 
 
@@ -329,10 +334,12 @@ def _key(ident: str) -> bytes:
 
 
 def _content(outcome: Outcome) -> int:
-    said = (
+    said: tuple[object, ...] = (
         outcome.outcome, outcome.value, outcome.time if outcome.timed else None, outcome.assignments,
         outcome.request_id, outcome.unit,
     )  # fmt: skip
+    if outcome.item is not None:  # what version 1 kept of those without one stays what they say
+        said = (*said, outcome.item)
     return int.from_bytes(blake2b(json.encode(said), digest_size=8).digest(), "big", signed=True)
 
 
@@ -384,9 +391,26 @@ def _checked(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     except sqlite3.Error:
         connection.close()
         raise
+    if version == 1:
+        return _grown(connection, path)
     if version != VERSION:
         connection.close()
         raise OSError(f"{path} has version {version}, this router knows {VERSION}; move it away or use its own version")
+    return connection
+
+
+def _grown(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Add to a store of version 1 what it lacks; another process may do so at the same time."""
+    try:
+        with closing(_connection(path, "rw")) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            if writer.execute("PRAGMA user_version").fetchone() == (1,):
+                writer.execute("ALTER TABLE rows ADD COLUMN item TEXT")
+                writer.execute(f"PRAGMA user_version={VERSION}")
+            writer.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

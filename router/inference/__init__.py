@@ -11,11 +11,6 @@ difference     means and ratios by Student's t, over units or clusters; relative
 proportions    0 and 1: the z-test of two proportions, and Fisher's; their intervals are in ``score``
 adjusted       differences adjusted by what was known before the exposure (CUPED)
 quantiles      quantiles by intervals of ranks
-funnels        funnels, step by step
-strata         effects as if both arms had the same mix of strata
-ranks          the Mann-Whitney test
-bootstrap      intervals by resampling values, sketches or clusters
-bayes          chance to win, expected loss, credible intervals
 margins        non-inferiority, superiority by a margin, equivalence
 corrections    many questions at once: Bonferroni, Holm, Benjamini-Hochberg
 always_valid   comparisons at any time: which metric takes which of the next
@@ -27,6 +22,7 @@ adaptive       effects of bandits, by propensity-weighted sums
 monitor        group-sequential verdicts at the looks that were taken
 stagewise      p-value and interval after such a test stopped
 sprt           Wald's test of no effect against one of a given size
+preference     which of two interleaved rankers is preferred, once and at any time
 readable       when a fixed-horizon result may be read
 
 Pure: sums in, frozen data out; whoever needs random numbers is given a generator. What scipy and statsmodels do is left

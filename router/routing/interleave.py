@@ -73,10 +73,13 @@ def team_draft(first: Sequence[str], second: Sequence[str], coin: Coin) -> list[
         for ranker in (0, 1):
             while next_up[ranker] < len(lists[ranker]) and lists[ranker][next_up[ranker]] in places:
                 next_up[ranker] += 1
-        if any(next_up[ranker] == len(lists[ranker]) for ranker in (0, 1)):
+        ended = [next_up[ranker] == len(lists[ranker]) for ranker in (0, 1)]
+        if sizes[0] == sizes[1] and not any(ended):
+            picks = 0 if coin.toss() else 1
+        elif sizes[0] != sizes[1] and not ended[sizes[1] < sizes[0]]:
+            picks = int(sizes[1] < sizes[0])  # also when the other's list has ended meanwhile: the round is whole
+        else:
             break
-        first_picks = coin.toss() if sizes[0] == sizes[1] else sizes[0] < sizes[1]
-        picks = 0 if first_picks else 1
         places[lists[picks][next_up[picks]]] = picks
         sizes[picks] += 1
     return _filled(lists, places)

@@ -19,7 +19,7 @@ EXPOSURES = pa.schema(
             (name, pa.string())
             for name in ("exchange", "request_id", "route", "experiment", "arm", "unit", "user", "site")
         ),
-        *((name, pa.string()) for name in ("target", "fallback", "attributes", "rewards", "unit_hash")),
+        *((name, pa.string()) for name in ("target", "fallback", "attributes", "rewards", "unit_hash", "fanout")),
         *((name, pa.float64()) for name in ("time", "propensity", "duration", "first_byte")),
         *((name, pa.int32()) for name in ("run", "phase", "epoch", "status")),
         *((name, pa.bool_()) for name in ("override", "bot", "failed", "finished")),
@@ -28,6 +28,7 @@ EXPOSURES = pa.schema(
 OUTCOMES = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "outcome", "keyed", "experiment", "unit_hash", "request_id", "unit")),
+        ("item", pa.string()),
         *((name, pa.float64()) for name in ("value", "time", "received")),
         ("run", pa.int32()),
     ]
@@ -66,6 +67,7 @@ def exposure(number: int, **given: Any) -> Row:
         "fallback": None,
         "attributes": {},
         "rewards": {},
+        "fanout": None,
         **given,
     }
     return {"unit_hash": f"{row['run']}/{row['unit']}", **row}
@@ -84,6 +86,7 @@ def outcome(number: int, **given: Any) -> Row:
         "unit_hash": None,
         "request_id": None,
         "unit": None,
+        "item": None,
         **given,
     }
     if row["keyed"] == "unit" and row["unit"] is None:

@@ -42,7 +42,8 @@ def exposure(number: int, **given: Any) -> Row:
     plain = dict.fromkeys(EXPOSURES) | {
         "exchange": f"x{number}", "time": float(number), "request_id": f"q{number}", "route": "r", "experiment": "e",
         "run": 1, "phase": 1, "epoch": 0, "arm": "a", "propensity": 0.5, "override": False, "bot": False, "unit": unit,
-        "user": unit, "site": None, "failed": False, "finished": True, "status": 200, "duration": 0.1, "rewards": "{}",
+        "user": unit, "site": None, "failed": False, "finished": True, "status": 200, "duration": 0.1,
+        "rewards": "{}", "fanout": None,
         "attributes": json.dumps({} if tier is None else {"tier": tier}), "unit_hash": f"hash of {unit}",
     }  # fmt: skip
     return plain | given

@@ -11,7 +11,7 @@ from router.archive.engine import write_part
 from router.archive.layout import Mark, list_archive, mark_file, part_path
 from router.archive.reading import open_archive
 from router.events.journal import Journal
-from router.events.model import Enrolment
+from router.events.model import Enrolment, Fanout
 from router.routing.token import unit_hash
 from tests.archive.events import NOON, exchange, lines, name, seen, shadow, write
 from tests.events import examples
@@ -62,7 +62,8 @@ def test_an_exposure_has_what_the_event_says(tmp_path: Path) -> None:
         Enrolment("e", 1, 2, 3, "control", 0.25, "v1"),
         Enrolment("f", 4, 5, 6, "new", 0.5, "v2", override=True),
     )
-    event = exchange(1, experiments=enrolments, failed=True, fallback="timeout", unit='a"b', first_byte=None)
+    event = exchange(1, experiments=enrolments, failed=True, fallback="timeout", unit='a"b', first_byte=None,
+                     fanout=Fanout("e", {"control": "alone"}))  # fmt: skip
     write(tmp_path, 1, lines(event))
     with open_archive(tmp_path, salts={("e", 1): "s"}) as archive:
         rows = archive.connection.execute("SELECT * FROM exposures ORDER BY experiment").fetchall()
@@ -75,7 +76,9 @@ def test_an_exposure_has_what_the_event_says(tmp_path: Path) -> None:
         "user": 'a"b', "site": None, "target": "v1", "failed": True, "finished": True, "status": 200,
         "duration": 0.0123, "first_byte": None, "fallback": "timeout", "attributes": "{}", "rewards": "{}",
         "unit_hash": urlsafe_b64decode(unit_hash("s", 1, 'a"b') + "==").hex(),
+        "fanout": '{"experiment":"e","arms":{"control":"alone"}}',
     }  # fmt: skip
+    assert second["fanout"] is None
     assert (second["experiment"], second["arm"], second["override"], second["unit_hash"]) == ("f", "new", True, None)
 
 

@@ -54,6 +54,18 @@ def test_what_is_left_out_has_a_default() -> None:
     assert taken() == Outcome("a", "click", 1.0, NOW, False, unit="u")
 
 
+@pytest.mark.parametrize(("item", "read"), [("a/b", "a/b"), (17, "17"), ("x" * 128, "x" * 128), (None, None)])
+def test_an_outcome_may_be_about_an_item(item: Any, read: str | None) -> None:
+    """The id is text, as the event of the list has it; a number is its JSON text."""
+    assert taken(item=item).item == read
+
+
+@pytest.mark.parametrize("item", ["", "x" * 129, "é" * 65, True, 1.5, ["a"]])
+def test_nothing_else_is_an_item(item: Any) -> None:
+    """What no event can have named is refused."""
+    assert refused(item=item).fate == "malformed"
+
+
 @pytest.mark.parametrize(
     ("value", "read"), [(True, 1.0), (False, 0.0), (0, 0.0), (-2.5, -2.5), (2**53, 2.0**53), (1e300, 1e300)]
 )

@@ -81,6 +81,32 @@ def test_a_row_says_what_it_is_keyed_by(store: OutcomeStore, tmp_path: Path) -> 
     ]
 
 
+def test_an_item_is_part_of_what_an_outcome_says(store: OutcomeStore, tmp_path: Path) -> None:
+    """A click on another item under the same id is a conflict; the item is kept."""
+    click = Outcome("a", "click", 1.0, NOW, True, unit="u", item="i")
+    assert store.append([click], NOW) == ["accepted"]
+    assert store.append([click, outcome()], NOW) == ["duplicate", "conflicting"]
+    assert [row.item for row in held(tmp_path)] == ["i"]
+
+
+def test_a_store_of_the_version_before_is_read_and_written(tmp_path: Path) -> None:
+    """Nothing of it is lost, repeats of what it has are known, and reading alone brings it up to date."""
+    path = outcomes.store_path(tmp_path)
+    for reader in (False, True):
+        shutil.rmtree(path.parent, ignore_errors=True)
+        with closing(OutcomeStore(tmp_path)) as made:
+            made.append([outcome()], NOW)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("ALTER TABLE rows DROP COLUMN item")
+            connection.execute("PRAGMA user_version=1")
+            connection.commit()
+        if reader:
+            assert [row.item for row in held(tmp_path)] == [None]
+        with closing(OutcomeStore(tmp_path)) as opened:
+            assert opened.append([outcome(), outcome("b")], NOW) == ["duplicate", "accepted"]
+        assert [row.id for row in held(tmp_path)] == ["a", "b"]
+
+
 def test_ids_stay_known_after_sealing(store: OutcomeStore, tmp_path: Path) -> None:
     """What moved to the archive still makes a repeat a duplicate, and numbers of rows are never used again."""
     store.append([outcome("a"), outcome("b")], NOW)
