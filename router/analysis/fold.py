@@ -8,7 +8,7 @@ next, so live and offline agree (floating-point sums up to rounding, since a dat
 database's, which spills; what comes back is bounded by phases, arms, slices and metrics.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import ibis
@@ -63,30 +63,23 @@ def fold_one(engine: Engine, made: Plan, history: History, now: float) -> Result
     """Return what is known of one experiment; the caller lets the engine forget."""
     exposed, constant = _exposed(engine, made, now)
     keyed = _keyed(engine, made, now) if made.outcomes else []
-    phases = complete(
-        history.phases.get(made.experiment, ()), {(row["run"], row["phase"]): row["first"] for row in exposed}
-    )
     stages = {
-        (row["run"], row["phase"]): Stage(_phase(phases, row), row["exposures"], row["overrides"], row["bots"])
-        for row in exposed
+        stage.phase.place: stage
+        for stage in (
+            Stage(phase, row["exposures"], row["overrides"], row["bots"])
+            for phase, row in zip(phases_of(made, history, exposed), exposed, strict=True)
+        )
     }
     if not any(stage.exposures > stage.overrides + stage.bots for stage in stages.values()):
         return Result(made, tuple(stages.values()), {}, _strays(made, keyed, {}))
-    scope = Scope(
-        experiment=made.experiment,
-        now=now,
-        phases=tuple(stage.phase for stage in stages.values()),
-        bots=made.bots,
-        clustered=any(made.clustered if phase.clustered is None else phase.clustered for phase in phases),
-        keys=frozenset(row["keyed"] for row in keyed),
-    )
+    scope = scope_of(made, history, exposed, frozenset(row["keyed"] for row in keyed), now)
     exposures = attribute.counted(engine.table("exposures"), made.experiment, now, bots=made.bots)
     extra = exchanges.measured(exposures, made, engine)
     extra |= {"propensity": exposures.propensity.argmin(exposures.time)} if constant is None else {}
     kept = engine.keep("observed", attribute.observations(exposures, scope, extra))
     observed = attribute.placed(kept, scope)
     found = _matched(engine, made, exposures, kept, scope) if keyed else None
-    parts = _parts(made, found)
+    parts = measure.parts(made, found)
     windowed = exchanges.windowed(exposures, observed, made, engine, attribute.identity(scope))
     completed, values = _completed(engine, made, observed, parts if windowed is None else [*parts, windowed])
     stages = _staged(engine, made, stages, observed, found)
@@ -157,26 +150,42 @@ def _received(outcomes: ir.Table, made: Plan) -> ir.FloatingValue:
     return ibis.coalesce(outcomes.received, outcomes.time) if made.frozen else outcomes.time
 
 
-def _phase(phases: Sequence[Phase], row: dict[str, Any]) -> Phase:
-    return next(phase for phase in phases if phase.place == (row["run"], row["phase"]))
+def phases_of(made: Plan, history: History, exposed: Rows) -> list[Phase]:
+    """Return the phase of each row of ``exposed``, which has run, phase and first exposure."""
+    seen = {(row["run"], row["phase"]): row["first"] for row in exposed}
+    phases = {phase.place: phase for phase in complete(history.phases.get(made.experiment, ()), seen)}
+    return [phases[row["run"], row["phase"]] for row in exposed]
+
+
+def scope_of(made: Plan, history: History, exposed: Rows, keys: frozenset[str], now: float) -> Scope:
+    """Return what attribution is about.
+
+    Args:
+        made: What is to be computed.
+        history: What was in force when.
+        exposed: A row for each phase that has exposures: its run, phase and first exposure.
+        keys: How outcomes are keyed.
+        now: The moment that it is about.
+    """
+    phases = phases_of(made, history, exposed)
+    known = (*history.phases.get(made.experiment, ()), *phases)
+    clustered = any(made.clustered if phase.clustered is None else phase.clustered for phase in known)
+    return Scope(made.experiment, now, tuple(phases), made.bots, clustered, keys)
+
+
+def known_outcomes(engine: Engine, made: Plan, now: float) -> ir.Table:
+    """Return the outcomes that metrics read and that had been received, with the ``code`` of their name."""
+    ours = _ours(engine, made)
+    outcomes = ours.mutate(received=_received(ours, made))
+    outcomes = outcomes.filter(outcomes.time <= now, outcomes.received <= now)
+    named = outcomes.outcome.cases(*measure.codes(made).items(), else_=-1) if made.outcomes else ibis.literal(-1)
+    return outcomes.mutate(code=named.cast("int16"))
 
 
 def _matched(engine: Engine, made: Plan, exposures: ir.Table, observed: ir.Table, scope: Scope) -> ir.Table:
-    ours = _ours(engine, made)
-    codes = measure.codes(made)
-    outcomes = ours.mutate(received=_received(ours, made))
-    outcomes = outcomes.filter(outcomes.time <= scope.now, outcomes.received <= scope.now)
-    outcomes = outcomes.mutate(code=outcomes.outcome.cases(*codes.items(), else_=-1).cast("int16"))
+    outcomes = known_outcomes(engine, made, scope.now)
     found = engine.keep("matched", attribute.matched(outcomes, exposures, observed, scope))
     return measure.aged(attribute.placed(found, scope))
-
-
-def _parts(made: Plan, found: ir.Table | None) -> list[ir.Table]:
-    """Return what outcomes come to, by observation."""
-    if found is None:
-        return []
-    funnels = [(index, metric) for index, metric in enumerate(made.metrics) if metric.kind == "funnel"]
-    return [measure.values(found, made), *(measure.funnel(found, metric, made, index) for index, metric in funnels)]
 
 
 def _completed(

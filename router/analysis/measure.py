@@ -111,6 +111,14 @@ def _sums(kept: ir.Table, metric: Metric, looked: Window, index: int, plan: Plan
     return {f"y{index}": ibis.ifelse(counts, kept.value, 0.0).sum()}
 
 
+def parts(made: Plan, found: ir.Table | None) -> list[ir.Table]:
+    """Return what outcomes come to, by observation; nothing where there are none."""
+    if found is None:
+        return []
+    funnels = [(index, metric) for index, metric in enumerate(made.metrics) if metric.kind == "funnel"]
+    return [values(found, made), *(funnel(found, metric, made, index) for index, metric in funnels)]
+
+
 def funnel(found: ir.Table, metric: Metric, plan: Plan, index: int) -> ir.Table:
     """Return one row for each observation that came to the first step: how many steps it came to, in order.
 
@@ -131,7 +139,9 @@ def funnel(found: ir.Table, metric: Metric, plan: Plan, index: int) -> ir.Table:
     return steps.group_by("observation").aggregate(**{f"d{index}": steps.depth.max()})
 
 
-def completed(observed: ir.Table, sums: list[ir.Table], plan: Plan, engine: Engine) -> ir.Table:
+def completed(
+    observed: ir.Table, sums: list[ir.Table], plan: Plan, engine: Engine, more: tuple[str, ...] = ()
+) -> ir.Table:
     """Return one row for each observation that is not crossed, with its value for each metric.
 
     Args:
@@ -139,6 +149,7 @@ def completed(observed: ir.Table, sums: list[ir.Table], plan: Plan, engine: Engi
         sums: What ``values`` and ``funnel`` return; empty when no metric reads outcomes.
         plan: What is to be computed.
         engine: For members of JSON objects.
+        more: Further columns of ``observed`` that are kept.
 
     Returns:
         Columns ``run``, ``phase``, ``arm``, ``unit``, ``exchanges``, ``failures``, ``unfinished``, ``b{i}`` (buckets of
@@ -162,7 +173,7 @@ def completed(observed: ir.Table, sums: list[ir.Table], plan: Plan, engine: Engi
     if "propensity" in whole.columns:
         possible = (whole.propensity > 0) & (whole.propensity <= 1)
         columns["w"] = ibis.ifelse(possible, 1 / whole.propensity, ibis.null("float64"))
-    carried = ["run", "phase", "arm", "unit", "exchanges", "failures", "unfinished"]
+    carried = ["run", "phase", "arm", "unit", "exchanges", "failures", "unfinished", *more]
     return whole.select(*carried, **columns)
 
 

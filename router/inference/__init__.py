@@ -11,6 +11,11 @@ difference     means and ratios by Student's t, over units or clusters; relative
 proportions    0 and 1: the z-test of two proportions, and Fisher's; their intervals are in ``score``
 adjusted       differences adjusted by what was known before the exposure (CUPED)
 quantiles      quantiles by intervals of ranks
+funnels        funnels, step by step
+strata         effects as if both arms had the same mix of strata
+ranks          the Mann-Whitney test
+bootstrap      intervals by resampling values, sketches or clusters
+bayes          chance to win, expected loss, credible intervals
 margins        non-inferiority, superiority by a margin, equivalence
 corrections    many questions at once: Bonferroni, Holm, Benjamini-Hochberg
 always_valid   comparisons at any time: which metric takes which of the next

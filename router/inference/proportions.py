@@ -5,8 +5,8 @@ Does not know: clusters (``difference``), covariates (``adjusted``), priors (``b
 
 Rules: pure. From ``FEWEST_EXPECTED`` expected successes and failures on in each arm, p is that of the pooled z-test and
 the intervals are Mee's and Koopman's (``score``). Below, p is Fisher's and the intervals combine the exact ones of both
-arms (Clopper and Pearson 1934; Zou and Donner 2008), which makes them wide. Nobody, or everybody, in both arms is
-``NotEnough``.
+arms (Clopper and Pearson 1934; Zou and Donner 2008), which makes them wide; they hold 0 whenever Fisher's test does not
+reject. Nobody, or everybody, in both arms is ``NotEnough``.
 """
 
 from math import sqrt
@@ -60,7 +60,6 @@ def of_counts(one: Count, two: Count, asked: Asked) -> Effect | NotEnough:
     if successes in (0, trials):
         return NotEnough("nobody in both arms" if successes == 0 else "everybody in both arms", trials)
     small = min(one[1], two[1]) * (min(successes, trials - successes) / trials) < FEWEST_EXPECTED
-    absolute = _either_way(one, two, asked, small=small)
     shares = [x / n for x, n in (one, two)]
     pooled = successes / trials
     null_error = sqrt(pooled * (1 - pooled) * (1 / one[1] + 1 / two[1]))
@@ -71,12 +70,13 @@ def of_counts(one: Count, two: Count, asked: Asked) -> Effect | NotEnough:
         p = p_of(float(fisher_exact(table).pvalue) / 2)
     else:
         p = p_of(float(ndtr(-abs(value / null_error))))
+    claimed = not small or p <= asked.alpha
     arms = [Estimate(share, _error(share, n), n) for share, (_, n) in zip(shares, (one, two), strict=True)]
     return Effect(
         value=value,
-        interval=Interval(*absolute),
+        interval=_with_zero(Interval(*_either_way(one, two, asked, small=small)), claimed=claimed),
         level=1 - asked.alpha,
-        relative=_relative(one, two, asked, small=small),
+        relative=_relative(one, two, asked, small=small, claimed=claimed),
         p=p,
         standard_error=sqrt(sum(share * (1 - share) / n for share, (_, n) in zip(shares, (one, two), strict=True))),
         treatment=arms[0],
@@ -120,7 +120,14 @@ def _combined(one: Count, two: Count, alpha: float) -> tuple[float, float]:
     return max(-1.0, low), min(1.0, high)
 
 
-def _relative(one: Count, two: Count, asked: Asked, *, small: bool) -> Relative | NotEnough:
+def _with_zero(found: Interval, *, claimed: bool) -> Interval:
+    """Return an interval that claims no difference where its test does not: of a unit or two, limits combined may."""
+    if claimed or found.low is None or found.high is None:
+        return found
+    return Interval(min(0.0, found.low), max(0.0, found.high))
+
+
+def _relative(one: Count, two: Count, asked: Asked, *, small: bool, claimed: bool) -> Relative | NotEnough:
     if two[0] == 0:
         return NotEnough("control's value is 0", two[1])
     value = (one[0] / one[1]) / (two[0] / two[1]) - 1
@@ -134,4 +141,4 @@ def _relative(one: Count, two: Count, asked: Asked, *, small: bool) -> Relative 
     high = (product + sqrt(max(0.0, product * product - u1 * l2 * (2 * p1 - u1) * (2 * p2 - l2)))) / (
         l2 * (2 * p2 - l2)
     )
-    return Relative(value, Interval(low - 1, high - 1))
+    return Relative(value, _with_zero(Interval(low - 1, high - 1), claimed=claimed))

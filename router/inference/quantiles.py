@@ -21,11 +21,12 @@ from math import ceil, exp, floor, isfinite, log, sqrt
 from typing import Final
 
 from msgspec import Struct
-from scipy.special import ndtr, ndtri
-from scipy.stats import binom, quantile_test
+from scipy.special import bdtrik, ndtr, ndtri
+from scipy.stats import quantile_test
 
-from router.analysis.aggregates import GAMMA, OFFSET, Aggregate, Moments
+from router.analysis.aggregates import Aggregate, Moments
 from router.analysis.estimate import Estimate, NotEnough, estimate
+from router.analysis.sketch import bounds
 from router.config.schema import Metric
 from router.inference.difference import FEWEST_PAIRS, finite, p_of, scatter
 from router.inference.effect import Asked, Effect, Interval, Relative
@@ -58,7 +59,7 @@ class Ranked(Struct, frozen=True):
         total = self.reached[-1]
         if self.independent:
             tail = float(ndtr(-reach))
-            low, high = int(binom.ppf(tail, total, self.q)), int(binom.isf(tail, total, self.q)) + 1
+            low, high = _rank(tail, total, self.q), total + 1 - _rank(tail, total, 1 - self.q)
         else:
             low = floor((self.q - reach * self.error) * total)
             high = ceil((self.q + reach * self.error) * total) + 1
@@ -79,12 +80,10 @@ class Ranked(Struct, frozen=True):
         return self.buckets[low]
 
 
-def bounds(bucket: int) -> tuple[float, float]:
-    """Return the smallest and largest value of a bucket."""
-    if bucket == 0:
-        return 0.0, 0.0
-    size = GAMMA ** (abs(bucket) - OFFSET)
-    return (size / GAMMA, size) if bucket > 0 else (-size, -size / GAMMA)
+def _rank(tail: float, total: int, q: float) -> int:
+    """Return the largest rank whose value is above the q quantile with a probability of at most ``tail``."""
+    found = float(bdtrik(tail, total, q))
+    return max(0, ceil(found)) if isfinite(found) else 0
 
 
 def compare(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Asked) -> Effect | NotEnough:
@@ -145,17 +144,12 @@ def ranked(metric: Metric, known: Aggregate) -> Ranked | NotEnough:
     buckets = tuple(sorted(known.sketch.counts))
     reached = tuple(accumulate(known.sketch.counts[bucket] for bucket in buckets))
     error = sqrt(inflation * metric.q * (1 - metric.q) / reached[-1])
-    return Ranked(buckets, reached, metric.q, error, found, independent=_below(known) is None)
-
-
-def _below(known: Aggregate) -> Moments | None:
-    found: Moments | None = getattr(known, "below", None)
-    return found
+    return Ranked(buckets, reached, metric.q, error, found, independent=known.below is None)
 
 
 def _design_effect(metric: Metric, known: Aggregate, total: int) -> float | NotEnough:
     """Return how much larger variances are than those of independent values."""
-    below = _below(known)
+    below = known.below
     if below is None:
         if metric.exchange is None and known.clusters is None:
             return 1.0
@@ -190,7 +184,7 @@ def _difference(one: Ranked, two: Ranked, reach: float) -> tuple[float, float] |
 def _touches(one: Ranked, two: Ranked) -> float:
     """Return for how many standard errors the interval of the difference first holds 0."""
     low, high = 0.0, FARTHEST
-    for _ in range(60):
+    for _ in range(45):
         half = (low + high) / 2
         found = _difference(one, two, half)
         if isinstance(found, NotEnough) or found[0] <= 0 <= found[1]:
@@ -223,7 +217,7 @@ def _relative(one: Ranked, two: Ranked, reach: float) -> Relative | NotEnough:
 def _notes(metric: Metric, treatment: Aggregate, control: Aggregate) -> tuple[str, ...]:
     if metric.exchange is None:
         return ()
-    units: Sequence[Moments] = [found for known in (treatment, control) if (found := _below(known)) is not None]
+    units: Sequence[Moments] = [known.below for known in (treatment, control) if known.below is not None]
     return (f"Exchanges of {sum(found.n for found in units)} units; those of a unit are not independent.",)
 
 

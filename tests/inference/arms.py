@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from router.analysis.aggregates import Aggregate, Moments
+from router.analysis.aggregates import GAMMA, OFFSET, Aggregate, Moments, Sketch
 from router.config.schema import Metric
+from router.inference.effect import Interval
 
 MEAN = Metric(name="m", kind="mean", outcome="o", goal="up")
 PROPORTION = Metric(name="p", kind="proportion", outcome="o", goal="up")
@@ -31,6 +32,22 @@ def clustered(groups: Sequence[Sequence[float]]) -> Aggregate:
     return Aggregate(units=moments(flat), clusters=moments(sums, sizes))
 
 
+def ends(interval: Interval) -> tuple[float, float]:
+    """Return both ends of an interval that has them."""
+    assert interval.low is not None
+    assert interval.high is not None
+    return interval.low, interval.high
+
+
 def successes(number: int, of: int) -> Aggregate:
     """Return an arm of zeros and ones."""
     return Aggregate(units=Moments(of, float(number), float(number)))
+
+
+def sketch(values: Iterable[float]) -> Sketch:
+    """Return the distribution of values."""
+    ys = np.asarray(list(values), dtype=float)
+    with np.errstate(divide="ignore"):
+        steps = np.where(ys == 0, 0, np.ceil(np.log(np.abs(ys)) / np.log(GAMMA)) + OFFSET)
+    buckets, counts = np.unique(np.sign(ys) * steps, return_counts=True)
+    return Sketch({int(bucket): int(count) for bucket, count in zip(buckets, counts, strict=True)})

@@ -21,8 +21,8 @@ from router.analysis.estimate import NotEnough
 from router.config.metric import Covariate
 from router.config.schema import Metric
 from router.inference import difference, fixed, score
-from router.inference.effect import Asked, Effect, Interval, Relative
-from tests.inference.arms import MEAN, PROPORTION, RATIO, arm, clustered, moments, successes
+from router.inference.effect import Asked, Effect, Relative
+from tests.inference.arms import MEAN, PROPORTION, RATIO, arm, clustered, ends, moments, successes
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "fixed.json").read_text())
 ASKED = Asked()
@@ -41,13 +41,6 @@ def relative(found: Effect) -> Relative:
     """Return the relative effect of one that has it."""
     assert isinstance(found.relative, Relative), found.relative
     return found.relative
-
-
-def ends(interval: Interval) -> tuple[float, float]:
-    """Return both ends of an interval that has them."""
-    assert interval.low is not None
-    assert interval.high is not None
-    return interval.low, interval.high
 
 
 def test_welch_has_the_published_values() -> None:
