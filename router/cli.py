@@ -315,18 +315,34 @@ def replay(  # noqa: PLR0913 - one parameter for each option
     now: Annotated[
         float | None, typer.Option(metavar="TIME", help="As of this unix time; nothing later is looked at.")
     ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POLICY",
+            help="What would it have earned? always:ARM, weights:ARM=NUMBER,…, uniform, rule:JSON, thompson, ucb, "
+            "linear_thompson, …; repeatable.",
+        ),
+    ] = None,
+    reward: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="What a policy earns; default the primary metric.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(metavar="WEIGHT", help="Clip importance weights there; default √n.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compute all experiments again from their event log, and say what changed definitions or late outcomes change.
 
-    With nothing changed, the numbers are those of the running router.
+    With nothing changed, the numbers are those of the running router. With [bold]--policy thompson[/] it says instead
+    what another way of choosing would have earned on the logged traffic, by several estimators, and which to believe.
     """
     from router.command.evidence import EvidenceError
     from router.command.replay import Request
     from router.command.replay import replay as run
 
     try:
-        code = run(Request(events, config, outcomes, tuple(experiment or ()), now), as_json=as_json)
+        names, policies = tuple(experiment or ()), tuple(policy or ())
+        code = run(Request(events, config, outcomes, names, now, policies, reward, clip), as_json=as_json)
     except EvidenceError as error:
         _fail(f"router replay: {error}")
     raise typer.Exit(code)

@@ -29,6 +29,7 @@ from router.archive.late import RELATION, Late, add_late
 from router.archive.reading import open_archive
 from router.command.analyze import show, warn
 from router.command.evidence import EvidenceError, Known, fold_plans_watched, read_known
+from router.command.policy import Inquiry, inquire
 from router.command.terminal import console
 from router.command.wording import grouped, spoken
 from router.config.load import load
@@ -44,6 +45,9 @@ class Request(Struct, frozen=True):
         outcomes: File with late outcomes.
         names: Experiments; empty is all that the log has.
         now: The moment that it is about, in unix seconds; None is now.
+        policies: Policies whose earnings are asked for, instead of the experiments' results.
+        reward: Metric that these earn; None is the experiment's own.
+        clip: Weight above which importance weights are clipped; None is the square root of the observations.
     """
 
     events: Path
@@ -51,6 +55,9 @@ class Request(Struct, frozen=True):
     outcomes: Path | None = None
     names: tuple[str, ...] = ()
     now: float | None = None
+    policies: tuple[str, ...] = ()
+    reward: str | None = None
+    clip: float | None = None
 
 
 def replay(request: Request, *, as_json: bool) -> int:
@@ -64,6 +71,10 @@ def replay(request: Request, *, as_json: bool) -> int:
     """
     known = read_known(request.events)
     changed = _redefined(known, request.config) if request.config is not None else known
+    if request.policies:
+        return _inquire(request, changed, as_json=as_json)
+    if request.reward is not None or request.clip is not None:
+        raise EvidenceError("--reward and --clip are about a --policy, and none is given")
     names = request.names or tuple(sorted(changed.experiments))
     for name in names:
         if name not in changed.experiments:
@@ -87,6 +98,17 @@ def replay(request: Request, *, as_json: bool) -> int:
     return 0
 
 
+def _inquire(request: Request, known: Known, *, as_json: bool) -> int:
+    if request.outcomes is not None:
+        raise EvidenceError(
+            "--outcomes has no effect with --policy: a reward is what had come when its window closed, not later"
+        )
+    if request.clip is not None and not 0 < request.clip < float("inf"):
+        raise EvidenceError(f"weights are clipped at a number above 0, not at {request.clip:g}")
+    asked = Inquiry(request.events, request.policies, request.names, request.reward, request.clip, request.now)
+    return inquire(asked, known, as_json=as_json)
+
+
 def _late(connection: Any, file: Path) -> Late:
     try:
         return add_late(connection, file)
@@ -108,7 +130,7 @@ def _redefined(known: Known, path: Path) -> Known:
     }
     if not experiments:
         raise EvidenceError(f"{path} has none of the experiments of the log: {', '.join(sorted(known.experiments))}")
-    return Known(experiments, dict.fromkeys(experiments, config.metrics), known.history)
+    return Known(experiments, dict.fromkeys(experiments, config.metrics), known.history, known.weights)
 
 
 def _fold(engine: Any, known: Known, names: tuple[str, ...], now: float, *, frozen: bool = True) -> Folded:
