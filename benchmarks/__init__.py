@@ -6,4 +6,5 @@
 - ``configs``    what each proxy is told to do, as configuration text
 - ``process``    starting programs on one core, their CPU time and memory, ending them by pid
 - ``load``       closed-loop load by wrk
+- ``error_budget``  no speed at all: how often statistical methods are wrong; its parts are ``budget_*``
 """

@@ -26,7 +26,7 @@ from router.analysis.aggregates import Aggregate, Moments
 from router.analysis.estimate import Estimate, NotEnough
 from router.config.schema import Metric
 from router.inference.always_valid import CHANGING
-from router.inference.confidence_sequence import BURN_IN_CLUSTERS, BURN_IN_UNITS, Contrast, concluded
+from router.inference.confidence_sequence import BURN_IN_CLUSTERS, BURN_IN_UNITS, Contrast, careful_variance, concluded
 from router.inference.difference import finite, scatter
 from router.inference.effect import Asked, Effect
 
@@ -55,8 +55,9 @@ def compare(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Ask
             return NotEnough(f"{name}: {found.reason}", found.n)
         arms.append(found)
         counts.append(0 if known.weighted is None else known.weighted.n)
-    variances = [0.0 if arm.standard_error is None else arm.standard_error**2 for arm in arms]
-    contrast = Contrast(arms[0].value - arms[1].value, sum(variances), variances[1], -variances[1])
+    one, two = (0.0 if arm.standard_error is None else arm.standard_error**2 for arm in arms)
+    variance = careful_variance((one, two), (_worth(treatment.weighted), _worth(control.weighted)))
+    contrast = Contrast(arms[0].value - arms[1].value, variance, two, -two)
     clustered = treatment.clusters is not None
     effect = concluded(contrast, (arms[0], arms[1]), (counts[0], counts[1]), asked, clustered=clustered)
     if isinstance(effect, NotEnough):
@@ -91,7 +92,7 @@ def weighed(known: Aggregate) -> Estimate | NotEnough:
 def _estimate(sums: Moments, units: int, *, clustered: bool) -> Estimate | NotEnough:
     if not finite(sums) or not (sums.xx > 0 and sums.x != 0):
         return NotEnough("its weighted sums are not finite, or its denominator is 0", units)
-    worth = sums.x * (sums.x / sums.xx)
+    worth = _worth(sums)
     if worth < min(FEWEST_WORTH, BURN_IN_CLUSTERS if clustered else FEWEST_WORTH):
         said = f"its weights are so unequal that it is worth {worth:.1f} units, and it takes {FEWEST_WORTH:g}"
         return NotEnough(said, units)
@@ -104,3 +105,8 @@ def _estimate(sums: Moments, units: int, *, clustered: bool) -> Estimate | NotEn
     if not (isfinite(mean) and isfinite(variance)):
         return NotEnough("its values are too large to be squared", units)
     return Estimate(mean, variance**0.5, units)
+
+
+def _worth(sums: Moments | None) -> float:
+    """Return how many observations of equal weight the weights are worth."""
+    return 1.0 if sums is None else sums.x * (sums.x / sums.xx)

@@ -18,6 +18,8 @@ interval is Fieller's (1954) with k in the place of the normal quantile: it hold
 
 Rules: pure. Before the burn-in, and without spread, there is ``NotEnough``. k is taken from the normal distribution to
 the t distribution of the smaller arm by equal tails, which matters where clusters are few; so is what p is made of.
+The variance is the larger of two estimates (``careful_variance``), which keeps skewed values of unequal arms at their
+level: 20 % of sequences went wrong without it, see the error budget in docs/statistics.md.
 """
 
 from math import isfinite, sqrt
@@ -140,9 +142,10 @@ def compare(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Ask
         return NotEnough(f"treatment: {one.reason}", one.n)
     if isinstance(two, NotEnough):
         return NotEnough(f"control: {two.reason}", two.n)
-    plain = Contrast(one.estimate.value - two.estimate.value, one.variance + two.variance, two.variance, -two.variance)
     arms = one.estimate, two.estimate
     counts = _observations(treatment), _observations(control)
+    variance = careful_variance((one.variance, two.variance), counts)
+    plain = Contrast(one.estimate.value - two.estimate.value, variance, two.variance, -two.variance)
     found = concluded(plain, arms, counts, asked, clustered=treatment.clusters is not None)
     if isinstance(found, NotEnough):
         return found
@@ -150,6 +153,21 @@ def compare(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Ask
     if metric.covariate is None or metric.kind == "ratio" or treatment.clusters is not None:
         return found
     return _with_covariate(treatment, control, found, asked)
+
+
+def careful_variance(variances: tuple[float, float], worth: tuple[float, float]) -> float:
+    """Return the variance of a difference: that of both arms' own spreads, or of their common one if that is larger.
+
+    Where few units have most of the sum, as in revenue, a small arm that has not met them yet has too low a mean *and*
+    too small a spread, and looks sure of it. The common spread does not fall for that, nor the own one for the
+    opposite. The two are equal for arms of equal size, and for equal spreads.
+
+    Args:
+        variances: Of the arms' estimates.
+        worth: Observations of each, or what their weights are worth.
+    """
+    common = (variances[0] * worth[0] ** 2 + variances[1] * worth[1] ** 2) / (worth[0] + worth[1])
+    return max(sum(variances), common * (1 / worth[0] + 1 / worth[1]))
 
 
 def concluded(
@@ -198,12 +216,13 @@ def _with_covariate(treatment: Aggregate, control: Aggregate, plain: Effect, ask
     if one is None or two is None or one.x + two.x <= 0:
         return structs.replace(plain, notes=(*plain.notes, "The covariate was not used: it does not vary."))
     theta = (one.both + two.both) / (one.x + two.x)
-    variance = sum(side.y - 2 * theta * side.both + theta * theta * side.x for side in (one, two))
-    if not isfinite(variance) or variance <= 1e-9 * (one.y + two.y):
+    counts = treatment.units.n, control.units.n
+    own = [max(0.0, side.y - 2 * theta * side.both + theta * theta * side.x) for side in (one, two)]
+    variance = careful_variance((own[0], own[1]), counts)
+    if not isfinite(variance) or sum(own) <= 1e-9 * (one.y + two.y):
         return structs.replace(plain, notes=(*plain.notes, "The covariate was not used: it leaves no variance."))
     value = plain.value - theta * (one.mean_x - two.mean_x)
     contrast = Contrast(value, variance, two.y, theta * two.both - two.y)
-    counts = treatment.units.n, control.units.n
     found = concluded(contrast, (plain.treatment, plain.control), counts, asked, clustered=False)
     if isinstance(found, NotEnough):
         return plain

@@ -162,12 +162,9 @@ def compare(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) 
     Raises:
         ValueError: If an arm has no unit, or more successes than units.
     """
-    shape, share = _shape(treatment[1], control[1])
-    alpha = asked.alpha * share
-    one, two = (
-        Arm(*counts, tuning) for counts, tuning in zip((treatment, control), tunings(shape, alpha, asked), strict=True)
-    )
+    one, two, share = _arms(treatment, control, asked)
     log_e = least_common(one, two) + log(share)
+    alpha = asked.alpha * share
     budget = -log(alpha)
     difference = _extremes(one, two, budget, lambda up, down: _chance(up) - _chance(down))
     ratios = _extremes(one, two, budget, lambda up, down: _softplus(-down) - _softplus(-up))
@@ -176,6 +173,19 @@ def compare(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) 
     low = -1.0 if one.furthest(budget - _floor(two), -1) <= -_END else _expm1(ratios[0])
     ratio = Interval(low, high)
     return Compared(log_e, p_value(log_e), Interval(*difference), ratio)
+
+
+def log_e_value(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) -> float:
+    """Return the logarithm of the e-process against no difference; see ``compare``, which makes intervals as well."""
+    one, two, share = _arms(treatment, control, asked)
+    return least_common(one, two) + log(share)
+
+
+def _arms(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) -> tuple[Arm, Arm, float]:
+    """Return the arms with the mixtures of the shape that is read, and that shape's share of alpha."""
+    shape, share = _shape(treatment[1], control[1])
+    one, two = tunings(shape, asked.alpha * share, asked)
+    return Arm(*treatment, one), Arm(*control, two), share
 
 
 def tunings(shape: int, alpha: float, asked: Asked) -> tuple[Tuning, Tuning]:

@@ -15,7 +15,7 @@ from scipy.stats import binom
 from router.analysis.aggregates import Aggregate, Moments
 from router.analysis.estimate import NotEnough
 from router.config.metric import Covariate
-from router.inference.confidence_sequence import Around, around, compare, half_width, rho2
+from router.inference.confidence_sequence import Around, around, careful_variance, compare, half_width, rho2
 from router.inference.effect import Asked, Effect, Relative
 from router.inference.mixture import critical
 from tests.inference.sums import Floats, arm, metric, moments
@@ -175,22 +175,29 @@ def test_an_interval_around_a_number_is_the_same() -> None:
         assert isinstance(around(*bad, Asked()), NotEnough)
 
 
-def test_it_is_wrong_little_more_often_than_promised_when_looked_at_after_each_unit() -> None:
-    """Of 1000 pairs of exponential arms without a difference, one with a fifth of the units, from the burn-in on."""
+def test_variances_are_the_larger_of_own_and_common() -> None:
+    """Equal for equal arms; for unequal ones a small spread in the small arm is not believed."""
+    assert careful_variance((0.02, 0.04), (100, 100)) == pytest.approx(0.06)
+    assert careful_variance((1 / 100, 9 / 900), (100, 900)) == pytest.approx(8.2 * (1 / 100 + 1 / 900))
+    assert careful_variance((9 / 100, 1 / 900), (100, 900)) == pytest.approx(9 / 100 + 1 / 900)
+
+
+@pytest.mark.parametrize("kind", ["exponential", "revenue"])
+def test_it_is_wrong_little_more_often_than_promised_when_looked_at_often(kind: str) -> None:
+    """Of 400 pairs of arms without a difference, one with a tenth of the units, at 40 looks from the burn-in on."""
     random = np.random.default_rng(9)
     wrong = 0
-    rho = rho2(5000, 0.05)
-    for _ in range(1000):
-        one, two = random.exponential(1, 1100), random.exponential(1, 4400)
-        counts = np.arange(100, 1101), np.arange(100, 1101) * 4
-        means, variances = zip(*(_running(y, n) for y, n in zip((one, two), counts, strict=True)), strict=True)
-        scores = (means[0] - means[1]) ** 2 / (variances[0] + variances[1])
-        kappa = (counts[0] + counts[1]) * rho
-        wrong += bool((scores * kappa / (1 + kappa) - np.log1p(kappa) >= 2 * log(20)).any())
-    assert wrong <= binom.ppf(1 - 1e-6, 1000, 0.06)
-
-
-def _running(y: Floats, n: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> tuple[Floats, Floats]:
-    """Return means and their variances at each of the sizes."""
-    sums, squares = y.cumsum()[n - 1], (y * y).cumsum()[n - 1]
-    return sums / n, (squares - sums * sums / n) / (n - 1) / n
+    for _ in range(400):
+        y = random.exponential(1, 11_000) if kind == "exponential" else random.lognormal(3, 1, 11_000)
+        if kind == "revenue":  # one in twenty buys
+            y *= random.random(11_000) < 0.05
+        one, two = (np.stack([each, each * each]).cumsum(axis=1) for each in (y[:1000], y[1000:]))
+        for n in range(100, 1001, 23):
+            known = [
+                Aggregate(units=Moments(size, *map(float, sums[:, size - 1])))
+                for size, sums in ((n, one), (10 * n, two))
+            ]
+            if not _compared(compare(MEAN, known[0], known[1], Asked())).interval.holds(0):
+                wrong += 1
+                break
+    assert wrong <= binom.ppf(1 - 1e-6, 400, 0.06)
