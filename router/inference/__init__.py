@@ -28,6 +28,10 @@ monitor        group-sequential verdicts at the looks that were taken
 stagewise      p-value and interval after such a test stopped
 sprt           Wald's test of no effect against one of a given size
 preference     which of two interleaved rankers is preferred, once and at any time
+clusters       whole clusters randomised: ratios of sums, CR2
+switchback     slots of time as clusters, and what one leaves to the next
+interference   do units one by one show the effect that clusters show
+pre_post       before and after a change: an interrupted time series
 readable       when a fixed-horizon result may be read
 
 Pure: sums in, frozen data out; whoever needs random numbers is given a generator. What scipy and statsmodels do is left
