@@ -23,6 +23,7 @@ from router.admin.ofrep import STREAM_PATH, Ofrep
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.admin.outcomes import PATH, Outcomes
 from router.admin.quality import QualityMetrics, report_view, with_marks
+from router.admin.reports import POLICY, Pages
 from router.admin.stream import Streams
 from router.config.scalars import Listen, is_loopback, parse_listen
 from router.control.kill import tag
@@ -97,6 +98,7 @@ class _Api:
     def __init__(self, control: Control) -> None:
         # Per process
         self._control = control
+        self._pages = Pages(control)
         quality = QualityMetrics(control.fold)
         self._metrics = Metrics(control.seat.segment, lambda: control.revision, quality=quality, keeper=control.keeper)
 
@@ -178,7 +180,13 @@ class _Api:
         name = request.match_info["name"]
         if name not in {experiment.name for experiment in self._control.revision.config.experiments}:
             return problem(404, f"there is no experiment {name!r}")
-        return _json(report_view(self._control, name, time.time()), etag=tag(self._control.revision, name))
+        if "text/html" in request.headers.get("Accept", ""):
+            page = web.Response(text=await self._pages.page(name), content_type="text/html")
+            page.headers["Content-Security-Policy"] = POLICY
+        else:
+            page = _json(report_view(self._control, name, time.time()), etag=tag(self._control.revision, name))
+        page.headers["Vary"] = "Accept"
+        return page
 
     async def kill(self, request: web.Request) -> web.Response:
         return await self._switch(request, self._control.kill)

@@ -22,7 +22,10 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("get", "/v1/targets"): "targets with their endpoints and counts",
     ("get", "/v1/experiments"): "experiments with their arms, weights and counts",
     ("get", "/v1/experiments/{name}"): "one experiment",
-    ("get", "/v1/experiments/{name}/report"): "what is known from its data, and whether they can be trusted",
+    (
+        "get",
+        "/v1/experiments/{name}/report",
+    ): "what its data say and whether they can be trusted; a page for `Accept: text/html`",
     ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
     ("post", "/v1/experiments/{name}/resume"): "end its kill",
     ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",

@@ -22,6 +22,7 @@ from router.analysis.trust import quality_document
 from router.control.fold import Fold
 from router.control.loop import Control
 from router.events.model import Revision
+from router.report.document import report_document
 
 # Of ``router_data_quality`` and ``router_log_quality``; too little data has no value.
 VALUES: Final = {"ok": 0, "warn": 1, "invalid": 2}
@@ -71,6 +72,7 @@ def report_view(control: Control, name: str, now: float) -> dict[str, Any]:
     present = snapshot.present(name, run) if snapshot is not None else None
     phases = snapshot.quality.get(name, ()) if snapshot is not None else ()
     folded = snapshot.folded if snapshot is not None else None
+    report = snapshot.reports.get(name) if snapshot is not None else None
     return {
         "experiment": name,
         "revision": revision.number,
@@ -86,6 +88,8 @@ def report_view(control: Control, name: str, now: float) -> dict[str, Any]:
         "results": results_view(folded.experiments[name]) if folded is not None and name in folded.experiments else [],
         "unfolded": snapshot.unfolded if snapshot is not None else None,
         "unread": list(snapshot.unread) if snapshot is not None else [],
+        "decision": msgspec.to_builtins(report.decision) if report is not None else None,
+        "report": report_document(report) if report is not None else None,
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from router.analysis.aggregates import Cell, Fates, Place
+from router.analysis.aggregates import Cell, Fates, Moments, Place
 from router.analysis.credit import Credits
 from router.analysis.history import Phase
 from router.analysis.plan import Plan
@@ -50,6 +50,37 @@ class Stray(Struct, frozen=True):
     unmatched: int = 0
 
 
+class TenurePlace(Struct, frozen=True, order=True):
+    """Which units, and how long after their first exposure.
+
+    Attributes:
+        run: Number of the run.
+        phase: Phase of the run.
+        arm: The arm.
+        day: Days since the first exposure, from 0.
+    """
+
+    run: int
+    phase: int
+    arm: str
+    day: int
+
+
+class Series(Struct, frozen=True):
+    """How things went, day by day.
+
+    Attributes:
+        days: What is known of the units first exposed on a day; slicing ``day``, in days since 1970.
+        tenure: Metric to sums over units that were seen for so long: y of what came that many days after the first
+            exposure, x its denominator.
+        traffic: Exchanges of each arm by day, at the places of ``days``.
+    """
+
+    days: Mapping[Place, Cell] = {}
+    tenure: Mapping[str, Mapping[TenurePlace, Moments]] = {}
+    traffic: Mapping[Place, int] = {}
+
+
 class Result(Struct, frozen=True):
     """What is known of one experiment.
 
@@ -59,6 +90,7 @@ class Result(Struct, frozen=True):
         cells: Where to what is known there.
         strays: Metric to the outcomes that belong to no unit of the experiment.
         credits: What outcomes about items of interleaved lists say of the rankers.
+        series: How things went, day by day.
     """
 
     plan: Plan
@@ -66,6 +98,7 @@ class Result(Struct, frozen=True):
     cells: Mapping[Place, Cell] = {}
     strays: Mapping[str, Stray] = {}
     credits: Credits = {}
+    series: Series = Series()
 
 
 class Folded(Struct, frozen=True):

@@ -1,10 +1,11 @@
 """What ``router analyze`` does.
 
-Responsible for: one experiment's aggregates from a folder of events, as tables for people, JSON, or a page.
-Does not know: what is computed (``router.analysis``), where events come from (``router.archive``).
+Responsible for: the report of one experiment from a folder of events, with the sums behind it, as tables for people,
+JSON, or a page.
+Does not know: what is computed (``router.analysis``), what is said of it (``router.report``), where events come from
+(``router.archive``).
 
-Rules: estimates with their standard errors, and never a verdict: that takes a test. Standard output carries the result
-and nothing else.
+Rules: the decision comes first, then what it is made of. Standard output carries the result and nothing else.
 """
 
 import json
@@ -26,10 +27,15 @@ from router.analysis.result import Folded, Result, Stage
 from router.analysis.trust import quality_document, told
 from router.archive.reading import Archive, open_archive
 from router.command.evidence import EvidenceError, fold_watched, read_known
-from router.command.page import page
 from router.command.terminal import console
-from router.command.wording import cells_of, exposed, grouped, heading, moment, remarks, spoken, strays
+from router.command.verdict import show_report
 from router.config.schema import Metric
+from router.report.compose import compose
+from router.report.document import report_document
+from router.report.page import page
+from router.report.plots import plots
+from router.report.scene import Evidence
+from router.report.wording import cells_of, exposed, grouped, heading, moment, remarks, spoken, strays
 
 
 def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int:
@@ -57,25 +63,36 @@ def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int
         folded = fold_watched(engine, [experiment], known.metrics, known.history, now)
         phases = [judge(phase) for phase in observe(engine, [experiment], known.weights, now)[name]]
         warn(archive)
+        unread = tuple(f"{part.path} cannot be read: {part.reason}" for part in archive.unread)
+    result = folded.experiments[name]
     said = told(phases, known.invalid.get(name))
+    report = compose(experiment, Evidence(result, tuple(phases), known.invalid.get(name), unread=unread), now)
     if html is not None:
-        try:
-            html.write_text(page(folded, said), encoding="utf-8")
-        except OSError as error:
-            raise EvidenceError(f"{html} cannot be written: {error.strerror}") from error
+        _write(html, page(report, result, said, plots(report, result.plan.metrics[0]) if result.plan.metrics else ()))
     if as_json:
         found = document(folded)
         found["experiments"][name] |= {
             "invalid": msgspec.to_builtins(known.invalid.get(name)),
             "quality": [quality_document(phase) for phase in phases],
+            "decision": msgspec.to_builtins(report.decision),
+            "report": report_document(report),
         }
         json.dump(found, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         for line in said:
             console().print(line, soft_wrap=True)
+        show_report(report, {metric.name: metric for metric in result.plan.metrics})
+        console().print()
         show(folded)
     return 0
+
+
+def _write(html: Path, text: str) -> None:
+    try:
+        html.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EvidenceError(f"{html} cannot be written: {error.strerror}") from error
 
 
 def warn(archive: Archive) -> None:

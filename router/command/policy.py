@@ -29,13 +29,13 @@ from router.archive.reading import open_archive
 from router.command.analyze import warn
 from router.command.evidence import EvidenceError, Known
 from router.command.terminal import console
-from router.command.wording import grouped, moment, number
 from router.config.metric import Measured
 from router.config.schema import Experiment, Metric
 from router.policy.evaluate import Evaluation, Wish, evaluate
 from router.policy.observed import Observed, Reading, observed
 from router.policy.spec import Policy, parse_policy
 from router.policy.value import NAMES, Value
+from router.report.wording import grouped, moment, number
 
 UNIT_REWARDS: Final = frozenset({"proportion", "retention", "funnel"})
 """Kinds of metrics whose value of an observation lies between 0 and 1."""

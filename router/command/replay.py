@@ -31,9 +31,9 @@ from router.command.analyze import show, warn
 from router.command.evidence import EvidenceError, Known, fold_plans_watched, read_known
 from router.command.policy import Inquiry, inquire
 from router.command.terminal import console
-from router.command.wording import grouped, spoken
 from router.config.load import load
 from router.config.mistake import ConfigError
+from router.report.wording import grouped, spoken
 
 
 class Request(Struct, frozen=True):

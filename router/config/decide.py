@@ -69,7 +69,7 @@ class Decide(Struct, frozen=True, kw_only=True):
     units: Annotated[
         Units | None,
         Meta(
-            description="of `fixed` and `group_sequential`: units of all arms together at the end, their windows over",
+            description="of `fixed` and `group_sequential`: units that each arm has at the end, their windows over",
         ),
     ] = None
     duration: Annotated[

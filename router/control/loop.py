@@ -336,7 +336,8 @@ class Control:
         revision = self.revision
         if not revision.config.experiments:
             return None
-        return Question(revision.config, revision.runs, self.state.history, count(revision, self.seat.segment))
+        counted = count(revision, self.seat.segment)
+        return Question(revision.config, revision.runs, self.state.history, counted, revision.invalid)
 
     async def _judge(self, snapshot: Snapshot) -> None:
         """Mark the experiments whose data are invalid."""

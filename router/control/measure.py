@@ -9,9 +9,9 @@ in an extra and large; where they are not installed, ``NotInstalledError`` says 
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from router.analysis.finding import Finding, Insufficient, Status
     from router.analysis.quality import Quality
     from router.analysis.result import Folded
+    from router.report.report import Report
 
 MEMORY_BYTES: Final = 256 * 1024 * 1024
 EXTRA: Final = "the analysis of experiments needs more libraries: pip install 'router[analysis]'"
@@ -82,12 +83,14 @@ class Question:
         runs: Where each experiment is.
         history: The revisions that are remembered, oldest first; older ones are read from the disk.
         counted: What the counters say.
+        invalid: Experiment to the mark that its data are invalid.
     """
 
     config: Config
     runs: dict[str, Run]
     history: tuple[Revised, ...]
     counted: Counted
+    invalid: Mapping[str, Invalid] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class Snapshot:
         folded: What is known of metrics; None when that could not be computed.
         unfolded: Why not.
         unread: Parts of the archive that are damaged, and segments with lines that are no events; one sentence each.
+        reports: Experiment to what is said of it; without those whose report could not be made.
     """
 
     time: float
@@ -111,6 +115,7 @@ class Snapshot:
     folded: "Folded | None" = None
     unfolded: str | None = None
     unread: tuple[str, ...] = ()
+    reports: Mapping[str, "Report"] = field(default_factory=dict)
 
     def present(self, name: str, run: Run) -> "Quality | None":
         """Return what is known of the phase in which an experiment is; None when it was not looked at yet."""
@@ -197,7 +202,7 @@ def measure(question: Question, stop: Stop) -> Snapshot:
     traffic = {route: Traffic(whole, without) for route, (whole, without) in counted.routes.items()}
     logged = Logged(traffic, received, Written(counted.exchanges, counted.dropped))
     quality = {name: tuple(judge(phase) for phase in phases) for name, phases in observed.items()}
-    return Snapshot(
+    snapshot = Snapshot(
         time=now,
         took_s=time.monotonic() - begun,
         quality=quality,
@@ -206,3 +211,25 @@ def measure(question: Question, stop: Stop) -> Snapshot:
         unfolded=unfolded,
         unread=unread,
     )
+    return _reported(question, snapshot, stop, begun)
+
+
+def _reported(question: Question, snapshot: Snapshot, stop: Stop, begun: float) -> Snapshot:
+    """Add the reports of all experiments to what the log said."""
+    from router.report.compose import compose  # noqa: PLC0415 - see the module's rules
+    from router.report.scene import Evidence  # noqa: PLC0415 - the same
+
+    reports: dict[str, Report] = {}
+    unfolded = snapshot.unfolded
+    folded = snapshot.folded.experiments if snapshot.folded is not None else {}
+    for experiment in question.config.experiments:
+        name = experiment.name
+        stop.check()
+        if name in folded:
+            quality, mark = snapshot.quality.get(name, ()), question.invalid.get(name)
+            evidence = Evidence(folded[name], quality, mark, snapshot.log, snapshot.unread)
+            try:
+                reports[name] = compose(experiment, evidence, snapshot.time)
+            except Exception as error:  # noqa: BLE001 - what else is known is not to be lost with one report
+                unfolded = f"the report of {name} cannot be made: {error!r}"
+    return replace(snapshot, reports=reports, unfolded=unfolded, took_s=time.monotonic() - begun)

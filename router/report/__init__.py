@@ -1,4 +1,25 @@
 """From what is known of an experiment to what is said of it: effects, checks, a decision with its reason.
 
+report      everything that is said, as frozen data
+scene       one phase with all that is known of it
+progress    how far it is: sizes, times, the planned end, days, what more data would bring
+compare     questions of one family, compared by one method and corrected together
+effects     which metrics are asked about, in which families, by which method
+guardrail   whether an arm keeps within a margin
+covariance  how estimates of several metrics vary together
+overall     the overall evaluation criterion
+slices      effects in slices, gaps between them, Simpson's paradox
+trend       whether an effect goes with time
+checks      what could make a result wrong though its arithmetic is right
+verdict     what follows, from a checklist
+compose     all of it, for one experiment
+
+document    a report as JSON
+digits      numbers and effects in words, with no more digits than data carry
+plots       the plots of a report, as SVG
+page        a report as one page of HTML
+found       what a fold found, as tables of that page
+wording     how what a fold found is said
+
 Pure; shown by ``router analyze``, ``GET /v1/experiments/NAME/report`` and a page.
 """

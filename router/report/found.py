@@ -1,6 +1,6 @@
-"""What a fold found as one page of HTML that needs nothing else.
+"""What a fold found, as tables of HTML: sums and estimates of every phase, arm and slice.
 
-Responsible for: markup.
+Responsible for: markup of these tables.
 Does not know: what is computed, how it is worded (``wording``).
 
 Rules: everything that comes from a configuration or an event is escaped; no script, no request to anywhere.
@@ -9,36 +9,13 @@ Rules: everything that comes from a configuration or an event is escaped; no scr
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from router.analysis.document import NOTE
 from router.analysis.estimate import estimate
-from router.analysis.result import Folded, Result, Stage
-from router.command.wording import cells_of, exposed, grouped, heading, moment, remarks, spoken, strays
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:72em;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}"
-    "th{font-weight:600;text-align:left;border-bottom:2px solid #ccc}td,th{padding:.3em .8em}"
-    "td{border-bottom:1px solid #eee;font-variant-numeric:tabular-nums}.note{color:#666}"
-)
+from router.analysis.result import Result, Stage
+from router.report.wording import cells_of, exposed, grouped, heading, remarks, spoken, strays
 
 
-def page(folded: Folded, said: Iterable[str] = ()) -> str:
-    """Return the page.
-
-    Args:
-        folded: What was found.
-        said: What people have to know before they read it, a line each.
-    """
-    names = ", ".join(folded.experiments)
-    parts = [f"<h1>{escape(names)}</h1><p>As of {escape(moment(folded.now))}.</p><p class=note>{escape(NOTE)}</p>"]
-    parts += [f"<p><strong>{escape(line)}</strong></p>" for line in said]
-    for result in folded.experiments.values():
-        parts += _experiment(result)
-    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(names)}</title><style>{_STYLE}</style>"
-    return f"{head}<body>{''.join(parts)}</body></html>\n"
-
-
-def _experiment(result: Result) -> Iterator[str]:
+def found_tables(result: Result) -> Iterator[str]:
+    """Give headings and tables, phase by phase."""
     for stage in result.stages:
         yield f"<h2>{escape(heading(stage))}</h2><p>{escape(exposed(stage))}.</p>"
         yield from _stage(result, stage)
@@ -74,4 +51,4 @@ def _stage(result: Result, stage: Stage) -> Iterator[str]:
 def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

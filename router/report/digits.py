@@ -1,0 +1,120 @@
+"""Numbers and effects in words for people.
+
+Responsible for: digits, units, signs, intervals, in tables of a terminal and of a page alike.
+Does not know: tables, markup.
+
+Rules: pure. An interval has two digits of its half-width and no more, and the value as many decimals as the interval:
+digits beyond that are noise.
+"""
+
+from datetime import UTC, datetime
+from math import floor, isfinite, log10
+from typing import Final
+
+from router.analysis.estimate import NotEnough
+from router.config.schema import Metric
+from router.inference.effect import Effect, Interval
+from router.report.report import Overall
+
+_MOST_DECIMALS: Final = 12
+_LARGE: Final = 1e15
+
+
+def effect_in_words(metric: Metric, found: Effect | NotEnough | None) -> str:
+    """Say an effect: relative where that is known, else in the metric's unit.
+
+    Args:
+        metric: The metric.
+        found: The effect; None while it may not be read.
+    """
+    if found is None:
+        return "may not be read yet"
+    if isinstance(found, NotEnough):
+        return f"not enough data: {found.reason}"
+    if not isinstance(found.relative, NotEnough):
+        return percent_with(found.relative.value, found.relative.interval)
+    return absolute_in_words(metric, found)
+
+
+def absolute_in_words(metric: Metric, found: Effect) -> str:
+    """Say an effect in the metric's unit: percentage points of a share, seconds of a duration."""
+    if is_share(metric):
+        return with_interval(100 * found.value, _scaled(found.interval, 100), " pp")
+    return with_interval(found.value, found.interval, f" {unit(metric)}" if unit(metric) else "")
+
+
+def value_in_words(metric: Metric, value: float, error: float | None = None) -> str:
+    """Say one arm's value, to the digits that its standard error leaves."""
+    scale, mark = (100, " %") if is_share(metric) else (1, f" {unit(metric)}" if unit(metric) else "")
+    places = decimals(error * scale) if error else decimals(abs(value) * scale / 100)
+    return f"{_written(value * scale, places)}{mark}"
+
+
+def is_share(metric: Metric) -> bool:
+    """Say whether a metric is a share of units, or of exchanges."""
+    return metric.kind in ("proportion", "retention", "funnel") or (
+        metric.kind == "ratio" and metric.exchange == "failed"
+    )
+
+
+def unit(metric: Metric) -> str:
+    """Return the unit of a metric; empty where it has none that is known."""
+    return "s" if metric.exchange in ("duration", "first_byte") else ""
+
+
+def overall_in_words(found: Overall | NotEnough) -> str:
+    """Say the overall criterion."""
+    if isinstance(found, NotEnough):
+        return f"not enough data: {found.reason}"
+    return percent_with(found.value, found.interval)
+
+
+def percent_with(value: float, interval: Interval) -> str:
+    """Say a share with its sign and interval: ``+1.2 % [-0.3 %, +2.7 %]``."""
+    return with_interval(100 * value, _scaled(interval, 100), " %")
+
+
+def with_interval(value: float, interval: Interval, mark: str) -> str:
+    """Say a number with its sign, its interval and its unit, with the digits that the interval leaves."""
+    ends = [end for end in (interval.low, interval.high) if end is not None]
+    half = (interval.high - interval.low) / 2 if interval.low is not None and interval.high is not None else None
+    if half is None:
+        half = max((abs(end - value) for end in ends), default=abs(value))
+    places = decimals(half) if half else decimals(abs(value))
+    low = "-∞" if interval.low is None else f"{_signed(interval.low, places)}{mark}"
+    high = "+∞" if interval.high is None else f"{_signed(interval.high, places)}{mark}"
+    return f"{_signed(value, places)}{mark} [{low}, {high}]"
+
+
+def decimals(spread: float) -> int:
+    """Return how many decimals leave two digits of a spread; fewer than 0 round before the point."""
+    if not isfinite(spread) or spread <= 0:
+        return 2
+    return max(-int(log10(_LARGE)), min(_MOST_DECIMALS, 1 - floor(log10(spread))))
+
+
+def _signed(value: float, places: int) -> str:
+    text = _written(value, places)
+    if text.startswith("-"):
+        return f"\N{MINUS SIGN}{text[1:]}" if any(digit in text for digit in "123456789") else text[1:]
+    return f"+{text}" if any(digit in text for digit in "123456789") else text
+
+
+def _written(value: float, places: int) -> str:
+    rounded = round(value, places)
+    return f"{rounded:,.{max(0, places)}f}"
+
+
+def _scaled(interval: Interval, factor: float) -> Interval:
+    low = None if interval.low is None else factor * interval.low
+    return Interval(low, None if interval.high is None else factor * interval.high)
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits."""
+    return f"{value:,.3g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def moment(at: float) -> str:
+    """Write a time in UTC, to the minute."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
