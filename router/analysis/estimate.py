@@ -11,7 +11,7 @@ being as much further apart as the share of exchanges below a threshold varies m
 independent exchanges (the outer interval of section 4 there).
 """
 
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Final
 
 from msgspec import Struct
@@ -66,7 +66,15 @@ def estimate(metric: Metric, known: Aggregate) -> Estimate | NotEnough:
         return _ratio(known.clusters or sums, sums.n)
     if known.clusters is not None:
         return _ratio(known.clusters, sums.n)
-    return Estimate(sums.y / sums.n, _standard_error(sums), sums.n)
+    return _finite(Estimate(sums.y / sums.n, _standard_error(sums), sums.n))
+
+
+def _finite(found: Estimate) -> Estimate | NotEnough:
+    """Return an estimate without what floating point cannot hold."""
+    if not isfinite(found.value):
+        return NotEnough("its sums are not finite", found.n)
+    error = found.standard_error
+    return found if error is None or isfinite(error) else Estimate(found.value, None, found.n)
 
 
 def _nobody(known: Aggregate) -> str:
@@ -88,7 +96,7 @@ def covariate(known: Aggregate) -> Estimate | NotEnough:
         return NotEnough(_nobody(known), 0)
     if known.clusters is not None:
         return NotEnough("units hold several users, whose covariates are not kept by unit", sums.n)
-    return Estimate(sums.x / sums.n, _standard_error(Moments(sums.n, sums.x, sums.xx)), sums.n)
+    return _finite(Estimate(sums.x / sums.n, _standard_error(Moments(sums.n, sums.x, sums.xx)), sums.n))
 
 
 def _quantile(metric: Metric, known: Aggregate) -> Estimate | NotEnough:
@@ -141,12 +149,14 @@ def _standard_error(sums: Moments) -> float | None:
 
 def _ratio(sums: Moments, n: int) -> Estimate | NotEnough:
     """Return sum over sum, of independent pairs."""
-    if sums.x == 0:
+    if sums.x == 0 or sums.x / max(1, sums.n) == 0:
         return NotEnough("its denominator is 0", n)
     ratio = sums.y / sums.x
     if sums.n < 2:
-        return Estimate(ratio, None, n)
+        return _finite(Estimate(ratio, None, n))
     # The variance of y - ratio x, whose mean is 0 by the definition of the ratio, over the squared mean of x.
     residual = sums.yy - 2 * ratio * sums.xy + ratio * ratio * sums.xx
     mean = sums.x / sums.n
-    return Estimate(ratio, sqrt(max(0.0, residual) / (sums.n - 1) / sums.n) / abs(mean), n)
+    # In this order max() keeps a missing number, which is then told as such.
+    error = sqrt(max(residual, 0.0) / (sums.n - 1) / sums.n) / abs(mean)
+    return _finite(Estimate(ratio, error, n))

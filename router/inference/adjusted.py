@@ -26,6 +26,9 @@ from router.config.schema import Metric
 from router.inference.difference import fieller, finite, p_of, remarks, satterthwaite
 from router.inference.effect import Asked, Effect, Interval
 
+FURTHEST: Final = 1e150
+"""What an adjustment may be at most; sums of real values have none whose square is infinite."""
+
 WEAK: Final = 0.1
 """Correlation below which a covariate takes away less than 1 % of the variance."""
 
@@ -63,12 +66,13 @@ def compare(metric: Metric, treatment: Aggregate, control: Aggregate, unadjusted
     parts = [side.y - 2 * theta * side.both + theta * theta * side.x for side in (one, two)]
     whole = one.y + two.y
     variance = parts[0] + parts[1]
-    if not isfinite(variance) or variance <= 1e-9 * whole:
+    shift = theta * (one.mean_x - two.mean_x)
+    if not (isfinite(variance) and abs(shift) < FURTHEST) or variance <= 1e-9 * whole:
         return _without(unadjusted, "The covariate was not used: it leaves no variance.")
     rho = sqrt(max(0.0, 1 - variance / whole))
     shares = max(0.0, parts[0]) / variance, max(0.0, parts[1]) / variance
     degrees = satterthwaite(shares, (treatment.units.n - 1, control.units.n - 1))
-    value = unadjusted.value - theta * (one.mean_x - two.mean_x)
+    value = unadjusted.value - shift
     # Of the adjusted difference and control's unadjusted mean.
     together = -(two.y - theta * two.both)
     notes = remarks(metric, treatment, control)

@@ -178,7 +178,8 @@ def best(metric: Metric, arms: Mapping[str, Aggregate], prior: Beta | None = Non
             return NotEnough(f"{name}: {curve.reason}", curve.n)
     known = [curve for curve in curves if not isinstance(curve, NotEnough)]
     grid = np.unique(np.concatenate([curve[0] for curve in known]))
-    below = [curve[1](grid) for curve in known]
+    with np.errstate(over="ignore"):
+        below = [curve[1](grid) for curve in known]
     if metric.goal == "down":
         below = [1 - cumulated[::-1] for cumulated in below]
     chances = []
@@ -186,6 +187,10 @@ def best(metric: Metric, arms: Mapping[str, Aggregate], prior: Beta | None = Non
         others = np.prod([other for at, other in enumerate(below) if at != place], axis=0) * np.ones_like(grid)
         chances.append(float(np.sum(np.diff(cumulated) * (others[1:] + others[:-1]) / 2)))
     whole = sum(chances)
+    if not whole > 0:
+        return NotEnough(
+            "its values vary by less than floating point can tell", sum(known.units.n for known in arms.values())
+        )
     return {name: chance / whole for name, chance in zip(arms, chances, strict=True)}
 
 
@@ -246,7 +251,10 @@ def _credible(one: Beta, two: Beta, alpha: float) -> Interval:
         return float(np.sum(mass * (1 - betainc(two.a, two.b, np.clip(middles - difference, 0, 1)))))
 
     low, high = (
+        # Beyond the grid's own tails there is nothing to search for.
         float(brentq(lambda at, share=share: below(at) - share, -1.0, 1.0, xtol=1e-12))
-        for share in (alpha / 2, 1 - alpha / 2)
+        if below(-1.0) < share < below(1.0)
+        else edge
+        for share, edge in ((alpha / 2, -1.0), (1 - alpha / 2, 1.0))
     )
     return Interval(-high, high) if one == two else Interval(low, high)

@@ -126,7 +126,11 @@ def arm(metric: Metric, known: Aggregate) -> Arm | NotEnough:
     if squares is None:
         return NotEnough("its sums contradict each other", known.units.n)
     scale = sums.x / sums.n if pairs else 1.0
-    return Arm(found, squares / (sums.n - 1) / sums.n / (scale * scale), sums.n - 1.0)
+    error = sqrt(squares / (sums.n - 1) / sums.n) / abs(scale)
+    variance = error * error
+    if not isfinite(variance) or (squares > 0) != (variance > 0):
+        return NotEnough("its values are too large, or too small, to be squared", known.units.n)
+    return Arm(found, variance, sums.n - 1.0)
 
 
 def scatter(sums: Moments, ratio: float | None = None) -> float | None:
@@ -152,6 +156,8 @@ def by_t(one: Arm, two: Arm, degrees: float, asked: Asked, named: tuple[str, tup
     value = one.estimate.value - two.estimate.value
     variance = one.variance + two.variance
     error = sqrt(variance)
+    if error == 0:
+        return constant(one.estimate, two.estimate)
     reach = -float(stdtrit(degrees, asked.alpha / 2))
     low, high = value - reach * error, value + reach * error
     if not (isfinite(low) and isfinite(high)):
@@ -227,7 +233,7 @@ def constant(one: Estimate, two: Estimate) -> NotEnough:
 
 def too_large(one: Estimate, two: Estimate) -> NotEnough:
     """Return that numbers leave the range of floating point."""
-    return NotEnough("its values are too large to be squared", one.n + two.n)
+    return NotEnough("its values are too large, or too small, to be squared", one.n + two.n)
 
 
 def remarks(metric: Metric, treatment: Aggregate, control: Aggregate) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ arms (Clopper and Pearson 1934; Zou and Donner 2008), which makes them wide; the
 reject. Nobody, or everybody, in both arms is ``NotEnough``.
 """
 
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Final
 
 from scipy.special import betaincinv, ndtr, ndtri
@@ -122,9 +122,11 @@ def _combined(one: Count, two: Count, alpha: float) -> tuple[float, float]:
 
 def _with_zero(found: Interval, *, claimed: bool) -> Interval:
     """Return an interval that claims no difference where its test does not: of a unit or two, limits combined may."""
-    if claimed or found.low is None or found.high is None:
+    if claimed:
         return found
-    return Interval(min(0.0, found.low), max(0.0, found.high))
+    return Interval(
+        None if found.low is None else min(0.0, found.low), None if found.high is None else max(0.0, found.high)
+    )
 
 
 def _relative(one: Count, two: Count, asked: Asked, *, small: bool, claimed: bool) -> Relative | NotEnough:
@@ -137,8 +139,14 @@ def _relative(one: Count, two: Count, asked: Asked, *, small: bool, claimed: boo
     (l1, u1), (l2, u2) = clopper_pearson(one, asked.alpha), clopper_pearson(two, asked.alpha)
     p1, p2 = one[0] / one[1], two[0] / two[1]
     product = p1 * p2
-    low = (product - sqrt(max(0.0, product * product - l1 * u2 * (2 * p1 - l1) * (2 * p2 - u2)))) / (u2 * (2 * p2 - u2))
-    high = (product + sqrt(max(0.0, product * product - u1 * l2 * (2 * p1 - u1) * (2 * p2 - l2)))) / (
-        l2 * (2 * p2 - l2)
-    )
-    return Relative(value, _with_zero(Interval(low - 1, high - 1), claimed=claimed))
+    # Donner and Zou (2012), the lower limit in the form that bears u2 = 2 p2.
+    low, divisor = 0.0, l2 * (2 * p2 - l2)
+    above: float | None = None
+    if l1 > 0:
+        root = sqrt(max(0.0, product * product - l1 * u2 * (2 * p1 - l1) * (2 * p2 - u2)))
+        low = l1 * (2 * p1 - l1) / (product + root)
+    if divisor > 0:
+        root = sqrt(max(0.0, product * product - u1 * l2 * (2 * p1 - u1) * (2 * p2 - l2)))
+        found = (product + root) / divisor
+        above = found - 1 if isfinite(found) else None
+    return Relative(value, _with_zero(Interval(low - 1, above), claimed=claimed))

@@ -17,7 +17,7 @@ quantiles of one bucket differ by nothing. Ranks beyond the values that there ar
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import ceil, exp, floor, isfinite, log, sqrt
+from math import ceil, exp, floor, hypot, isfinite, log, sqrt
 from typing import Final
 
 from msgspec import Struct
@@ -159,15 +159,19 @@ def _design_effect(metric: Metric, known: Aggregate, total: int) -> float | NotE
     if below.n < FEWEST_PAIRS:
         return NotEnough(f"{below.n} units, and it takes {FEWEST_PAIRS}", total)
     share = below.y / below.x
+    if not 0 <= share <= 1:
+        return NotEnough("its sums contradict each other", total)
     alone = share * (1 - share) / below.x
     squares = scatter(below, share)
-    if squares is None:
+    if squares is None or below.xx <= 0:
         return NotEnough("its sums contradict each other", total)
     mean = below.x / below.n
     if alone <= 0:
         # All values are on one side of the threshold: as if those of a unit were all equal (Kish's design effect).
         return below.xx / below.x
-    return squares / (below.n - 1) / below.n / (mean * mean) / alone
+    error = sqrt(squares / (below.n - 1) / below.n) / mean
+    found = error * error / alone
+    return found if isfinite(found) else NotEnough("its sums are not finite", total)
 
 
 def _difference(one: Ranked, two: Ranked, reach: float) -> tuple[float, float] | NotEnough:
@@ -176,9 +180,10 @@ def _difference(one: Ranked, two: Ranked, reach: float) -> tuple[float, float] |
         side = one if None in (l1, u1) else two
         return NotEnough(f"too few values beyond the {side.q:g} quantile for an interval", side.estimate.n)
     t, c = one.estimate.value, two.estimate.value
-    return t - c - sqrt((t - l1) * (t - l1) + (u2 - c) * (u2 - c)), t - c + sqrt(
-        (u1 - t) * (u1 - t) + (c - l2) * (c - l2)
-    )
+    low, high = t - c - hypot(t - l1, u2 - c), t - c + hypot(u1 - t, c - l2)
+    if not (isfinite(low) and isfinite(high)):
+        return NotEnough("its values are too large to be compared", one.estimate.n)
+    return low, high
 
 
 def _touches(one: Ranked, two: Ranked) -> float:
@@ -208,8 +213,10 @@ def _relative(one: Ranked, two: Ranked, reach: float) -> Relative | NotEnough:
     of_t, of_c, l1, u1, l2, u2 = logs
     if sign < 0:
         l1, u1, l2, u2 = u1, l1, u2, l2
-    low = exp(of_t - of_c - sqrt((of_t - l1) * (of_t - l1) + (u2 - of_c) * (u2 - of_c))) - 1
-    high = exp(of_t - of_c + sqrt((u1 - of_t) * (u1 - of_t) + (of_c - l2) * (of_c - l2))) - 1
+    furthest = of_t - of_c + hypot(u1 - of_t, of_c - l2)
+    if furthest > FARTHEST:
+        return NotEnough("control's value cannot be told from 0", two.estimate.n)
+    low, high = exp(of_t - of_c - hypot(of_t - l1, u2 - of_c)) - 1, exp(furthest) - 1
     found = Relative(t / c - 1, Interval(min(low, t / c - 1), max(high, t / c - 1)))
     return found if sign > 0 else Relative(1 - t / c, Interval(-high, -low))
 

@@ -17,7 +17,7 @@ from math import isfinite, sqrt
 from sys import float_info
 
 from router.analysis.aggregates import Aggregate, Moments
-from router.analysis.estimate import NotEnough
+from router.analysis.estimate import Estimate, NotEnough
 from router.analysis.post_stratify import post_stratified
 from router.config.schema import Metric
 from router.inference.difference import Arm, by_t, constant, finite, remarks, too_large
@@ -91,13 +91,16 @@ def _arm(metric: Metric, levels: Mapping[Level, Aggregate], sizes: Mapping[Level
     if any(sums.n < 2 for _, sums in present):
         return NotEnough("a stratum has one unit", n)
     scale = sum(weight * sums.x / sums.n for weight, sums in present) if metric.kind == "ratio" else 1.0
-    terms = [weight * weight * _spread(sums, ratio) / sums.n / (scale * scale) for weight, sums in present]
+    errors = [weight * sqrt(_spread(sums, ratio) / sums.n) / abs(scale) for weight, sums in present]
+    terms = [error * error for error in errors]
     variance = sum(terms)
-    if variance == 0 or not isfinite(variance):
-        return Arm(found, variance, 1.0)
+    if not isfinite(variance) or any(error and not term for error, term in zip(errors, terms, strict=True)):
+        return NotEnough("its values are too large, or too small, to be squared", n)
+    if variance == 0:
+        return Arm(found, 0.0, 1.0)
     shares = [term / variance for term in terms]
     degrees = 1 / sum(share * share / (sums.n - 1) for share, (_, sums) in zip(shares, present, strict=True))
-    return Arm(found, variance, degrees)
+    return Arm(Estimate(found.value, sqrt(variance), found.n), variance, degrees)
 
 
 def _spread(sums: Moments, ratio: float) -> float:

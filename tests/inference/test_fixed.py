@@ -102,6 +102,25 @@ def test_proportions_agree_with_themselves_and_others(one: tuple[int, int], two:
             assert found.relative.interval.holds(found.relative.value)
 
 
+def test_small_counts_never_claim_more_than_fisher() -> None:
+    """1 of 2 beside 33 of 33 has p = 0.057: both intervals hold 0, though limits combined would not."""
+    one, two = successes(1, 2), successes(33, 33)
+    for found in (effect(PROPORTION, one, two), effect(PROPORTION, two, one)):
+        assert found.p == pytest.approx(2 / 35)
+        assert found.interval.holds(0)
+        assert relative(found).interval.holds(0)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.5, 1e-9, 1e-300])
+def test_relative_limits_of_small_counts_bear_any_baseline(alpha: float) -> None:
+    """Also where control's upper limit is twice its value and more; an upper limit that has no number is none."""
+    for x, n in ((1, 1000), (2, 30), (30, 30)):
+        share = relative(effect(PROPORTION, successes(3, 40), successes(x, n), Asked(alpha)))
+        assert share.interval.low is not None
+        assert -1 <= share.interval.low <= share.value
+        assert share.interval.high is None or share.interval.high >= share.value
+
+
 def test_ratios_are_compared_as_tea_tasting_does() -> None:
     """The delta method over units is that of tea-tasting on the same rows."""
     random = np.random.default_rng(5)
