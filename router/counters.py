@@ -80,10 +80,11 @@ REWARD_RESULTS: Final = (
 
 # Allocators that send a request to several arms.
 FANS: Final = ("interleave", "ensemble")
-# What became of an arm's part of a request that went to several: combined with others, served as it was, or not used.
+# What became of an arm's part of a request that went to several: combined with others, the same but far from them,
+# served as it was, not used; from ``failed`` on nothing that could be combined; from ``dropped`` on not asked.
 FAN_RESULTS: Final = (
-    "combined", "alone", "unused", "failed", "late", "too_large", "encoded", "not_json", "no_value", "dropped",
-    "skipped", "cancelled",
+    "combined", "apart", "alone", "unused", "failed", "late", "too_large", "encoded", "not_json", "no_value",
+    "cancelled", "dropped", "skipped",
 )  # fmt: skip
 
 # --- Status of a worker: the first words of its block -------------------------------------------------------------

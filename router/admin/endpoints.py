@@ -17,6 +17,7 @@ from router import counters
 from router.config.schema import Endpoint
 from router.events.model import Revision
 from router.routing.breaker import NAMES, Register, enabled
+from router.routing.fanout import standing_rules
 from router.routing.readiness import NAMES as HEALTH_NAMES
 from router.routing.readiness import Readiness
 from router.segment import Segment, fold
@@ -65,6 +66,18 @@ def standings(revision: Revision, segment: Segment, now_ms: int | None = None) -
                 readiness=Readiness.of(word) if target.health is not None else None,
                 active=words[counters.ENDPOINT_ACTIVE],
             )
+
+
+def memberships(revision: Revision | None, segment: Segment, now_ms: int) -> Iterator[tuple[str, str, Register]]:
+    """Yield experiment, arm and how it stands, of each arm of those that send a request to several."""
+    targets = {target.name: target for target in revision.config.targets} if revision is not None else {}
+    for experiment in revision.config.experiments if revision is not None else ():
+        if revision is not None and experiment.allocate.use in counters.FANS:
+            for arm in experiment.arms:
+                row = revision.slots[counters.fan_key(experiment.name, arm.name)]
+                written = max(block[row + counters.ENDPOINT_STATE] for block in segment.blocks)
+                rules = standing_rules(targets[arm.target or ""].breaker)
+                yield experiment.name, arm.name, Register.of(written).at(now_ms, rules)
 
 
 def view(standing: Standing, offset_s: float) -> dict[str, Any]:

@@ -70,6 +70,7 @@ FAMILIES: Final = {
         Family("router_shadow_seconds", "histogram", ("target",), "Sending a copy to the last byte of its answer."),
         Family("router_shadow_inflight", "gauge", ("target",), "Copies whose comparison is not done."),
         Family("router_fanout_total", "counter", ("experiment", "arm", "result"), "Requests to several arms, by arm."),
+        Family("router_fanout_state", "gauge", ("experiment", "arm"), "0 asked, 1 on its way back, 2 left out."),
         Family("router_queued", "gauge", ("target",), "Exchanges that wait for a slot of a target."),
         Family("router_shed_total", "counter", ("route", "cause"), "Exchanges that were not let through."),
         Family("router_no_unit_total", "counter", ("route",), "Exchanges in which no source of the unit was present."),

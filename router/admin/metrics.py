@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from router import counters, histogram
-from router.admin.endpoints import STATE_VALUES, standings
+from router.admin.endpoints import STATE_VALUES, memberships, standings
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
 from router.admin.quality import QualityMetrics
 from router.control.keeper import Keeper
@@ -88,7 +88,7 @@ class Metrics(Collector):
         yield self._arms(rows["arm"])
         yield self._fallbacks(rows["fallback"])
         yield from self._shadows(rows["shadow"])
-        yield self._fans(rows["fan"])
+        yield from self._fans(rows["fan"], revision)
         yield from self._workers()
         yield from self._outcomes()
         yield from self._archive()
@@ -193,13 +193,15 @@ class Metrics(Collector):
             _add_histogram(seconds, [target], row[counters.SHADOW_SECONDS :], LATENCY_BOUNDS_US)
         yield from (inflight, total, seconds)
 
-    def _fans(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
-        family = _counter("router_fanout_total")
+    def _fans(self, rows: Sequence[tuple[list[str], int]], revision: Revision | None) -> Iterator[Metric]:
+        total, state = _counter("router_fanout_total"), _gauge("router_fanout_state")
         for names, base in rows:
             row = fold(self._segment, base + counters.FAN_COUNTS, len(counters.FAN_RESULTS))
             for result, count in zip(counters.FAN_RESULTS, row, strict=True):
-                family.add_metric([*names, result], count)
-        return family
+                total.add_metric([*names, result], count)
+        for experiment, arm, register in memberships(revision, self._segment, self._clock_ns() // 1_000_000):
+            state.add_metric([experiment, arm], STATE_VALUES[NAMES[register.state]])
+        yield from (total, state)
 
     def _workers(self) -> Iterator[Metric]:
         status = fold(self._segment, 0, counters.ROWS)

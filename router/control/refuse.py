@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from router.config.allocate import Allocate
 from router.config.mistake import Mistake
 from router.config.schema import Arm, Config, Experiment
 
@@ -39,7 +40,19 @@ def identity(config: Config, experiment: Experiment) -> dict[str, object]:
 
 def _chosen(experiment: Experiment) -> dict[str, object]:
     """Give what few experiments say, so that the others have the identity that they had without it."""
-    return {"unit": list(experiment.unit), "flag": experiment.flag, "slot": experiment.allocate.slot}
+    return {
+        "unit": list(experiment.unit),
+        "flag": experiment.flag,
+        "slot": experiment.allocate.slot,
+        "merging": _merging(experiment.allocate),
+    }
+
+
+def _merging(allocate: Allocate) -> str:
+    """Say what is made of the answers of several arms; nothing where a request goes to one."""
+    if allocate.use == "interleave":
+        return f"{allocate.merge} of {allocate.list} by {allocate.id or 'the item itself'}"
+    return f"{allocate.combine} at {allocate.at}" if allocate.use == "ensemble" else ""
 
 
 def _choice(arm: Arm) -> str:
@@ -141,6 +154,8 @@ def _path_of(config: Config, index: int, what: str) -> str:
     path = f"$.experiments[{index}]"
     if what == "slot":
         return f"{path}.allocate.slot"
+    if what == "merging":
+        return f"{path}.allocate"
     if what in ("salt", "route", "hash_version", "unit", "flag"):
         return f"{path}.{what}"
     for position, arm in enumerate(experiment.arms):

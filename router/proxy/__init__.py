@@ -21,6 +21,8 @@ record        what it leaves behind: counters and an event
 hedge         a second request when the first takes long
 fanout        a request that goes to several targets, and one answer of theirs
 member        one of those targets
+answering     what a caller gets of their answers
+fans          what a worker keeps over such requests: room, and which arms are left out
 question      the key of what a request asks, and which answers may be given again
 last_good     those answers, each worker's share of them
 remember      from an exchange to them, and from them to another exchange

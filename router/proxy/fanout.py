@@ -1,15 +1,16 @@
 """One request to several targets, and one answer of theirs.
 
 Responsible for: sending a request to every arm of an experiment that interleaves or combines, how long to wait for
-which answer, and what the caller gets.
+which answer, and what each arm's part was worth.
 Does not know: how a request is sent and an answer read (``member``), what several answers come to
-(``router.routing.fanout``).
+(``router.routing.fanout``), how it reaches the caller (``answering``).
 
 Rules: nothing goes to the caller before it is known what it is. An answer that cannot be combined, or that there is
 only one of, is served as it came; an arm without one is left out, so no request fails that one arm alone could have
 served. When every arm has failed, the exchange goes on as after any failed attempt. A target that is known to be the
 only one left gets the caller, so that its answer streams. What is held is bounded: for each exchange by the
-experiment's ``body_bytes`` and ``answer_bytes`` times its arms, and for all of a worker by ``ROOM_BYTES``.
+experiment's ``body_bytes`` and ``answer_bytes`` times its arms, and for all of a worker (``fans``). An arm's part is
+judged by what others had for the same request: where nobody had an answer, the request may be to blame.
 """
 
 from asyncio import TimerHandle
@@ -21,37 +22,28 @@ from msgspec.structs import replace
 
 from router import counters
 from router.events.model import Fanout
+from router.proxy import answering
+from router.proxy.deadlines import NEVER
 from router.proxy.exchange import Exchange
+from router.proxy.fans import Fans
 from router.proxy.grammar import lines_pattern
 from router.proxy.member import Member
-from router.proxy.phase import DONE, WAIT
-from router.proxy.receive import SERVER_ERROR, keep_whole
-from router.proxy.rescue import fall_back
-from router.proxy.response_head import ResponseHead
+from router.proxy.phase import WAIT
 from router.proxy.shadow import mirror
-from router.routing.ensemble import Value
-from router.routing.fanout import MOST_SHOWN, FanPlan, Whole
-from router.routing.recover import CAUSE
+from router.routing.ensemble import Value, apart
+from router.routing.fanout import FanPlan, Seat
 
 if TYPE_CHECKING:
     from router.proxy.downstream import Downstream
     from router.routing.decide import Decision
 
-ROOM_BYTES: Final = 64 * 1024 * 1024  # of requests and answers that a worker holds for arms
 CLIENT_ERROR: Final = 400
 _RESULT: Final = {name: counters.FAN_COUNTS + index for index, name in enumerate(counters.FAN_RESULTS)}
+_NO_PART: Final = frozenset({"failed", "late", "too_large", "encoded", "not_json", "no_value"})
 # An answer that is to be combined must be a whole one in a coding that is read.
 _NOT_ASKED: Final = lines_pattern(
     {b"accept-encoding", b"range", b"if-range", b"if-none-match", b"if-modified-since", b"if-match"}
 )
-# What the head of one answer says of its own body.
-_NOT_OURS: Final = lines_pattern(
-    {
-        b"content-length", b"etag", b"last-modified", b"content-md5", b"digest", b"content-digest", b"repr-digest",
-        b"accept-ranges",
-    }
-)  # fmt: skip
-_LENGTH: Final = lines_pattern({b"content-length"})
 
 
 def gathered(exchange: Exchange, plan: FanPlan) -> bool:
@@ -71,19 +63,32 @@ def begin(exchange: Exchange, plan: FanPlan) -> bool:
         exchange: The exchange, decided and let through.
         plan: The experiment.
     """
-    decision = exchange.decision
-    size = len(exchange.outbox) * len(plan.seats)
-    if decision is None or not _suits(exchange):
+    decision, fans = exchange.decision, exchange.server.fans
+    base = next((place for place, seat in enumerate(plan.seats) if seat.arm in _arms(decision, plan)), None)
+    if decision is None or base is None or not _suits(exchange):
         return False
-    room = exchange.server.fan_room
-    base = next((place for place, seat in enumerate(plan.seats) if seat.target == decision.target), None)
-    if base is None or not exchange.request_done or exchange.request_bytes > plan.body_bytes or not room.take(size):
+    held = len(exchange.outbox) * len(plan.seats)
+    seats = [seat for seat in plan.seats if _asked(fans, seat)]
+    whole = exchange.request_done and exchange.request_bytes <= plan.body_bytes
+    if not seats or not whole or not fans.take(held):
         for seat in plan.seats:
             exchange.server.words[seat.row + _RESULT["skipped"]] += 1
         return False
-    fan = exchange.fan = Fan(exchange, room, plan, base, size)
-    fan.ask(exchange, decision)
+    fan = exchange.fan = Fan(exchange, fans, plan, base, held)
+    fan.ask(exchange, decision, seats)
     return True
+
+
+def _arms(decision: "Decision | None", plan: FanPlan) -> set[str]:
+    """Return the arm of a decision's unit in an experiment."""
+    enrolments = () if decision is None else decision.enrolments
+    return {each.arm for each in enrolments if each.experiment == plan.experiment}
+
+
+def _asked(fans: Fans, seat: Seat) -> bool:
+    """Return whether an arm is to be asked: unless it contributed nothing lately."""
+    breaker = fans.breaker(seat.row)
+    return breaker is None or breaker.admits()
 
 
 def _suits(exchange: Exchange) -> bool:
@@ -91,25 +96,12 @@ def _suits(exchange: Exchange) -> bool:
     return exchange.head.method != b"HEAD" and not exchange.head.upgrade
 
 
-class Room(Struct, eq=False):
-    """What a worker holds for arms, in bytes."""
-
-    held: int = 0
-
-    def take(self, size: int) -> bool:
-        """Take room, if there is any."""
-        if self.held + size > ROOM_BYTES:
-            return False
-        self.held += size
-        return True
-
-
 class Fan(Struct, eq=False):
     """The requests of one exchange to several targets.
 
     Attributes:
         exchange: The caller's; None once it is over.
-        room: What is held counts there.
+        fans: What the worker keeps over such requests.
         plan: The experiment.
         base: Place of the unit's arm.
         held: Bytes that are held.
@@ -123,7 +115,7 @@ class Fan(Struct, eq=False):
     """
 
     exchange: Exchange | None
-    room: Room
+    fans: Fans
     plan: FanPlan
     base: int
     held: int
@@ -137,37 +129,55 @@ class Fan(Struct, eq=False):
 
     # --- asking -----------------------------------------------------------------------------------------------
 
-    def ask(self, exchange: Exchange, decision: "Decision") -> None:
-        """Send the request to every arm."""
-        server = exchange.server
-        body = bytes(exchange.outbox)
+    def ask(self, exchange: Exchange, decision: "Decision", seats: list[Seat]) -> None:
+        """Send the request to some arms.
+
+        Args:
+            exchange: The caller's.
+            decision: Its decision.
+            seats: The arms that are asked, one at least.
+        """
         exchange.phase = WAIT
-        exchange.caller.watch(float("inf"))  # each member has its own deadlines
-        head = exchange.head
-        forward = _NOT_ASKED.sub(b"", head.forward) + b"accept-encoding: identity\r\n"
-        head = replace(head, forward=forward)
+        exchange.caller.watch(NEVER)  # each member has its own deadlines
         self.members = [Member(self, seat, exchange.caller) for seat in self.plan.seats]
         now = monotonic()
         exchange.overhead += now - exchange.arrived
-        self.timer = server.loop.call_later(self.plan.deadline, self.expire)
-        bare = decision.route.bare or decision.route
+        self.timer = exchange.server.loop.call_later(self.plan.deadline, self.expire)
+        body = bytes(exchange.outbox)
         for member in self.members:
-            seat = member.seat
-            lines = self.plan.head(decision.head, seat)
-            theirs = replace(decision, route=bare, target=seat.target, pair=seat.pair, head=lines, shadows=())
-            asked = member.exchange = Exchange(
-                server, cast("Downstream", member), exchange.table, exchange.pools, head, exchange.request_id,
-                exchange.started, now, decision=theirs, target=seat.target, request_done=True,
-                request_bytes=exchange.request_bytes, outbox=bytearray(body), level=exchange.level, fan=self,
-            )  # fmt: skip
-            asked.pick()
+            if member.seat not in seats:
+                member.drop()
+                continue
+            breaker = self.fans.breaker(member.seat.row)
+            member.ticket = breaker.enter() if breaker is not None else 0
+            member.began = now
+            member.exchange = self._exchange(exchange, decision, member)
+            member.exchange.outbox += body
+            member.exchange.pick()
         if decision.shadows and not exchange.mirrored:
             exchange.mirrored = True
             mirror(exchange, body)
+        if len(seats) == 1:
+            self.notice()
+
+    def _exchange(self, exchange: Exchange, decision: "Decision", member: Member) -> Exchange:
+        """Make the exchange with one target: it has neither fallbacks nor copies of its own."""
+        seat, head = member.seat, exchange.head
+        theirs = replace(
+            decision, route=decision.route.bare or decision.route, target=seat.target, pair=seat.pair,
+            head=self.plan.head(decision.head, seat), shadows=(),
+        )  # fmt: skip
+        forward = _NOT_ASKED.sub(b"", head.forward) + b"accept-encoding: identity\r\n"
+        return Exchange(
+            exchange.server, cast("Downstream", member), exchange.table, exchange.pools,
+            replace(head, forward=forward), exchange.request_id, exchange.started, member.began, decision=theirs,
+            target=seat.target, request_done=True, request_bytes=exchange.request_bytes, outbox=bytearray(),
+            level=exchange.level, fan=self,
+        )  # fmt: skip
 
     def holds(self, member: Member, size: int) -> bool:
         """Take room for bytes of an answer; False when it is more than is read, or there is no room."""
-        within = len(member.sent) <= member.limit() and self.room.take(size)
+        within = len(member.sent) <= member.limit() and self.fans.take(size)
         if within:
             self.held += size
         return within
@@ -189,135 +199,34 @@ class Fan(Struct, eq=False):
     def look(self) -> None:
         """Find out whether it is known what the caller gets."""
         self.noticed = False
-        if self.decided or self.exchange is None:
+        exchange = self.exchange
+        if self.decided or exchange is None:
             return
-        running = [member for member in self._ranked() if not member.over and not member.stalled]
+        running = [member for member in self.ranked() if not member.over and not member.stalled]
+        fair = [member for member in self.ranked() if _serves(member)]
         if running and not self.late:
-            if len(running) == 1 and not any(self._serves(member) for member in self.members if member.over):
-                stalled = [member for member in self._ranked() if member.stalled]
-                if not stalled:
-                    self._hand_over(self.exchange, running[0])
+            if len(running) == 1 and not fair:
+                answering.hand_over(self, exchange, running[0])
             return
         good = [member for member in self.members if member.answer is not None]
-        fair = [member for member in self._ranked() if self._serves(member)]
-        if len(good) > 1:
-            self._combine(self.exchange, good)
-        elif good or fair:
-            self._serve(self.exchange, (good or fair)[0])
+        used = [member for member in good if not self._tried(member)] or good
+        if len(used) > 1:
+            answering.combine(self, exchange, used)
+        elif used or fair:
+            answering.serve(self, exchange, (used or fair)[0])
         elif len(running) == 1:
-            self._hand_over(self.exchange, running[0])
+            answering.hand_over(self, exchange, running[0])
         elif not running:
-            self._nobody(self.exchange)
+            answering.nobody(self, exchange)
 
-    def _ranked(self) -> list[Member]:
+    def ranked(self) -> list[Member]:
         """Return the members, that of the unit's arm first."""
-        return [self.members[self.base], *(each for each in self.members if each is not self.members[self.base])]
-
-    @staticmethod
-    def _serves(member: Member) -> bool:
-        """Return whether a caller can be given what there is of a member, and it is no error."""
-        return (member.stalled or member.head is not None) and 0 < member.status < CLIENT_ERROR
-
-    # --- what the caller gets ---------------------------------------------------------------------------------
-
-    def _combine(self, exchange: Exchange, good: list[Member]) -> None:
-        """Answer with what several answers come to."""
         own = self.members[self.base]
-        # Of models that are one, the first speaks for all, whoever the caller is; a ranker's own units keep its answer.
-        base = good.index(own) if own in good and self.plan.use == "interleave" else 0
-        drawn = b"%b\0%b" % ((exchange.decision.unit or "").encode() if exchange.decision else b"", exchange.request_id)
-        answers = [member.answer for member in good if member.answer is not None]
-        whole = self.plan.combine(answers, base, drawn)
-        for member in good:
-            member.result = "combined"
-        head = good[base].head
-        if head is not None:
-            lines = _NOT_OURS.sub(b"", head.forward)
-            self._note(good, good[base], whole)
-            self._answer(exchange, good[base], head.status, lines, whole)
+        return [own, *(each for each in self.members if each is not own)]
 
-    def _serve(self, exchange: Exchange, member: Member) -> None:
-        """Answer with what one arm said, or says."""
-        if not member.over:
-            self._hand_over(exchange, member)
-            return
-        member.result = member.result or "alone"
-        head = member.head
-        if head is not None:
-            self._answer(exchange, member, head.status, _LENGTH.sub(b"", head.forward), Whole(member.content))
-
-    def _answer(self, exchange: Exchange, member: Member, status: int, lines: bytes, whole: Whole) -> None:
-        self._decide(exchange, member)
-        if status not in (204, 304):  # RFC 9110 8.6
-            lines += b"content-length: %d\r\n" % len(whole.body)
-        exchange.target = member.seat.target
-        exchange.served = True
-        self.pair = member.seat.pair
-        if exchange.shadow is not None:
-            exchange.shadow.begin(whole.body, framed=False)
-        if exchange.decision is not None and exchange.decision.route.keeps:
-            exchange.arrived = monotonic()
-            keep_whole(exchange, ResponseHead(status, len(whole.body), True, lines, 0), whole.body)
-        exchange.answer(status, lines, whole.body, keep=True)
-
-    def _hand_over(self, exchange: Exchange, member: Member) -> None:
-        """Let the exchange with one target be the caller's own from now on."""
-        self._decide(exchange, member)
-        stalled, deadline = member.stalled, member.deadline
-        theirs = member.give()
-        caller = exchange.caller
-        if theirs is None or theirs.decision is None or exchange.decision is None:
-            raise RuntimeError("an exchange that is over cannot be given away")
-        member.result = member.result or ("too_large" if stalled else "alone")
-        self.pair = member.seat.pair
-        self.exchange, exchange.fan = theirs, None
-        exchange.phase = DONE
-        theirs.caller, caller.exchange = caller, theirs
-        theirs.decision, theirs.passed = replace(exchange.decision, head=theirs.decision.head), exchange.passed
-        theirs.attempts += exchange.attempts
-        theirs.fault, theirs.target_failed = exchange.fault or theirs.fault, exchange.target_failed
-        theirs.overhead += exchange.overhead
-        theirs.mirrored, theirs.shadow = exchange.mirrored, exchange.shadow
-        if exchange.shadow is not None and theirs.replied:
-            exchange.shadow.body = None  # what has come of the answer was not kept for a comparison
-        if member.sent:
-            caller.write(bytes(member.sent))
-        if stalled:
-            deadline = min(monotonic() + theirs.timeouts.idle, theirs.total_at)
-            if theirs.upstream is not None and caller.writable:
-                theirs.upstream.read(on=True)
-        caller.watch(deadline)
-
-    def _nobody(self, exchange: Exchange) -> None:
-        """Go on as after a failed attempt: no arm has an answer that is none of an error."""
-        answered = [member for member in self._ranked() if member.head is not None]
-        refused = [member for member in answered if member.status < SERVER_ERROR]
-        if refused:
-            self._serve(exchange, refused[0])
-            return
-        own = self.members[self.base]
-        self._decide(exchange, None)
-        fault = "status" if own.head is not None else own.fault or "timeout_first_byte"
-        if fall_back(exchange, CAUSE[fault]):
-            return
-        if answered:
-            self._serve(exchange, answered[0])
-        else:
-            exchange.give_up(fault)
-
-    def _decide(self, exchange: Exchange, member: Member | None) -> None:
-        """Note who serves; the others are not waited for any more, and how the unit's arm did is the exchange's."""
-        self.decided = True
-        for other in self.members:
-            if other is not member and not other.over:
-                if self.members[self.base] is other:
-                    exchange.fault, exchange.target_failed = "timeout_first_byte", True
-                other.cancel("late" if self.late else "too_large")
-        own = self.members[self.base]
-        if own.failed:
-            exchange.fault, exchange.target_failed = own.first_fault, True
-        exchange.attempts = sum(each.attempts for each in self.members)
-        exchange.passed = tuple(each.seat.target for each in self.members if each is not (member or own))
+    def _tried(self, member: Member) -> bool:
+        """Return whether an arm is only being tried: the value of a model that stood apart counts once it is back."""
+        return bool(member.ticket) and self.plan.use == "ensemble"
 
     # --- the end ----------------------------------------------------------------------------------------------
 
@@ -331,31 +240,52 @@ class Fan(Struct, eq=False):
             self.timer.cancel()
             self.timer = None
         words = exchange.server.words
-        results = {}
         for member in self.members:
             member.cancel("cancelled")
-            result = results[member.seat.arm] = member.result or "unused"
+        far = self._far()
+        results = {}
+        for member in self.members:
+            result = member.result or "unused"
+            result = "apart" if result == "combined" and member in far else result
+            results[member.seat.arm] = result
             words[member.seat.row + _RESULT[result]] += 1
-        self.event = self.event or Fanout(self.plan.experiment, results)
-        self.event = replace(self.event, arms=results)
-        self.room.held -= self.held
+            self._judge(exchange, member, good=member.answer is not None and member not in far)
+        self.event = replace(self.event or Fanout(self.plan.experiment, {}), arms=results)
+        self.fans.held -= self.held
         self.held = 0
         return True
 
-    def _note(self, good: list[Member], base: Member, whole: Whole) -> None:
-        """Keep for the event which arm contributed what."""
-        plan, shown = self.plan, whole.placed[:MOST_SHOWN]
-        drafted = plan.how == "team_draft"
-        parts = [(member.seat.arm, member.answer.part) for member in good if member.answer is not None]
-        values = [(arm, part.number) for arm, part in parts if isinstance(part, Value)]
-        self.event = Fanout(
-            plan.experiment,
-            {},
-            base.seat.arm,
-            merge=plan.how if plan.use == "interleave" else None,
-            items=tuple(each.item for each in shown),
-            teams=tuple(each.team for each in shown) if drafted else (),
-            ranks=() if drafted else tuple(each.ranks for each in shown),
-            combine=plan.how if plan.use == "ensemble" else None,
-            values={arm: number for arm, number in values if number is not None},
-        )
+    def _far(self) -> list[Member]:
+        """Return the members whose value stands apart from the others'."""
+        if self.plan.use != "ensemble":
+            return []
+        valued = [
+            (member, member.answer.part)
+            for member in self.members
+            if member.answer is not None and isinstance(member.answer.part, Value)
+        ]
+        flags = apart([value for _, value in valued], self.plan.how)
+        return [member for (member, _), far in zip(valued, flags, strict=True) if far]
+
+    def _judge(self, exchange: Exchange, member: Member, *, good: bool) -> None:
+        """Tell an arm's breaker what its part was worth."""
+        breaker = self.fans.breaker(member.seat.row)
+        if breaker is None or not member.began:
+            return
+        now = monotonic()
+        if good:
+            exchange.server.words[member.seat.row + counters.ENDPOINT_SUCCEEDED] += 1
+            if member.ticket:
+                breaker.leave()
+                breaker.passed(member.ticket, now)
+            return
+        others = any(other.answer is not None for other in self.members if other is not member)
+        if others and (member.answer is not None or member.result in _NO_PART):
+            breaker.failed(member.ticket, member.began, now)
+        if member.ticket:
+            breaker.leave()
+
+
+def _serves(member: Member) -> bool:
+    """Return whether a caller can be given what there is of a member, and it is no error."""
+    return (member.stalled or member.head is not None) and 0 < member.status < CLIENT_ERROR

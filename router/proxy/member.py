@@ -53,6 +53,8 @@ class Member(Struct, eq=False):
         failed: Whether an attempt failed, through the target's fault.
         first_fault: Why the first did.
         attempts: How many there were.
+        began: When it was asked, in seconds of ``time.monotonic``; 0 when it was not.
+        ticket: Of a probe of the arm, after it was left out for a while.
     """
 
     # What an exchange looks at in a caller: nothing is behind the request, and answers take the phases one by one.
@@ -79,6 +81,8 @@ class Member(Struct, eq=False):
     failed: bool = False
     first_fault: str | None = None
     attempts: int = 0
+    began: float = 0.0
+    ticket: int = 0
 
     # --- what its exchange asks of a caller -------------------------------------------------------------------
 
@@ -165,6 +169,12 @@ class Member(Struct, eq=False):
         else:
             self.answer = plan.answer(self.content)
             self.result = "no_value" if self.answer is None else None
+
+    def drop(self) -> None:
+        """Do not ask: what the arm contributed of late was of no use."""
+        self.over = True
+        self.result, self.fault = "dropped", "breaker_open"
+        self.failed, self.first_fault = True, "breaker_open"
 
     def cancel(self, result: str) -> None:
         """End the exchange, whose answer nobody waits for any more."""

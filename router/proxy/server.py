@@ -24,7 +24,7 @@ from router.events.model import Event, Revision
 from router.proxy.deadlines import Wheel
 from router.proxy.downstream import Downstream
 from router.proxy.exchange import Exchange
-from router.proxy.fanout import Room
+from router.proxy.fans import Fans
 from router.proxy.heads import RequestReader
 from router.proxy.identity import Identity
 from router.proxy.last_good import LastGood
@@ -66,7 +66,7 @@ class Server:
         "connections",
         "draining",
         "expose_id_only",
-        "fan_room",
+        "fans",
         "identity",
         "last_good",
         "limiters",
@@ -124,7 +124,7 @@ class Server:
         self.last_good: dict[str, LastGood] = {}  # by route
         self.shadows = Shadows(self, [block for number, block in enumerate(blocks) if number != worker])
         self.rewards = Rewards(self.words, log)
-        self.fan_room = Room()
+        self.fans = Fans(blocks, worker)
         self.limiters: dict[str, Limiter] = {}  # by route
         self._signing = Signing()
         self.identity = Identity(self.words)
@@ -151,6 +151,7 @@ class Server:
         self.shadows.pools = follow(self.shadows.pools, copies)
         kept = (*self.pools.values(), *self.shadows.pools.values())
         self.most_upstream = sum(len(pool.endpoints) * pool.target.pool.max for pool in kept)
+        self.fans.follow(revision, time.monotonic())
         self.last_good = self._stores(config)
         self.limiters = {route.name: limiter for route in config.routes if (limiter := self._limiter(route, revision))}
         self.limits = config.server.limits
@@ -324,6 +325,7 @@ class Server:
         self.wheel.advance(now)
         self.shadows.tick(now)
         self.rewards.tick()
+        self.fans.tick(now)
         for limiter in self.limiters.values():
             limiter.tick(now)
         for pool in self.pools.values():

@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Raw, Struct
 
-from router.config.schema import Experiment
+from router.config.schema import Breaker, Experiment
 from router.counters import FANS, fan_key, pair_key
 from router.events.model import Revision
 from router.routing.answer import read_list, with_value
@@ -28,6 +28,29 @@ MOST_SHOWN: Final = 100  # items of a list that the event names: beyond them nob
 
 Part = dict[str, Raw] | Value
 """What answers are combined by: the items of a list by their ids, in order; or a value."""
+
+
+WINDOW_S: Final = 60.0
+LEAST_ASKED: Final = 20
+MOSTLY: Final = 0.5
+
+
+def standing_rules(breaker: Breaker) -> Breaker:
+    """Return when an arm is not asked any more, and how it comes back.
+
+    Args:
+        breaker: That of its target, of which it takes how long it stays away, and how many probes bring it back.
+    """
+    return Breaker(
+        consecutive=0,
+        ratio=MOSTLY,
+        min_requests=LEAST_ASKED,
+        window=WINDOW_S,
+        open=breaker.open,
+        max_open=breaker.max_open,
+        probes=breaker.probes,
+        ramp=0.0,
+    )
 
 
 class Seat(Struct, frozen=True):

@@ -223,7 +223,7 @@ def test_counters_of_removed_things_stay_and_their_gauges_go(segment: Segment) -
     gone = old.keys() - new.keys()
     gauges = {
         "router_inflight", "router_queued", "router_arm_weight", "router_experiment_killed", "router_breaker_state",
-        "router_endpoint_healthy",
+        "router_endpoint_healthy", "router_fanout_state",
     }  # fmt: skip
     assert {name for name, _ in gone} == gauges
     assert all(new[key] >= old[key] for key in new)
@@ -319,6 +319,10 @@ def test_what_came_of_each_arm_is_counted(segment: Segment) -> None:
     found = scrape(segment, current)
     assert value(found, "router_fanout_total", experiment="e", arm="treatment", result="late") == 3
     assert value(found, "router_fanout_total", experiment="e", arm="control", result="late") == 0
+    assert value(found, "router_fanout_state", experiment="e", arm="control") == 0
+    word = Register(stamp_ms=NOW_NS // 1_000_000 - 1, state=OPEN, openings=1).word
+    segment.block(0)[current.slots[fan_key("e", "control")] + counters.ENDPOINT_STATE] = word
+    assert value(scrape(segment, current), "router_fanout_state", experiment="e", arm="control") == 2
 
 
 def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,12 @@ REFUSED = [
     ("`salt`", "salt", config({"salt": "other"})),
     ("`unit`", "unit", config({"unit": ["header:x-tenant"]})),
     ("`slot`", "slot", config({"allocate": {"use": "switchback", "slot": "1h"}})),
+    ("`list`", "merging", config({"allocate": {"use": "interleave", "list": "/items"}})),
+    ("`merge`", "merging", config({"allocate": {"use": "interleave", "list": "/items", "merge": "balanced"}})),
+    ("`id`", "merging", config({"allocate": {"use": "interleave", "list": "/items", "id": "/id"}})),
+    ("`at`", "merging", config({"allocate": {"use": "ensemble", "at": "/score"}})),
+    ("`combine`", "merging", config({"allocate": {"use": "ensemble", "at": "/score", "combine": "vote"}})),
+    ("`allocate`", "merging", config({"allocate": {"use": "ensemble", "at": "/score"}})),
     ("`flag`", "flag", config(page={"flag": "other"})),
     ("`route`", "route", config({"route": "q"})),
 ]

@@ -335,3 +335,88 @@ def test_one_of_an_ensemble_that_has_no_number_is_left_out(other: str) -> None:
         asked.feed(asked.second, reply('{"score": 2}'))
         assert asked.caller.sent.endswith(b'{"score": 2}')
         assert asked.fan().arms == {"a": "no_value", "b": "alone"}
+
+
+THREE = """
+targets:
+  - {name: t, endpoints: ['http://10.0.0.1:80'], breaker: {open: 10s, probes: 2}}
+  - {name: u, endpoints: ['http://10.0.0.2:80'], breaker: {open: 10s, probes: 2}}
+  - {name: v, endpoints: ['http://10.0.0.3:80'], breaker: {open: 10s, probes: 2}}
+routes: [{name: r, target: t, unit: [header:x-user]}]
+experiments:
+  - name: e
+    route: r
+    arms: [{name: a, target: t, weight: 1}, {name: b, target: u, weight: 1}, {name: c, target: v, weight: 1}]
+    allocate: {use: ensemble, at: /score, combine: median}
+"""
+
+
+def ask_three(plane: Plane, *scores: str, fails: frozenset[str] = frozenset()) -> tuple[bytes, Fanout]:
+    """Ask an ensemble of three; return what the caller got, and what the event says."""
+    plane.log.events.clear()
+    _, caller = plane.caller()
+    before = {id(wire): len(wire.sent) for wire in plane.targets}
+    caller.feed(ASK)
+    plane.settle()
+    asked = {wire.peer: wire for wire in plane.targets if len(wire.sent) > before.get(id(wire), 0)}
+    for number, score in enumerate(scores, start=1):
+        wire = asked.get(f"10.0.0.{number}")
+        if wire is not None:
+            wire.feed(reply(f'{{"score": {score}}}', status="500 Oops" if wire.peer in fails else "200 OK"))
+            plane.settle()
+    (event,) = plane.log.events
+    caller.end()
+    plane.settle()
+    assert isinstance(event.fanout, Fanout)
+    return caller.sent.partition(b"\r\n\r\n")[2], event.fanout
+
+
+def test_a_model_that_stands_apart_is_left_out_and_tried_again() -> None:
+    """As an endpoint that breaks: not asked for a while, then a few probes, whose values do not count yet."""
+    with Plane(THREE) as plane:
+        for _ in range(20):
+            body, fan = ask_three(plane, "1.0", "1.1", "9")
+            assert (body, fan.arms["c"]) == (b'{"score":1.1}', "apart")
+        body, fan = ask_three(plane, "1.0", "1.1", "9")
+        assert (json.loads(body)["score"], fan.arms) == (1.05, {"a": "combined", "b": "combined", "c": "dropped"})
+        plane.wait(12.0)
+        body, fan = ask_three(plane, "1.0", "1.1", "9")
+        assert (json.loads(body)["score"], fan.arms["c"]) == (1.05, "unused")
+        assert ask_three(plane, "1.0", "1.1", "9")[1].arms["c"] == "dropped"
+        plane.wait(25.0)
+        for _ in range(2):
+            body, fan = ask_three(plane, "1.0", "1.1", "1.2")
+            assert (json.loads(body)["score"], fan.arms["c"]) == (1.05, "unused")
+        plane.wait(26.0)
+        assert ask_three(plane, "1.0", "1.1", "1.2")[0] == b'{"score":1.1}'
+
+
+def test_a_model_that_fails_is_left_out_and_the_last_serves_alone() -> None:
+    """Of three that fail one after the other, one is left, and it is asked alone, and streams."""
+    with Plane(THREE) as plane:
+        for _ in range(20):
+            ask_three(plane, "1", "2", "3", fails=frozenset({"10.0.0.2", "10.0.0.3"}))
+        body, fan = ask_three(plane, "1")
+        assert (body, fan.arms) == (b'{"score": 1}', {"a": "alone", "b": "dropped", "c": "dropped"})
+        assert plane.log.events[0].failed == (choose("e", [("a", 1), ("b", 1), ("c", 1)], "ann") != "a")
+
+
+def test_nobody_is_blamed_for_what_all_refuse() -> None:
+    """A request that no model can answer says nothing of the models."""
+    with Plane(THREE) as plane:
+        for _ in range(25):
+            _, fan = ask_three(plane, "true", "null", '"x"')
+            assert "dropped" not in fan.arms.values()
+
+
+def test_two_that_differ_are_both_kept() -> None:
+    """Of two nobody can say which is wrong."""
+    with Plane(config(allocate=ENSEMBLE)) as plane:
+        for _ in range(25):
+            plane.log.events.clear()
+            asked = Asked(plane)
+            asked.feed(asked.first, reply('{"score": 1}'))
+            asked.feed(asked.second, reply('{"score": 100}'))
+            assert asked.fan().arms == {"a": "combined", "b": "combined"}
+            asked.caller.end()
+            plane.settle()
