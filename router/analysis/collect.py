@@ -143,6 +143,15 @@ def as_sketches(rows: Iterable[Row], by: Slicing) -> dict[Place, Sketch]:
     return {place: Sketch(buckets) for place, buckets in counts.items()}
 
 
+def pooled(found: Mapping[Place, Sketch]) -> dict[tuple[int, int], Sketch]:
+    """Merge the arms of each phase, by run and phase."""
+    out: dict[tuple[int, int], Sketch] = {}
+    for place, values in found.items():
+        here = place.run, place.phase
+        out[here] = out.get(here, Sketch()).merge(values)
+    return out
+
+
 def with_sketch(cell: Cell, metric: str, sketch: Sketch) -> Cell:
     """Return a cell that has the distribution of a metric."""
     known = cell.metrics.get(metric, Aggregate())

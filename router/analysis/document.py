@@ -72,6 +72,7 @@ def _phase(stage: Stage, result: Result, metrics: Mapping[str, Metric]) -> dict[
         "bots": stage.bots,
         "units": stage.units,
         "excluded": stage.crossed,
+        "excluded_by_arm": stage.crossed_by_arm,
         "outcomes": {name: msgspec.to_builtins(fates) for name, fates in stage.fates.items()},
         "cells": [_cell(place, cell, metrics) for place, cell in here],
         "post_stratified": msgspec.to_builtins(weighted),

@@ -18,12 +18,12 @@ from typing import Final
 import ibis
 from ibis.expr import types as ir
 
+from router.analysis import slices
 from router.analysis.attribute import FOREVER
 from router.analysis.engine import Engine
-from router.analysis.plan import NEW_UNIT, ONE_DAY, Measure, Plan, Window, measure_of, window
+from router.analysis.plan import Measure, Plan, Window, measure_of, window
 from router.config.schema import Metric
 
-_SECONDS_OF_DAY = 86400.0
 NO_BUCKETS: Final = ibis.literal([], "array<int32>")
 
 
@@ -45,7 +45,8 @@ def aged(found: ir.Table) -> ir.Table:
     return found.mutate(age=found["at"] - found.first, entry_age=found["at"] - found.entered, known_age=known_age)
 
 
-def _named(found: ir.Table, names: tuple[str, ...], plan: Plan) -> ir.BooleanValue:
+def named(found: ir.Table, names: tuple[str, ...], plan: Plan) -> ir.BooleanValue:
+    """Return whether an outcome has one of some names."""
     return found.code.isin([codes(plan)[name] for name in names])
 
 
@@ -84,7 +85,8 @@ def values(found: ir.Table, plan: Plan) -> ir.Table:
         plan: What is to be computed.
     """
     kept = found.filter(~found.crossed)
-    columns: dict[str, ir.Value] = {"early": (kept.own & (kept.entry_age < 0)).cast("int64").max()}
+    # A user's own outcomes from before the first exposure in the run.
+    columns: dict[str, ir.Value] = {"early": (kept.own & (kept.entry_age < 0)).cast("int64").sum()}
     for index, metric in enumerate(plan.metrics):
         looked = window(metric)
         if metric.exchange is None and metric.kind != "funnel":
@@ -92,7 +94,7 @@ def values(found: ir.Table, plan: Plan) -> ir.Table:
         if metric.covariate is not None:
             before = _in_time(kept, looked, plan)
             before &= (kept.entry_age < 0) & (kept.entry_age >= -metric.covariate.before) & kept.own
-            chosen = before & _named(kept, (metric.covariate.outcome,), plan)
+            chosen = before & named(kept, (metric.covariate.outcome,), plan)
             columns[f"x{index}"] = ibis.ifelse(chosen, kept.value, 0.0).sum()
     return kept.group_by("observation").aggregate(**columns)
 
@@ -101,9 +103,9 @@ def _sums(kept: ir.Table, metric: Metric, looked: Window, index: int, plan: Plan
     inside = _inside(kept, looked) & _in_time(kept, looked, plan) & kept.chosen
     if metric.kind == "ratio":
         names = (metric.numerator or "", metric.denominator or "")
-        top, bottom = (ibis.ifelse(inside & _named(kept, (name,), plan), kept.value, 0.0).sum() for name in names)
+        top, bottom = (ibis.ifelse(inside & named(kept, (name,), plan), kept.value, 0.0).sum() for name in names)
         return {f"y{index}": top, f"x{index}": bottom}
-    counts = inside & _named(kept, looked.names, plan)
+    counts = inside & named(kept, looked.names, plan)
     if metric.kind in ("proportion", "retention"):
         return {f"y{index}": counts.cast("float64").max()}
     if metric.kind == "count":
@@ -146,7 +148,7 @@ def completed(
 
     Args:
         observed: What ``attribute.observations`` returns, as ``attribute.placed`` completes it.
-        sums: What ``values`` and ``funnel`` return; empty when no metric reads outcomes.
+        sums: What ``values``, ``funnel``, ``exchanges.windowed`` and ``slices.before`` return; each may be missing.
         plan: What is to be computed.
         engine: For members of JSON objects.
         more: Further columns of ``observed`` that are kept.
@@ -159,10 +161,7 @@ def completed(
     whole = kept
     for table in sums:
         whole = whole.left_join(table, "observation").drop("observation_right")
-    columns: dict[str, ir.Value] = {}
-    early = _sum(whole, "early", 0)
-    columns[f"@{NEW_UNIT}"] = ibis.ifelse((whole.seen < whole.first) | (early > 0), "returning", "new")
-    columns[f"@{ONE_DAY}"] = (whole.first / _SECONDS_OF_DAY).floor().cast("int64").cast("string")
+    columns = slices.columns(whole, plan)
     for name in plan.attributes:
         columns[f"@{name}"] = engine.text(whole.attributes, name)
     for index, metric in enumerate(plan.metrics):
@@ -232,7 +231,7 @@ def fates(found: ir.Table, plan: Plan) -> ir.Table:
         if metric.exchange is not None:
             continue
         looked = window(metric)
-        counts = _named(kept, looked.names, plan) & ~kept.crossed
+        counts = named(kept, looked.names, plan) & ~kept.crossed
         late = kept.age >= _closes(kept, looked)
         inside = counts & (kept.age >= looked.opens) & ~late
         mature, in_time = _mature(kept, looked), _in_time(kept, looked, plan)
@@ -241,5 +240,5 @@ def fates(found: ir.Table, plan: Plan) -> ir.Table:
         columns[f"early{index}"] = (counts & (kept.age < looked.opens)).cast("int64").sum()
         columns[f"late{index}"] = (counts & late & (kept.age >= looked.opens)).cast("int64").sum()
         columns[f"immature{index}"] = (inside & ~mature).cast("int64").sum()
-        columns[f"excluded{index}"] = (_named(kept, looked.names, plan) & kept.crossed).cast("int64").sum()
+        columns[f"excluded{index}"] = (named(kept, looked.names, plan) & kept.crossed).cast("int64").sum()
     return kept.group_by("run", "phase").aggregate(**columns)

@@ -24,6 +24,7 @@ class Stage(Struct, frozen=True):
         bots: Of the rest, those of bots that the experiment leaves out.
         units: Units that were exposed.
         crossed: Of them, those seen in two arms, which are excluded.
+        crossed_by_arm: Of these observations, how many were first seen in each arm.
         fates: Metric to what became of its outcomes; metrics of exchanges have none.
     """
 
@@ -33,6 +34,7 @@ class Stage(Struct, frozen=True):
     bots: int
     units: int = 0
     crossed: int = 0
+    crossed_by_arm: Mapping[str, int] = {}
     fates: Mapping[str, Fates] = {}
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from ibis.expr import types as ir
 from msgspec import Struct, structs
 
-from router.analysis import attribute, exchanges, fold, measure
+from router.analysis import attribute, counts, exchanges, measure
 from router.analysis.engine import Engine
 from router.analysis.history import History
 from router.analysis.plan import Plan, window
@@ -123,7 +123,7 @@ def _found(engine: Engine, made: Plan, history: History, span: Span) -> ir.Table
     if not phases:
         return None
     keyed, ours = _outcomes(engine, made, since, span.until)
-    scope = fold.scope_of(made, history, phases, keyed, span.until)
+    scope = counts.scope_of(made, history, phases, keyed, span.until)
     extra = exchanges.measured(exposures, made, engine)
     extra |= {name: exposures[name].argmin(exposures.time) for name in _FIRST}
     kept = engine.keep("seen", attribute.observations(exposures, scope, extra))
@@ -148,6 +148,6 @@ def _found(engine: Engine, made: Plan, history: History, span: Span) -> ir.Table
 def _outcomes(engine: Engine, made: Plan, since: float | None, until: float) -> tuple[frozenset[str], ir.Table]:
     """Return how the outcomes that matter are keyed, and the outcomes."""
     before = max((metric.covariate.before for metric in made.metrics if metric.covariate is not None), default=0.0)
-    ours = fold.known_outcomes(engine, made, until)
+    ours = counts.known_outcomes(engine, made, until)
     ours = ours if since is None else ours.filter(ours.time >= since - before)
     return frozenset(row["keyed"] for row in engine.rows(ours.select("keyed").distinct())), ours

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from router.analysis import tabulate
 from router.analysis.aggregates import Cell, Place, Sketch
-from router.analysis.collect import Facts, as_cells, as_products, as_sketches, with_sketch
+from router.analysis.collect import Facts, as_cells, as_products, as_sketches, pooled, with_sketch
 from router.analysis.engine import Engine
 from router.analysis.plan import Plan, Slicing, measure_of
 
@@ -112,7 +112,7 @@ class Summing(Struct, frozen=True):
             if metric.cap is None:
                 continue
             found = as_sketches(self.engine.rows(tabulate.sketch(completed, index, ())), ())
-            for (run, phase), values in _pooled(found).items():
+            for (run, phase), values in pooled(found).items():
                 cap = values.quantile(metric.cap)
                 if cap is not None:
                     caps[run, phase, index] = cap
@@ -124,7 +124,7 @@ class Summing(Struct, frozen=True):
         for index, metric in enumerate(self.made.metrics):
             if metric.kind == "quantile" and metric.exchange is not None and metric.q is not None:
                 everybody = {place: found for place, found in sketches[metric.name].items() if not place.slicing}
-                for (run, phase), values in _pooled(everybody).items():
+                for (run, phase), values in pooled(everybody).items():
                     last = values.bucket_at(metric.q)
                     if last is not None:
                         out[run, phase, index] = last
@@ -148,12 +148,3 @@ class Summing(Struct, frozen=True):
                     table = table if source is None else tabulate.sketch_of(kept[source, number], by)
                     out[metric.name] |= as_sketches(self.engine.rows(table), by)
         return out
-
-
-def _pooled(found: Mapping[Place, Sketch]) -> dict[tuple[int, int], Sketch]:
-    """Merge the arms of each phase."""
-    out: dict[tuple[int, int], Sketch] = {}
-    for place, values in found.items():
-        here = place.run, place.phase
-        out[here] = out.get(here, Sketch()).merge(values)
-    return out

@@ -10,28 +10,13 @@ import ibis
 from ibis.expr import types as ir
 
 from router.analysis.exchanges import bucket
-from router.analysis.plan import (
-    CACHE,
-    LATENCY,
-    MOST_DAYS,
-    NEW_UNIT,
-    ONE_DAY,
-    VOLUME,
-    WEEKDAY,
-    Measure,
-    Plan,
-    Slicing,
-    measure_of,
-    window,
-)
+from router.analysis.plan import Measure, Plan, Slicing, measure_of, window
+from router.analysis.slices import ABSENT
 from router.config.schema import Metric
 
 Caps = dict[tuple[int, int, int], float]
 """Run, phase and place of a metric to the value above which its values count as it."""
 
-BUILT_IN = {NEW_UNIT: 2, ONE_DAY: MOST_DAYS, WEEKDAY: 7, VOLUME: 2, CACHE: 2, LATENCY: 5}
-"""How many values each slice of the router's own has at most."""
-ABSENT = "(absent)"
 OTHER = "(other)"
 MOST_VALUES = 50
 """Values of an attribute that are told apart; the rest are one slice, so an attribute that is an id is harmless."""
@@ -215,6 +200,12 @@ def _ratio_products(completed: ir.Table, left: tuple[int, Metric], right: tuple[
     if first.kind == second.kind == "ratio":
         columns[f"xl_xr_{one}_{other}"] = (completed[f"x{one}"] * completed[f"x{other}"]).sum()
     return columns
+
+
+def spread(completed: ir.Table, name: str) -> ir.Table:
+    """Return how the buckets of a slice (``slices.LEVELS``) are spread over the units of all arms of a phase."""
+    kept = completed.filter(completed[f"#{name}"].notnull())
+    return kept.group_by("run", "phase", "arm", bucket=kept[f"#{name}"]).aggregate(number=kept.count())
 
 
 def sketch(completed: ir.Table, index: int, by: Slicing) -> ir.Table:

@@ -58,11 +58,11 @@ def test_the_fold_finds_what_the_rules_say(
     exposures = data.draw(logs.exposures(clustered=clustered))
     outcomes = data.draw(logs.outcomes(clustered=clustered))
     metrics = tuple(data.draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=4, unique=True)))
-    plan = Plan("e", metrics, ("country", "new_unit"), ("tier",), bots, clustered, frozen=frozen)
+    plan = Plan("e", metrics, ("country", "new_unit", "cache"), ("tier",), bots, clustered, frozen=frozen)
     folded = fold_one(logs.engine(exposures, outcomes), plan, History({"e": logs.PHASES}), now)
     expected = oracle.attribute(exposures, outcomes, plan, logs.PHASES, now)
     _same_stages(expected, folded)
-    _same_cells(expected, folded, clustered=clustered)
+    _same_cells(expected, folded, [row for row in exposures if row["time"] <= now], clustered=clustered)
 
 
 def _same_stages(expected: Found, folded: Result) -> None:
@@ -82,7 +82,7 @@ def _same_stages(expected: Found, folded: Result) -> None:
     assert {name: stray.unmatched for name, stray in folded.strays.items()} == expected.unmatched
 
 
-def _same_cells(expected: Found, folded: Result, *, clustered: bool) -> None:
+def _same_cells(expected: Found, folded: Result, exposures: list[logs.Row], *, clustered: bool) -> None:
     places: dict[Place, list[oracle.Observation]] = defaultdict(list)
     for who, observation in expected.observations.items():
         if not observation.crossed:
@@ -90,6 +90,8 @@ def _same_cells(expected: Found, folded: Result, *, clustered: bool) -> None:
             known = early or observation.seen < observation.first
             seen = {key: str(value) for key, value in observation.exposures[0]["attributes"].items()}
             seen["new_unit"] = "returning" if known else "new"
+            users = (row["time"] for row in exposures if (row["user"] or row["unit"]) == who[3])
+            seen["cache"] = "warm" if any(time < observation.entered for time in users) else "cold"
             for by in folded.plan.slicings:
                 values = tuple(seen.get(name, "(absent)") for name in by)
                 places[Place(who[0], who[1], observation.arm, by, values)].append(observation)
