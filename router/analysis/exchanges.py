@@ -68,8 +68,7 @@ def windowed(exposures: ir.Table, observed: ir.Table, plan: Plan, engine: Engine
     for index, wanted in enumerate(plan.measures):
         if wanted.window is not None:
             closes = ibis.least(ibis.literal(wanted.window), seen.room)
-            inside = age < closes
-            inside = inside & (age + seen.duration <= closes + wanted.grace) if plan.frozen else inside
+            inside = (age < closes) & (age + seen.duration <= closes + wanted.grace)
             value = ibis.ifelse(inside, measure(seen, wanted.source, engine), ibis.null("float64"))
             columns |= _summed(value, index, wanted, plan)
     return seen.group_by("observation").aggregate(**columns)
