@@ -58,8 +58,8 @@ def lasted(observed: ir.Table) -> ir.Table:
 
 def _days(observed: ir.Table) -> ir.IntegerValue:
     """Return the days since the first exposure that are over, as far as they lie in the phase."""
-    whole = (ibis.least(observed.since, observed.room) / DAY_S).floor()
-    return ibis.least(whole, ibis.literal(float(MOST_DAYS))).cast("int64")
+    whole = (ibis.least(observed.since, observed.room) / DAY_S).floor().cast("int64")
+    return ibis.least(whole, ibis.literal(MOST_DAYS, "int64"))
 
 
 def done(

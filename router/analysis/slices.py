@@ -74,7 +74,7 @@ def columns(whole: ir.Table, plan: Plan) -> dict[str, ir.Value]:
     """
     days = (whole.first / DAY_S).floor().cast("int64")
     # Beyond as many days as are told apart, the oldest are one.
-    least = ((whole.first + whole.since) / DAY_S).floor().cast("int64") - (MOST_DAYS - 1)
+    least = ((whole.first + whole.since) / DAY_S).floor().cast("int64") - ibis.literal(MOST_DAYS - 1, "int64")
     found: dict[str, ir.Value] = {f"@{ONE_DAY}": ibis.greatest(days, least).cast("string")}
     if NEW_UNIT in plan.slices:
         early = _number(whole, "early")

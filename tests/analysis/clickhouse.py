@@ -15,6 +15,8 @@ from router.analysis.plan import Plan
 from tests.analysis import logs
 from tests.analysis.test_attribution import METRICS
 
+SLICES = ("country", "new_unit", "weekday", "volume", "cache", "latency")
+
 
 def engine(session: Any, folder: Path) -> SqlEngine:
     """Return an engine over Parquet files, as ``clickhouse_engine`` makes one over a server."""
@@ -37,7 +39,7 @@ def main() -> None:
     found = []
     try:
         for folder in map(Path, sys.argv[1:]):
-            plan = Plan("e", METRICS, ("country", "new_unit"), ("tier",), clustered=folder.name == "clustered")
+            plan = Plan("e", METRICS, SLICES, ("tier",), clustered=folder.name == "clustered")
             runner = engine(session, folder)
             found.append(experiment_document(fold_one(runner, plan, History({"e": logs.PHASES}), 70.0)))
             runner.forget()

@@ -19,6 +19,7 @@ from tests.analysis.test_attribution import METRICS
 
 pytest.importorskip("chdb")
 
+SLICES = ("country", "new_unit", "weekday", "volume", "cache", "latency")
 # chdb takes over signal handlers and thread pools of the process that loads it, so that is one of its own.
 PROGRAM = Path(__file__).with_name("clickhouse.py")
 
@@ -76,7 +77,7 @@ def test_clickhouse_finds_what_duckdb_finds(tmp_path: Path) -> None:
         folder.mkdir()
         for name, table in logs.tables(exposures, outcomes).items():
             pq.write_table(table, folder / f"{name}.parquet")
-        plan = Plan("e", METRICS, ("country", "new_unit"), ("tier",), clustered=kind == "clustered")
+        plan = Plan("e", METRICS, SLICES, ("tier",), clustered=kind == "clustered")
         found = fold_one(logs.engine(exposures, outcomes), plan, History({"e": logs.PHASES}), 70.0)
         assert sum(stage.units for stage in found.stages) > 0
         known.append(experiment_document(found))
