@@ -21,7 +21,7 @@ The usual universal inference has one numerator, uniform over chances, and pays 
 at each null pays for a region of the size that is tuned to. See decision 0067.
 
 Rules: pure; logarithms throughout, so 0 of n, n of n, one unit and 10^9 units are nothing special. g is chosen before
-data come. How unequal arms are cannot be known here before, so five shapes share alpha beforehand, and any may be read.
+data come, from alpha and the effect that matters alone.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,6 @@ from router.inference.mixture import POWER, best_kappa, p_value
 
 TUNED: Final = 5000.0
 """Units of both arms that intervals are tightest for where no effect that matters is given: GrowthBook's default."""
-
-SHAPES: Final = {-2: 0.03, -1: 0.12, 0: 0.7, 1: 0.12, 2: 0.03}
-"""Control's units over the arm's, as a power of ten, to the share of alpha that it has."""
 
 # exp(-45) is 3e-20: with fewer than 10^18 units no chance below it can be told from 0, nor above from 1.
 _END: Final = 45.0
@@ -125,7 +122,7 @@ class Compared(Struct, frozen=True):
     """What two arms' successes say at any time.
 
     Attributes:
-        log_e: Logarithm of the e-process against no difference, its share of alpha accounted for.
+        log_e: Logarithm of the e-process against no difference.
         p: Its p-value.
         difference: Of p_t - p_c.
         ratio: Of p_t/p_c - 1; no upper end where control's chance may be 0.
@@ -162,10 +159,9 @@ def compare(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) 
     Raises:
         ValueError: If an arm has no unit, or more successes than units.
     """
-    one, two, share = _arms(treatment, control, asked)
-    log_e = least_common(one, two) + log(share)
-    alpha = asked.alpha * share
-    budget = -log(alpha)
+    one, two = _arms(treatment, control, asked)
+    log_e = least_common(one, two)
+    budget = -log(asked.alpha)
     difference = _extremes(one, two, budget, lambda up, down: _chance(up) - _chance(down))
     ratios = _extremes(one, two, budget, lambda up, down: _softplus(-down) - _softplus(-up))
     # The ends of the range of odds stand for chances of 0.
@@ -177,32 +173,26 @@ def compare(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) 
 
 def log_e_value(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) -> float:
     """Return the logarithm of the e-process against no difference; see ``compare``, which makes intervals as well."""
-    one, two, share = _arms(treatment, control, asked)
-    return least_common(one, two) + log(share)
+    return least_common(*_arms(treatment, control, asked))
 
 
-def _arms(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) -> tuple[Arm, Arm, float]:
-    """Return the arms with the mixtures of the shape that is read, and that shape's share of alpha."""
-    shape, share = _shape(treatment[1], control[1])
-    one, two = tunings(shape, asked.alpha * share, asked)
-    return Arm(*treatment, one), Arm(*control, two), share
-
-
-def tunings(shape: int, alpha: float, asked: Asked) -> tuple[Tuning, Tuning]:
+def tuning(asked: Asked) -> Tuning:
     """Return what the arms' mixtures are tuned to: that the product's interval is tightest where it matters.
 
     Args:
-        shape: Control's units over the arm's, as a power of ten.
-        alpha: The shape's share of alpha.
-        asked: With the effect that matters, if any.
+        asked: Level, and the effect that matters, if any.
     """
-    ratio = 10.0**shape
-    kappa = best_pair(alpha)
-    # Equal precision of the difference for every shape: 1/n_t + 1/n_c is that of equal arms.
+    kappa = best_pair(asked.alpha)
     if asked.mde is None:
-        return Tuning(TUNED / 4 * (1 + 1 / ratio) / kappa), Tuning(TUNED / 4 * (1 + ratio) / kappa)
-    needed = (float(ndtri(1 - asked.alpha / 2) + ndtri(POWER)) / max(1e-9, min(1.0, asked.mde))) ** 2
-    return Tuning(_LEAST, needed * (1 + 1 / ratio) / kappa), Tuning(_LEAST, needed * (1 + ratio) / kappa)
+        return Tuning(TUNED / 2 / kappa)
+    # Units of an arm, over p(1 - p), of a test at a fixed size with that power.
+    needed = 2 * (float(ndtri(1 - asked.alpha / 2) + ndtri(POWER)) / max(1e-9, min(1.0, asked.mde))) ** 2
+    return Tuning(_LEAST, needed / kappa)
+
+
+def _arms(treatment: tuple[int, int], control: tuple[int, int], asked: Asked) -> tuple[Arm, Arm]:
+    tuned = tuning(asked)
+    return Arm(*treatment, tuned), Arm(*control, tuned)
 
 
 def least_common(one: Arm, two: Arm) -> float:
@@ -243,15 +233,6 @@ def _extremes(one: Arm, two: Arm, budget: float, measure: Callable[[float, float
 def _floor(arm: Arm) -> float:
     """Return the evidence at an arm's peak, as near its least as intervals need."""
     return arm.evidence(arm.peak)
-
-
-def _shape(treatment: int, control: int) -> tuple[int, float]:
-    """Return the shape that is read, and its share of alpha; all hold at once, so any rule may choose."""
-    if min(treatment, control) < 1:
-        raise ValueError("an arm has no unit")
-    shape = round((log(control) - log(treatment)) / log(10))
-    shape = max(min(SHAPES), min(max(SHAPES), shape))
-    return shape, SHAPES[shape]
 
 
 def best_pair(alpha: float) -> float:

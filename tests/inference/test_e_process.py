@@ -17,7 +17,7 @@ from scipy.special import gammaln
 from scipy.stats import binom
 
 from router.inference import mixture
-from router.inference.e_process import Arm, Tuning, best_pair, compare, least_common, sequence, tunings
+from router.inference.e_process import Arm, Tuning, best_pair, compare, least_common, sequence, tuning
 from router.inference.effect import Asked
 
 PUBLISHED = json.loads((Path(__file__).parent / "data" / "sequential.json").read_text(encoding="utf-8"))
@@ -84,14 +84,10 @@ def test_intervals_are_those_of_the_joint_region() -> None:
     """The extremes over a fine grid of pairs of chances whose evidence is within the level."""
     treatment, control, asked = (30, 120), (20, 150), Asked(0.1)
     found = compare(treatment, control, asked)
-    share = 0.7
-    arms = [
-        Arm(*counts, tuning)
-        for counts, tuning in zip((treatment, control), tunings(0, asked.alpha * share, asked), strict=True)
-    ]
+    arms = [Arm(*counts, tuning(asked)) for counts in (treatment, control)]
     chances = np.linspace(0.001, 0.7, 1400)
     evidence = [np.array([arm.evidence(_odds(chance)) for chance in chances]) for arm in arms]
-    held = evidence[0][:, None] + evidence[1][None, :] <= -log(asked.alpha * share)
+    held = evidence[0][:, None] + evidence[1][None, :] <= -log(asked.alpha)
     differences, ratios = chances[:, None] - chances[None, :], chances[:, None] / chances[None, :] - 1
     assert found.difference.low == pytest.approx(differences[held].min(), abs=2e-3)
     assert found.difference.high == pytest.approx(differences[held].max(), abs=2e-3)
@@ -165,14 +161,15 @@ def test_huge_counts_keep_their_digits() -> None:
 
 
 def test_it_is_little_wider_than_an_asymptotic_sequence() -> None:
-    """At the size that both are tuned to: at most 1.2 times, with equal arms and with a tenth in one of them."""
+    """At the size that both are tuned to: 1.12 times with equal arms; 1.3 times with a tenth in one of them."""
     asymptotic = mixture.critical(mixture.best_kappa(0.05), 0.05)
     error = sqrt(2 * 0.2 * 0.8 / 2500)
     found = compare((500, 2500), (500, 2500), Asked())
-    assert (found.difference.high or 0) / error < 1.2 * asymptotic
+    assert (found.difference.high or 0) / error < 1.13 * asymptotic
     lopsided = compare((275, 1375), (2750, 13750), Asked())
     error = sqrt(0.2 * 0.8 * (1 / 1375 + 1 / 13750))
-    assert (lopsided.difference.high or 0) / error < 1.4 * asymptotic
+    width = (lopsided.difference.high or 0) - (lopsided.difference.low or 0)
+    assert width / 2 / error < 1.3 * asymptotic
 
 
 def test_tuning_to_an_effect_is_tightest_where_it_can_be_shown() -> None:
