@@ -166,8 +166,8 @@ def careful_variance(variances: tuple[float, float], worth: tuple[float, float])
         variances: Of the arms' estimates.
         worth: Observations of each, or what their weights are worth.
     """
-    common = (variances[0] * worth[0] ** 2 + variances[1] * worth[1] ** 2) / (worth[0] + worth[1])
-    return max(sum(variances), common * (1 / worth[0] + 1 / worth[1]))
+    ratio = worth[0] / worth[1]
+    return max(variances[0] + variances[1], variances[0] * ratio + variances[1] / ratio)
 
 
 def concluded(

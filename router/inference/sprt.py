@@ -256,15 +256,18 @@ def compare(
     asked = Asked(errors.alpha, effect)
     shown = always_valid.compare(metric, treatment, control, asked)
     found = confidence_sequence.compare(metric, treatment, control, asked)
-    if isinstance(shown, NotEnough) or isinstance(found, NotEnough) or found.standard_error is None:
-        return shown if isinstance(shown, NotEnough) else found if isinstance(found, NotEnough) else NotEnough("", 0)
-    variance = found.standard_error**2
+    if isinstance(shown, NotEnough):
+        return shown
+    if isinstance(found, NotEnough):
+        return found
+    units, variance = treatment.units.n + control.units.n, (found.standard_error or 0.0) ** 2
+    if not 0 < variance < inf:
+        return NotEnough("its values vary too little or too much to be squared", units)
     signed = effect if metric.goal == "up" else -effect
     evidence = difference(found.value, variance, signed)
-    if not isfinite(evidence):
-        return NotEnough("the effect is out of proportion to the data", treatment.units.n + control.units.n)
-    units = treatment.units.n + control.units.n
     mean = effect / variance * (effect / 2) / units
+    if not isfinite(evidence) or not 0 < mean < inf:
+        return NotEnough("the effect is out of proportion to the data", units)
     decision = decide(evidence, errors)
     return Verdict(
         decision=decision,
