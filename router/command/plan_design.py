@@ -78,7 +78,7 @@ def show_duration(given: Mapping[str, Any]) -> int:
     """
     if given["total"] is not None:
         total, answer, assumed = given["total"], {"total": given["total"]}, []
-        if total <= 0:
+        if not 0 < total <= 1e15:
             raise ValueError(f"--total {total:g} is no number of units")
     else:
         question = read(given)
@@ -124,8 +124,8 @@ def _total(question: Question, given: Mapping[str, Any]) -> tuple[float, list[st
         if not _even(question):
             raise ValueError("--per-arm is of an even split; give --total")
         return float(each) * len(question.design.shares), []
-    if not days > 0:
-        raise ValueError(f"--days {days:g} is no time")
+    if not 0 < days <= 36_525:
+        raise ValueError(f"--days {days:g} is no time, or more than a century")
     arrivals, assumed = arrivals_of(given)
     return float(int(arrivals.units(days))), assumed
 

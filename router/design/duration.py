@@ -8,9 +8,12 @@ of them were there before (Heaps's law). An experiment runs whole weeks, so that
 waits until the last unit's window is over.
 """
 
-from math import ceil, inf
+from math import ceil
+from typing import Final
 
 from msgspec import Struct
+
+_CENTURY: Final = 36_525  # days
 
 
 class Arrivals(Struct, frozen=True):
@@ -19,7 +22,7 @@ class Arrivals(Struct, frozen=True):
     Attributes:
         per_day: Different units on one day.
         share: Of them, those enrolled, above 0 and at most 1.
-        novelty: Exponent, above 0 and at most 1.
+        novelty: Exponent, 0.05 to 1.
     """
 
     per_day: float
@@ -32,12 +35,12 @@ class Arrivals(Struct, frozen=True):
         Raises:
             ValueError: If a number is out of range.
         """
-        if not 0 < self.per_day < inf:
-            raise ValueError(f"units per day are above 0 and finite, not {self.per_day:g}")
+        if not 1e-9 <= self.per_day <= 1e15:
+            raise ValueError(f"units per day are above 0 and at most 1e15, not {self.per_day:g}")
         if not 0 < self.share <= 1:
             raise ValueError(f"the share enrolled lies above 0 and at most at 1, not at {self.share:g}")
-        if not 0 < self.novelty <= 1:
-            raise ValueError(f"novelty lies above 0 and at most at 1, not at {self.novelty:g}")
+        if not 0.05 <= self.novelty <= 1:
+            raise ValueError(f"novelty lies from 0.05 to 1, not at {self.novelty:g}")
 
     def units(self, days: float) -> float:
         """Return how many different units are enrolled within some days."""
@@ -49,10 +52,10 @@ class Arrivals(Struct, frozen=True):
         Raises:
             ValueError: If it takes more than a century.
         """
-        found = (units / (self.per_day * self.share)) ** (1 / self.novelty)
-        if not found < 36_525:
+        ratio = units / (self.per_day * self.share)
+        if not ratio < _CENTURY**self.novelty:
             raise ValueError(f"with these arrivals {units:g} units take more than a century")
-        return float(found)
+        return float(ratio ** (1 / self.novelty))
 
 
 class Duration(Struct, frozen=True):
@@ -80,7 +83,7 @@ def duration(units: float, arrivals: Arrivals, window_days: float = 0.0) -> Dura
     Raises:
         ValueError: If the window is below 0, or it takes more than a century.
     """
-    if not 0 <= window_days < 36_525:
+    if not 0 <= window_days < _CENTURY:
         raise ValueError(f"a window lasts 0 days or more, not {window_days:g}")
     days = max(1, ceil(arrivals.days(units) - 1e-9))
     run = 7 * ceil(days / 7)

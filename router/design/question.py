@@ -50,8 +50,8 @@ class Test(Struct, frozen=True):
         if self.aim == "superiority":
             if self.margin is not None:
                 raise ValueError("a test of superiority has no margin")
-        elif self.margin is None or not 0 < self.margin < inf:
-            raise ValueError(f"a test of {self.aim} needs a margin above 0")
+        elif self.margin is None or not 1e-100 <= self.margin <= 1e100:
+            raise ValueError(f"a test of {self.aim} needs a margin above 0 and at most 1e100")
         elif self.sides != 1:
             raise ValueError(f"a test of {self.aim} has one side")
 
@@ -79,12 +79,12 @@ class Clusters(Struct, frozen=True):
         Raises:
             ValueError: If a number is out of range.
         """
-        if not 1 <= self.size < inf:
+        if not 1 <= self.size <= 1e15:
             raise ValueError(f"a cluster holds 1 unit or more, not {self.size:g}")
         if not 0 <= self.icc <= 1:
             raise ValueError(f"the intra-cluster correlation lies from 0 to 1, not at {self.icc:g}")
-        if not 0 <= self.variation < inf:
-            raise ValueError(f"the coefficient of variation of cluster sizes is 0 or above, not {self.variation:g}")
+        if not 0 <= self.variation <= 1000:
+            raise ValueError(f"the coefficient of variation of cluster sizes is 0 to 1000, not {self.variation:g}")
 
     @property
     def design_effect(self) -> float:

@@ -20,10 +20,11 @@ from statsmodels.stats.power import TTestIndPower
 
 from router.design.question import Design
 from router.design.variance import Mean, Metric
-from router.inference.operating import drift_for
+from router.inference.operating import drift_for, looks_of
 from router.inference.operating import power as sequential_power
 
 _LARGEST: Final = 1e15  # units; more is a slip of the pen
+_SMALLEST: Final = 1e-100  # effect; whose square is still a number
 _LARGE: Final = 1e6  # units of control from which on t is normal to within the rounding
 
 
@@ -93,9 +94,10 @@ def power(metric: Metric, effect: float, design: Design, total: float) -> float:
     if design.boundaries is None:
         return _fixed_power(metric, effect, design, (control, ratio))
     bounds, critical = design.boundaries, -float(ndtri(design.rate))
+    looks = looks_of(bounds)
 
     def units(drift: float) -> float:
-        found = sequential_power(bounds, drift)
+        found = sequential_power(bounds, drift, looks)
         if not design.rate < found < 1 - 1e-12:
             return 0.0 if found < 0.5 else inf
         asked = Design(design.test, found, design.shares)
@@ -106,7 +108,7 @@ def power(metric: Metric, effect: float, design: Design, total: float) -> float:
     while units(high) < control:
         low, high = high, 2 * high
     drift = float(brentq(lambda value: min(units(value), 1e3 * control) - control, low, high, xtol=1e-9))
-    return sequential_power(bounds, drift)
+    return sequential_power(bounds, drift, looks)
 
 
 def mde(metric: Metric, design: Design, total: float) -> float:
@@ -221,8 +223,8 @@ def _equivalence(margin: float, effect: float, error: float, critical: float) ->
 
 
 def _check(metric: Metric, effect: float, design: Design) -> None:
-    if not isfinite(effect):
-        raise ValueError("an effect is a finite number")
+    if effect != 0 and not _SMALLEST <= abs(effect) <= 1 / _SMALLEST:
+        raise ValueError(f"an effect is a number of a size between {_SMALLEST:g} and {1 / _SMALLEST:g}, not {effect:g}")
     metric.check(effect)
     margin = design.test.margin or 0.0
     if design.test.aim == "superiority" and effect == 0:

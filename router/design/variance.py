@@ -8,8 +8,11 @@ control, under no effect and under an effect. Control has 1 unit where treatment
 """
 
 from math import inf, sqrt
+from typing import Final
 
 from msgspec import Struct
+
+_LARGEST: Final = 1e100  # whose square is still a number
 
 
 class Proportion(Struct, frozen=True):
@@ -76,8 +79,8 @@ class Mean(Struct, frozen=True):
         Raises:
             ValueError: If it is not above 0 and finite.
         """
-        if not 0 < self.sd < inf:
-            raise ValueError(f"a standard deviation is above 0 and finite, not {self.sd:g}")
+        if not 1 / _LARGEST <= self.sd <= _LARGEST:
+            raise ValueError(f"a standard deviation is above 0 and at most {_LARGEST:g}, not {self.sd:g}")
 
     def null(self, effect: float, ratio: float) -> float:
         """Return the variance without effect."""
@@ -125,8 +128,10 @@ def delta_sd(parts: Parts) -> float:
     Raises:
         ValueError: If the denominator has the mean 0, a deviation is below 0, or nothing varies.
     """
-    if parts.denominator == 0:
+    if not 1 / _LARGEST <= abs(parts.denominator) <= _LARGEST:
         raise ValueError("a ratio needs a denominator with a mean other than 0")
+    if not max(abs(parts.ratio), parts.sd_numerator, parts.sd_denominator) <= sqrt(_LARGEST):
+        raise ValueError(f"a ratio and the standard deviations of its parts are at most {sqrt(_LARGEST):g}")
     if parts.sd_numerator < 0 or parts.sd_denominator < 0 or not -1 <= parts.correlation <= 1:
         raise ValueError("standard deviations are 0 or above, and a correlation lies between -1 and 1")
     together = parts.correlation * parts.sd_numerator * parts.sd_denominator

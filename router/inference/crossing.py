@@ -94,7 +94,7 @@ class Look:
         if not bottom < top:
             bottom, top = (bottom, bottom + 1) if isfinite(low) else (top - 1, top)
         edges = _mesh(bottom, top, self.features, _WIDEST)
-        nodes, _ = _grid(edges[None, :])
+        nodes, _ = _grid(edges[:-1], edges[1:])
         values = self.survival(nodes.ravel()).reshape(-1, _ORDER)
         region = _Region(self.t, low, high, edges, _TO_COEFFICIENTS @ values.T)
         back = sqrt(self.t / t)
@@ -114,15 +114,13 @@ class Look:
         low, high = _range(centre, width, region)
         if (high.max() - low.min()) / width <= _SHARED:
             edges = _shared(float(low.min()), float(high.max()), width, region.edges)
+            nodes, weights = _grid(edges[:-1], edges[1:])
+            values = (region.survival(nodes) * weights).ravel()
+            kernel = np.exp(-0.5 * ((nodes.ravel() - centre[:, None]) / width) ** 2)
+            found: Floats = kernel @ values
         else:
-            even = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, 15)
-            pieces = np.clip(region.edges, low[:, None], high[:, None])
-            edges = np.sort(np.hstack([even, pieces]), axis=1)
-        nodes, weights = _grid(edges)
-        values = region.survival(nodes) * weights / (width * sqrt(2 * pi))
-        kernel = np.exp(-0.5 * ((nodes - centre[:, None]) / width) ** 2)
-        found: Floats = np.einsum("ij,ij->i", kernel, np.broadcast_to(values, kernel.shape))
-        return np.minimum(found, 1.0)
+            found = _apart(centre, (low, high), width, region)
+        return np.minimum(found / (width * sqrt(2 * pi)), 1.0)
 
     def log_tail(self, bound: float, mean: float, side: int = 1) -> float:
         """Return the logarithm of the probability of coming here and lying beyond a bound.
@@ -140,7 +138,7 @@ class Look:
         start = max(start, middle - _FAR)
         features = self.features * np.array([side, 1.0])
         edges = _mesh(start, end, features, min(1.0, (end - start) / 4))
-        nodes, weights = (each.ravel() for each in _grid(edges[None, :]))
+        nodes, weights = (each.ravel() for each in _grid(edges[:-1], edges[1:]))
         with np.errstate(divide="ignore"):
             logs = np.log(self.survival(side * nodes) * weights)
         return float(logsumexp(logs - 0.5 * (nodes - middle) ** 2)) - _LOG_ROOT
@@ -207,15 +205,27 @@ def _shared(low: float, high: float, width: float, edges: Floats) -> Floats:
     within = np.concatenate([edges, low + fine, high - fine])
     ends = np.unique(np.concatenate([[low, high], within[(within > low) & (within < high)]]))
     upto = np.concatenate([[0.0], np.cumsum(np.ceil(np.diff(ends) / (4 * width)))])
-    found: Floats = np.interp(np.arange(upto[-1] + 1), upto, ends)[None, :]
+    found: Floats = np.interp(np.arange(upto[-1] + 1), upto, ends)
     return found
 
 
-def _grid(edges: Floats) -> tuple[Floats, Floats]:
-    """Return nodes and weights on pieces: from (rows, ends) to (rows, pieces x _ORDER)."""
-    half = np.diff(edges, axis=1)[:, :, None] / 2
-    middle = (edges[:, :-1] + edges[:, 1:])[:, :, None] / 2
-    return (middle + half * _NODES).reshape(len(edges), -1), (half * _WEIGHTS).reshape(len(edges), -1)
+def _apart(centre: Floats, ends: tuple[Floats, Floats], width: float, region: _Region) -> Floats:
+    """Sum for each point on pieces of its own: kernels are so narrow that common ones would be too many."""
+    low, high = ends
+    even = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, 15)
+    pieces = np.clip(region.edges, low[:, None], high[:, None])
+    edges = np.sort(np.hstack([even, pieces]), axis=1)
+    point, piece = np.nonzero(edges[:, 1:] > edges[:, :-1])
+    nodes, weights = _grid(edges[point, piece], edges[point, piece + 1])
+    kernel = np.exp(-0.5 * ((nodes - centre[point, None]) / width) ** 2)
+    sums = (region.survival(nodes) * weights * kernel).sum(axis=1)
+    return np.asarray(np.bincount(point, sums, len(centre)), np.float64)
+
+
+def _grid(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Return nodes and weights on pieces, (pieces, _ORDER)."""
+    half, middle = (right - left)[:, None] / 2, (left + right)[:, None] / 2
+    return middle + half * _NODES, half * _WEIGHTS
 
 
 def _mesh(low: float, high: float, features: Floats, widest: float) -> Floats:

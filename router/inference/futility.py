@@ -64,7 +64,10 @@ def with_futility(efficacy: Boundaries, futility: Futility, spending: Spending |
     if futility.binding and spending is None:
         raise ValueError("binding futility takes a spending function; a classical design has none")
     beta = futility.spending.increments(times, 1 - futility.power)
-    alpha = spending.increments(times, level.rate) if futility.binding and spending is not None else None
+    alpha = None
+    if futility.binding and spending is not None:
+        whole = efficacy.alpha_spent[-1] > level.alpha * (1 - 1e-9)
+        alpha = spending.increments(times, level.rate, last=whole)
     fixed = [inf if bound is None else bound for bound in efficacy.upper]
 
     def walk(drift: float) -> _Walk:

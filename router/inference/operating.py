@@ -56,43 +56,56 @@ class Operating(Struct, frozen=True):
     expected_size: dict[Effect, float]
 
 
-def stopping(boundaries: Boundaries, drift: float) -> Stopping:
+def looks_of(boundaries: Boundaries) -> tuple[Look, ...]:
+    """Return the joint distribution at the looks of a test: it is the same for every drift, so make it once."""
+    looks = [Look(boundaries.information[0])]
+    for index, t in enumerate(boundaries.information[1:]):
+        top, bottom = boundaries.upper[index], boundaries.lower[index]
+        looks.append(looks[-1].next(-inf if bottom is None else bottom, inf if top is None else top, t))
+    return tuple(looks)
+
+
+def stopping(boundaries: Boundaries, drift: float, looks: tuple[Look, ...] | None = None) -> Stopping:
     """Return when a test stops.
 
     Args:
         boundaries: Its boundaries.
         drift: Mean of z at information 1.
+        looks: As ``looks_of`` makes them; None makes them again.
     """
     times = boundaries.information
-    look = Look(times[0])
     upper: list[float] = []
     lower: list[float] = []
-    for index, t in enumerate(times):
-        top, bottom = boundaries.upper[index], boundaries.lower[index]
-        high, low = (inf if top is None else top), (-inf if bottom is None else bottom)
-        mean = drift * sqrt(t)
-        upper.append(exp(look.log_tail(high, mean)))
-        lower.append(exp(look.log_tail(low, mean, side=-1)))
-        if index + 1 < len(times):
-            look = look.next(low, high, times[index + 1])
+    for look, top, bottom in zip(looks or looks_of(boundaries), boundaries.upper, boundaries.lower, strict=True):
+        mean = drift * sqrt(look.t)
+        upper.append(0.0 if top is None else exp(look.log_tail(top, mean)))
+        lower.append(0.0 if bottom is None else exp(look.log_tail(bottom, mean, side=-1)))
     ends = [up + down for up, down in zip(upper, lower, strict=True)]
     ends[-1] = 1 - sum(ends[:-1])
     expected = sum(t * share for t, share in zip(times, ends, strict=True))
     return Stopping(drift, tuple(upper), tuple(lower), expected)
 
 
-def power(boundaries: Boundaries, drift: float) -> float:
+def power(boundaries: Boundaries, drift: float, looks: tuple[Look, ...] | None = None) -> float:
     """Return the probability of rejecting in the direction of an effect.
 
     Args:
         boundaries: Boundaries of the test.
         drift: The effect, as the mean of z at information 1; 0 or above.
+        looks: As for ``stopping``.
     """
-    return min(1.0, sum(stopping(boundaries, drift).upper))
+    pairs = zip(looks or looks_of(boundaries), boundaries.upper, strict=True)
+    tails = [exp(look.log_tail(top, drift * sqrt(look.t))) for look, top in pairs if top is not None]
+    return min(1.0, sum(tails))
 
 
-def drift_for(boundaries: Boundaries, wanted: float) -> float:
+def drift_for(boundaries: Boundaries, wanted: float, looks: tuple[Look, ...] | None = None) -> float:
     """Return the drift at which a test has a power.
+
+    Args:
+        boundaries: Boundaries of the test.
+        wanted: The power.
+        looks: As for ``stopping``.
 
     Raises:
         ValueError: If the power is not between alpha of one side and 1.
@@ -104,12 +117,13 @@ def drift_for(boundaries: Boundaries, wanted: float) -> float:
     rate = boundaries.level.rate
     if not rate < wanted < 1:
         raise ValueError(f"power lies above alpha of one side, {rate:g}, and below 1, not at {wanted}")
+    walked = looks or looks_of(boundaries)
     low, high = 0.0, 2.0
-    while power(boundaries, high) < wanted:
+    while power(boundaries, high, walked) < wanted:
         low, high = high, 2 * high
         if high > 1e4:
             raise ValueError("no effect gives these boundaries that power")
-    return float(brentq(lambda drift: power(boundaries, drift) - wanted, low, high, xtol=1e-11, rtol=1e-13))
+    return float(brentq(lambda drift: power(boundaries, drift, walked) - wanted, low, high, xtol=1e-11, rtol=1e-13))
 
 
 def operating(boundaries: Boundaries, wanted: float) -> Operating:
@@ -118,13 +132,14 @@ def operating(boundaries: Boundaries, wanted: float) -> Operating:
     Raises:
         ValueError: As ``drift_for``.
     """
-    drift = drift_for(boundaries, wanted)
+    looks = looks_of(boundaries)
+    drift = drift_for(boundaries, wanted, looks)
     fixed = -float(ndtri(boundaries.level.rate)) + float(ndtri(wanted))
     ratio = (drift / fixed) ** 2
     found: dict[Effect, Stopping] = {
-        "none": stopping(boundaries, 0.0),
-        "half": stopping(boundaries, drift / 2),
-        "planned": stopping(boundaries, drift),
+        "none": stopping(boundaries, 0.0, looks),
+        "half": stopping(boundaries, drift / 2, looks),
+        "planned": stopping(boundaries, drift, looks),
     }
     return Operating(
         power=wanted,

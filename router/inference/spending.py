@@ -70,9 +70,17 @@ class Spending(Struct, frozen=True):
             return log(rate) + log(information)
         return log(rate) + log(expm1(-power * information) / expm1(-power))
 
-    def increments(self, information: tuple[float, ...], rate: float) -> list[float]:
-        """Return the logarithms of what each look may spend, the last one the rest of what is due by then."""
+    def increments(self, information: tuple[float, ...], rate: float, *, last: bool = True) -> list[float]:
+        """Return the logarithms of what each look may spend.
+
+        Args:
+            information: Of the looks, increasing.
+            rate: The error rate of one side.
+            last: Whether the last look spends the rest although its information is below 1.
+        """
         sums = [self.log_spent(t, rate) for t in information]
+        if last:
+            sums[-1] = log(rate)
         return [log_difference(now, before) for before, now in zip([-inf, *sums[:-1]], sums, strict=True)]
 
 

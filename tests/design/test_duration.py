@@ -28,7 +28,7 @@ def test_less_than_a_day_is_a_week() -> None:
 
 @pytest.mark.parametrize(
     ("per_day", "share", "novelty"),
-    [(0, 1, 1), (float("nan"), 1, 1), (1, 0, 1), (1, 1.1, 1), (1, 1, 0), (1, 1, 1.1)],
+    [(0, 1, 1), (float("nan"), 1, 1), (1, 0, 1), (1, 1.1, 1), (1, 1, 0.01), (1, 1, 1.1)],
 )
 def test_what_are_no_arrivals_is_refused(per_day: float, share: float, novelty: float) -> None:
     """Nobody, more than everybody, and a growing stream of new units are mistakes."""

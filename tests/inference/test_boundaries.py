@@ -276,6 +276,17 @@ def _design_or_reason(efficacy: Boundaries, futility: Futility, rule: Spending) 
         return str(error)
 
 
+def test_a_design_that_ends_below_the_plan_has_its_power() -> None:
+    """The last look spends the rest of beta, whatever its information."""
+    efficacy = spending_boundaries(Level(0.025, 1), OBRIEN_FLEMING, (0.3, 0.7), last=True)
+    for binding in (False, True):
+        found = with_futility(efficacy, Futility(0.9, Spending("pocock"), binding=binding), OBRIEN_FLEMING)
+        assert found.beta_spent is not None
+        assert found.beta_spent[-1] == pytest.approx(0.1)
+        assert power(found, found.drift or 0) == pytest.approx(0.9, rel=1e-8)
+        assert found.alpha_spent[-1] == pytest.approx(0.025)
+
+
 def test_a_classical_design_may_have_futility_that_does_not_bind() -> None:
     """Its efficacy boundaries stay, and the power is that asked for."""
     efficacy = classical_boundaries(Level(0.025, 1), evenly(4), 0.0)
