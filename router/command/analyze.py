@@ -29,9 +29,11 @@ from router.archive.reading import Archive, open_archive
 from router.command.evidence import EvidenceError, fold_watched, read_known
 from router.command.terminal import console
 from router.command.verdict import show_report
-from router.config.schema import Metric
+from router.config.schema import Experiment, Metric
+from router.control.looks import read_looks
 from router.report.compose import compose
 from router.report.document import report_document
+from router.report.looks import due_of
 from router.report.page import page
 from router.report.plots import plots
 from router.report.scene import Evidence
@@ -66,7 +68,8 @@ def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int
         unread = tuple(f"{part.path} cannot be read: {part.reason}" for part in archive.unread)
     result = folded.experiments[name]
     said = told(phases, known.invalid.get(name))
-    report = compose(experiment, Evidence(result, tuple(phases), known.invalid.get(name), unread=unread), now)
+    evidence = Evidence(result, tuple(phases), known.invalid.get(name), unread=unread)
+    report = compose(experiment, _with_looks(experiment, evidence, now, folder), now)
     if html is not None:
         _write(html, page(report, result, said, plots(report, result.plan.metrics[0]) if result.plan.metrics else ()))
     if as_json:
@@ -86,6 +89,16 @@ def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int
         console().print()
         show(folded)
     return 0
+
+
+def _with_looks(experiment: Experiment, evidence: Evidence, now: float, folder: Path) -> Evidence:
+    """Add the looks that the router recorded, and those that would be due now, which are not recorded."""
+    try:
+        recorded = read_looks(folder).get(experiment.name, ())
+    except OSError as error:
+        raise EvidenceError(f"the looks that were taken cannot be read: {error}") from error
+    known = evidence._replace(looks=recorded)
+    return known._replace(looks=(*recorded, *due_of(experiment, known, now)))
 
 
 def _write(html: Path, text: str) -> None:

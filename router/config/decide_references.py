@@ -14,6 +14,7 @@ from typing import Any, Final
 from router.config.mistake import child, show
 from router.config.parts import Report, items, named, part
 from router.config.resolve import BROKEN
+from router.config.scalars import format_share
 
 _ONLY: Final[Mapping[str, tuple[str, ...]]] = {
     "looks": ("group_sequential",),
@@ -53,6 +54,9 @@ def _method(at: str, decide: Mapping[str, Any], report: Report) -> None:
         report(f"{at}.duration", "is another end than units; give one of them")
     if method == "fixed" and not {"units", "duration"} & set(decide):
         report(at, "method: fixed needs units or duration: when the result may be read")
+    power, alpha = decide.get("power", 0.8), decide.get("alpha", 0.05)
+    if method in ("group_sequential", "sprt") and BROKEN not in (power, alpha) and not alpha < power < 1:
+        report(f"{at}.power", f"lies above alpha and below 100%, not at {format_share(power)}")
     if method == "group_sequential":
         _looks(at, decide, report)
     if method == "sprt" and not {"effect", "mde"} & set(decide):

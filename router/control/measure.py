@@ -216,7 +216,8 @@ def measure(question: Question, stop: Stop) -> Snapshot:
 
 def _reported(question: Question, snapshot: Snapshot, stop: Stop, begun: float) -> Snapshot:
     """Add the reports of all experiments to what the log said."""
-    from router.report.compose import compose  # noqa: PLC0415 - see the module's rules
+    from router.control.looks import with_looks  # noqa: PLC0415 - see the module's rules
+    from router.report.compose import compose  # noqa: PLC0415 - the same
     from router.report.scene import Evidence  # noqa: PLC0415 - the same
 
     reports: dict[str, Report] = {}
@@ -229,6 +230,7 @@ def _reported(question: Question, snapshot: Snapshot, stop: Stop, begun: float) 
             quality, mark = snapshot.quality.get(name, ()), question.invalid.get(name)
             evidence = Evidence(folded[name], quality, mark, snapshot.log, snapshot.unread)
             try:
+                evidence = with_looks(experiment, evidence, snapshot.time, Path(question.config.events.dir))
                 reports[name] = compose(experiment, evidence, snapshot.time)
             except Exception as error:  # noqa: BLE001 - what else is known is not to be lost with one report
                 unfolded = f"the report of {name} cannot be made: {error!r}"

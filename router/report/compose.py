@@ -17,12 +17,12 @@ from typing import Final
 
 from router.config.schema import Experiment
 from router.inference.effect import Asked, Effect
-from router.report import checks, slices, verdict
+from router.report import checks, looks, slices, verdict
 from router.report.compare import is_adaptive, sequential
 from router.report.covariance import correlations
 from router.report.effects import criterion, measures, method
 from router.report.guardrail import judge_arm
-from router.report.progress import change, days, lines, slopes
+from router.report.progress import End, change, days, lines, slopes
 from router.report.report import Check, Compared, Day, Measure, Report, Sliced, Studied
 from router.report.scene import Evidence, Scene, scene_of
 
@@ -110,7 +110,8 @@ def _slices(scene: Scene, said: Mapping[str, tuple[Measure, ...]]) -> tuple[Slic
 def _days(scene: Scene) -> tuple[Day, ...]:
     """Return how the primary metric went; while effects may not be read, without them."""
     result, arms = scene.evidence.result, (scene.control, *scene.arms)
-    compare = sequential(scene.experiment) if scene.end.readable.now else None
+    hidden = not scene.end.readable.now or scene.experiment.decide.method == "group_sequential"
+    compare = None if hidden else sequential(scene.experiment)
     alpha = scene.experiment.decide.alpha / max(1, len(scene.arms))
     return days(result, scene.stage, arms, compare, Asked(alpha))
 
@@ -122,6 +123,10 @@ def _compared(scene: Scene, arm: str, said: tuple[Measure, ...], found: tuple[Sl
     guardrails = judge_arm(scene.experiment, by_name, scene.pair(arm), method(scene))
     whole = criterion(scene, arm) if scene.end.readable.now else None
     trends = slopes(scene.evidence.result, scene.stage, arm, scene.control)
+    end = scene.end
+    if looks.is_planned(scene):
+        found_at = looks.standing(scene, arm)
+        end = End(found_at.readable, found_at.ended)
     judged = verdict.judge(
         verdict.Case(
             metric=scene.metrics[0],
@@ -129,12 +134,12 @@ def _compared(scene: Scene, arm: str, said: tuple[Measure, ...], found: tuple[Sl
             guardrails=guardrails,
             overall=whole,
             lines=(
-                *lines(scene.experiment, scene.stage, scene.pair(arm), scene.now, scene.end),
+                *lines(scene.experiment, scene.stage, scene.pair(arm), scene.now, end),
                 *_lines(scene, arm),
                 checks.settled(said[0].effect, trends),
                 checks.sliced(arm, found),
             ),
-            ended=scene.end.ended,
+            ended=end.ended,
             decide=scene.experiment.decide,
         )
     )

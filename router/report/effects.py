@@ -12,6 +12,7 @@ from router.analysis.estimate import NotEnough
 from router.config.schema import Experiment, Metric
 from router.inference import bayes, fixed
 from router.inference.effect import Asked, Effect
+from router.report import looks
 from router.report.compare import Answer, Compare, Question, family, is_adaptive, sequential
 from router.report.overall import overall, weighted_overall
 from router.report.report import Measure, Overall, Role
@@ -40,9 +41,16 @@ def measures(scene: Scene) -> dict[str, tuple[Measure, ...]]:
         told: tuple[Answer | None, ...] = (None,) * len(asked)
         if scene.end.readable.now and questions:
             told = family(questions, method(scene), scene.experiment.decide)
+        if primary and looks.is_planned(scene):
+            told = tuple(_at_looks(looks.standing(scene, arm)) for arm, _ in asked)
         for (arm, metric), question, answer in zip(asked, questions, told, strict=True):
             out[arm].append(_measure(question, roles[metric.name], answer, adaptive=is_adaptive(scene.experiment)))
     return {arm: tuple(found) for arm, found in out.items()}
+
+
+def _at_looks(found: looks.Standing) -> Answer | None:
+    """Return what looks say; None before the first."""
+    return None if found.effect is None else Answer(found.effect, found.p, found.direction)
 
 
 def _roles(experiment: Experiment, metrics: tuple[Metric, ...]) -> dict[str, Role]:

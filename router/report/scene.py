@@ -9,14 +9,45 @@ Rules: frozen. Control is the one of the phase, which the configuration may have
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from router.analysis.aggregates import Aggregate, Cell, Place
 from router.analysis.finding import Finding, Insufficient
 from router.analysis.quality import Quality
 from router.analysis.result import Result, Stage
 from router.config.schema import Experiment, Metric
 from router.events.model import Invalid
+from router.inference.effect import Effect
 from router.report.compare import Question
 from router.report.progress import End, end_of
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """A look that counted, as it is remembered.
+
+    Attributes:
+        experiment: Name of the experiment.
+        run: Number of the run.
+        phase: Phase of the run.
+        arm: The arm that was compared with control.
+        time: When it was taken, in unix seconds.
+        share: Of the planned data.
+        information: Units of both arms.
+        effect: What was found, at a fixed horizon.
+        decision: Of a probability ratio test: ``reject`` or ``accept``.
+        reason: Of the same, why.
+    """
+
+    experiment: str
+    run: int
+    phase: int
+    arm: str
+    time: float
+    share: float
+    information: float
+    effect: Effect
+    decision: str = ""
+    reason: str = ""
 
 
 class Evidence(NamedTuple):
@@ -28,6 +59,7 @@ class Evidence(NamedTuple):
         invalid: That the router marked the data of a phase invalid.
         log: What is known of the log itself.
         unread: Parts of the archive that could not be read.
+        looks: Looks that counted, in the order in which they were taken.
     """
 
     result: Result
@@ -35,6 +67,7 @@ class Evidence(NamedTuple):
     invalid: Invalid | None = None
     log: tuple[Finding | Insufficient, ...] = ()
     unread: tuple[str, ...] = ()
+    looks: tuple[Taken, ...] = ()
 
 
 class Scene(NamedTuple):
@@ -72,6 +105,11 @@ class Scene(NamedTuple):
         """Return what is known of a metric in an arm, and in control."""
         treatment, control = (cell.metrics.get(metric.name, Aggregate()) for cell in self.pair(arm))
         return Question(metric, treatment, control)
+
+    def looks(self, arm: str) -> tuple[Taken, ...]:
+        """Return the looks at an arm that counted."""
+        place = self.stage.phase.place
+        return tuple(each for each in self.evidence.looks if (each.run, each.phase, each.arm) == (*place, arm))
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
