@@ -4,6 +4,7 @@ report      everything that is said, as frozen data
 scene       one phase with all that is known of it
 progress    how far it is: sizes, times, the planned end, days, what more data would bring
 compare     questions of one family, compared by one method and corrected together
+looks       looks that count: group-sequential ones, and the one at which a ratio test decided
 effects     which metrics are asked about, in which families, by which method
 guardrail   whether an arm keeps within a margin
 covariance  how estimates of several metrics vary together

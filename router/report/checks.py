@@ -87,7 +87,9 @@ def whole_weeks(stage: Stage, now: float) -> Check:
         return Check(name="whole weeks", status="warn", hard=False, evidence=evidence)
     shown = "1 week" if weeks == 1 else f"{weeks} weeks"
     if rest <= SLACK_S or weeks >= MANY_WEEKS:
-        return Check(name="whole weeks", status="pass", hard=False, evidence=f"{shown} are covered")
+        return Check(
+            name="whole weeks", status="pass", hard=False, evidence=f"{shown} {'is' if weeks == 1 else 'are'} covered"
+        )
     evidence = f"{shown} and {duration(rest)}: some weekdays weigh more than others"
     return Check(name="whole weeks", status="warn", hard=False, evidence=evidence)
 

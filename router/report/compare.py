@@ -4,9 +4,10 @@ Responsible for: the method of an experiment, the level of each interval, and wh
 Does not know: formulas (``router.inference``), which questions belong together.
 
 A family is compared twice: at the family's alpha for its p-values, then each question at the alpha that the correction
-leaves to its interval. An effect is shown when its corrected p-value is at most alpha and its uncorrected interval
-excludes 0: where a test and an interval disagree, as exact and approximate ones may, nothing is claimed. (Holm may so
-show an effect whose corrected interval, which is Bonferroni's, still holds 0.)
+leaves to its interval. An effect is shown when its corrected p-value is at most alpha and, at a fixed horizon, its
+uncorrected interval excludes 0: where a test and an interval disagree, as exact and approximate ones may, nothing is
+claimed. (Holm may so show an effect whose corrected interval, which is Bonferroni's, still holds 0.) At any time
+p-value and interval are of one process and agree, so that each question is compared once.
 
 Rules: pure. A question without a p-value (a quantile) is judged by its interval at the level that is left for it.
 """
@@ -18,7 +19,7 @@ from typing import Final, NamedTuple
 from router.analysis.aggregates import Aggregate
 from router.analysis.estimate import Estimate, NotEnough, estimate
 from router.config.schema import Decide, Experiment, Metric
-from router.inference import adaptive, always_valid, fixed
+from router.inference import adaptive, always_valid, confidence_sequence, fixed
 from router.inference.corrections import correct
 from router.inference.effect import Asked, Effect, Interval
 from router.report.report import Direction
@@ -74,6 +75,17 @@ def method(experiment: Experiment) -> Compare:
     return sequential(experiment)
 
 
+def quick(compare: Compare) -> Compare:
+    """Return the asymptotic form of a method, for what is drawn or described many times; itself where it has none."""
+    return _asymptotic if compare is always_valid.compare else compare
+
+
+def _asymptotic(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Asked) -> Effect | NotEnough:
+    if metric.kind == "quantile" or treatment.provisional or control.provisional:
+        return always_valid.compare(metric, treatment, control, asked)
+    return confidence_sequence.compare(metric, treatment, control, asked)
+
+
 def family(questions: Sequence[Question], compare: Compare, decide: Decide) -> tuple[Answer, ...]:
     """Answer questions together.
 
@@ -87,22 +99,33 @@ def family(questions: Sequence[Question], compare: Compare, decide: Decide) -> t
         effect = compare(*question, asked(question, decide, decide.alpha))
         p = effect.p if isinstance(effect, Effect) else None
         return (Answer(effect, p, shown(question.metric, effect, rejected=p is None or p <= decide.alpha)),)
-    first = [compare(*question, asked(question, decide, decide.alpha)) for question in questions]
+    # p-values and intervals of one process say the same at any level, so that one look does where both are of one.
+    once = compare is not fixed.compare
+    spent = decide.alpha / len(questions) if once else decide.alpha
+    first = [compare(*question, asked(question, decide, spent)) for question in questions]
     found = correct(
         [effect.p if isinstance(effect, Effect) else None for effect in first], decide.correction, decide.alpha
     )
     answers: list[Answer] = []
     for index, (question, plain) in enumerate(zip(questions, first, strict=True)):
         alpha, effect = found.alphas[index], plain
-        if isinstance(plain, Effect) and alpha != decide.alpha:
+        if isinstance(plain, Effect) and alpha != spent:
             effect = compare(*question, asked(question, decide, alpha))
         if isinstance(plain, Effect) and plain.p is None:
             answers.append(Answer(effect, None, shown(question.metric, effect, rejected=True)))
+        elif once and isinstance(plain, Effect) and found.rejected[index]:
+            answers.append(Answer(effect, found.p[index], _by_sign(question.metric, plain)))
         else:
-            answers.append(
-                Answer(effect, found.p[index], shown(question.metric, plain, rejected=found.rejected[index]))
-            )
+            direction = "not shown" if once else shown(question.metric, plain, rejected=found.rejected[index])
+            answers.append(Answer(effect, found.p[index], direction))
     return tuple(answers)
+
+
+def _by_sign(metric: Metric, effect: Effect) -> Direction:
+    """Say which direction a rejected question speaks for."""
+    if effect.value == 0:
+        return "not shown"
+    return "better" if (effect.value > 0) == (metric.goal == "up") else "worse"
 
 
 def asked(question: Question, decide: Decide, alpha: float) -> Asked:

@@ -18,7 +18,7 @@ from typing import Final
 from router.config.schema import Experiment
 from router.inference.effect import Asked, Effect
 from router.report import checks, looks, slices, verdict
-from router.report.compare import is_adaptive, sequential
+from router.report.compare import is_adaptive, quick, sequential
 from router.report.covariance import correlations
 from router.report.effects import criterion, measures, method
 from router.report.guardrail import judge_arm
@@ -111,7 +111,7 @@ def _days(scene: Scene) -> tuple[Day, ...]:
     """Return how the primary metric went; while effects may not be read, without them."""
     result, arms = scene.evidence.result, (scene.control, *scene.arms)
     hidden = not scene.end.readable.now or scene.experiment.decide.method == "group_sequential"
-    compare = None if hidden else sequential(scene.experiment)
+    compare = None if hidden else quick(sequential(scene.experiment))
     alpha = scene.experiment.decide.alpha / max(1, len(scene.arms))
     return days(result, scene.stage, arms, compare, Asked(alpha))
 

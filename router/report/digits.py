@@ -81,7 +81,7 @@ def with_interval(value: float, interval: Interval, mark: str) -> str:
     if half is None:
         half = max((abs(end - value) for end in ends), default=abs(value))
     places = decimals(half) if half else decimals(abs(value))
-    low = "-∞" if interval.low is None else f"{_signed(interval.low, places)}{mark}"
+    low = "\N{MINUS SIGN}∞" if interval.low is None else f"{_signed(interval.low, places)}{mark}"
     high = "+∞" if interval.high is None else f"{_signed(interval.high, places)}{mark}"
     return f"{_signed(value, places)}{mark} [{low}, {high}]"
 

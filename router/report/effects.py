@@ -6,6 +6,8 @@ Does not know: formulas, guardrails, slices.
 Rules: pure. What may not be read yet is not computed.
 """
 
+from typing import Final
+
 from msgspec import structs
 
 from router.analysis.estimate import NotEnough
@@ -17,6 +19,9 @@ from router.report.compare import Answer, Compare, Question, family, is_adaptive
 from router.report.overall import overall, weighted_overall
 from router.report.report import Measure, Overall, Role
 from router.report.scene import Scene
+
+COUNTS: Final = 100
+"""Successes and failures of an arm from which on a beta distribution is normal to the digits that are shown."""
 
 
 def method(scene: Scene) -> Compare:
@@ -74,10 +79,19 @@ def _measure(question: Question, role: Role, answer: Answer | None, *, adaptive:
     made = Measure(
         metric=metric.name, role=role, goal=metric.goal, effect=answer.effect, p=answer.p, direction=answer.direction
     )
-    believed = None if adaptive else bayes.beside(*question, Asked())
+    believed = None if adaptive else _believed(question)
     if believed is None or isinstance(believed, NotEnough) or not isinstance(answer.effect, Effect):
         return made
     return structs.replace(made, chance_to_win=believed.chance_to_win, expected_loss=believed.expected_loss)
+
+
+def _believed(question: Question) -> bayes.Posterior | NotEnough:
+    """Return what is believed of an effect: exactly where counts are small, else by the normal distribution."""
+    few = min(min(known.units.y, known.units.n - known.units.y) for known in (question.treatment, question.control))
+    if few < COUNTS:
+        return bayes.beside(*question, Asked())
+    found = fixed.compare(*question, Asked())
+    return found if isinstance(found, NotEnough) else bayes.of_effect(found, question.metric.goal, Asked())
 
 
 def criterion(scene: Scene, arm: str) -> Overall | NotEnough | None:

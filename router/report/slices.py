@@ -20,7 +20,6 @@ gaps and reversals. Cells of a slicing are those of the largest ``MOST`` slices.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from math import hypot
 from typing import Final, NamedTuple
 
@@ -32,7 +31,7 @@ from router.config.metric import POST_TREATMENT
 from router.config.schema import Decide, Metric
 from router.inference import fixed
 from router.inference.effect import Asked, Effect, Interval
-from router.report.compare import Answer, Compare, Question, family
+from router.report.compare import Answer, Compare, Question, family, quick
 from router.report.guardrail import known
 from router.report.report import Gap, Level, Sliced
 
@@ -205,13 +204,31 @@ def _gaps(group: Grouping, asking: Asking) -> tuple[Gap, ...]:
     many = len(pairs) * (len(pairs) - 1) // 2
     if not many:
         return ()
-    # Of two independent intervals at level 1 - alpha the difference has that level by the formula of a fixed horizon;
-    # at any time half of alpha is spent on each.
     alpha = asking.decide.alpha / many
-    found = [_gap("effect", [(pair.values, _effect(pair, asking, alpha)) for pair in pairs])]
-    for name, side in (("control", "control"), (group.arm, "treatment")):
-        found.append(_between(name, [(pair.values, getattr(pair, side)) for pair in pairs], asking, alpha))
+    found = [
+        _of_effects(pairs, asking, alpha),
+        _between("control", [(pair.values, pair.control) for pair in pairs], asking, alpha),
+        _between(group.arm, [(pair.values, pair.treatment) for pair in pairs], asking, alpha),
+    ]
     return tuple(gap for gap in found if gap is not None)
+
+
+def _of_effects(pairs: Sequence[Pair], asking: Asking, alpha: float) -> Gap | None:
+    """Return how far effects are apart."""
+    known_of = []
+    for pair in pairs:
+        one, other = estimate(asking.metric, pair.treatment), estimate(asking.metric, pair.control)
+        if isinstance(one, Estimate) and isinstance(other, Estimate):
+            known_of.append((one.value - other.value, pair))
+    if len(known_of) < 2:
+        return None
+    (least, low), (most, high) = (end(known_of, key=lambda each: each[0]) for end in (min, max))
+    spent = Asked(alpha if asking.fixed else alpha / 2)
+    both = [quick(asking.compare)(asking.metric, pair.treatment, pair.control, spent) for pair in (high, low)]
+    interval = Interval(None, None)
+    if isinstance(both[0], Effect) and isinstance(both[1], Effect):
+        interval = _apart(both[0], both[1], fixed=asking.fixed)
+    return Gap(of="effect", high=high.values, low=low.values, value=most - least, interval=interval)
 
 
 def _between(name: str, levels: Sequence[tuple[Values, Aggregate]], asking: Asking, alpha: float) -> Gap | None:
@@ -221,43 +238,18 @@ def _between(name: str, levels: Sequence[tuple[Values, Aggregate]], asking: Aski
     if len(said) < 2:
         return None
     low, high = min(said, key=lambda each: each[2].value), max(said, key=lambda each: each[2].value)
-    effect = asking.compare(asking.metric, high[1], low[1], Asked(alpha))
+    effect = quick(asking.compare)(asking.metric, high[1], low[1], Asked(alpha))
     interval = effect.interval if isinstance(effect, Effect) else Interval(None, None)
     return Gap(of=name, high=high[0], low=low[0], value=high[2].value - low[2].value, interval=interval)
 
 
-class _Located(NamedTuple):
-    """An estimate with its interval; how two of them are put together hangs on when they may be read."""
-
-    value: float
-    interval: Interval
-    fixed: bool
-
-
-def _effect(pair: Pair, asking: Asking, alpha: float) -> _Located | None:
-    spent = alpha if asking.fixed else alpha / 2
-    found = asking.compare(asking.metric, pair.treatment, pair.control, Asked(spent))
-    return _Located(found.value, found.interval, asking.fixed) if isinstance(found, Effect) else None
-
-
-def _gap(name: str, levels: Sequence[tuple[Values, _Located | None]]) -> Gap | None:
-    known_of = [(values, located) for values, located in levels if located is not None]
-    if len(known_of) < 2:
-        return None
-    (low, one), (high, other) = max(
-        (sorted(pair, key=lambda each: each[1].value) for pair in combinations(known_of, 2)),
-        key=lambda pair: pair[1][1].value - pair[0][1].value,
-    )
-    return Gap(of=name, high=high, low=low, value=other.value - one.value, interval=_apart(other, one))
-
-
-def _apart(one: _Located, other: _Located) -> Interval:
+def _apart(one: Effect, other: Effect, *, fixed: bool) -> Interval:
     """Return the interval of the difference of two independent estimates."""
     ends = (one.interval.low, one.interval.high, other.interval.low, other.interval.high)
     low_1, high_1, low_2, high_2 = ends
     if low_1 is None or high_1 is None or low_2 is None or high_2 is None:
         return Interval(None, None)
-    if not one.fixed:
+    if not fixed:
         return Interval(low_1 - high_2, high_1 - low_2)
     value = one.value - other.value
     return Interval(

@@ -227,7 +227,7 @@ def proportions(control: tuple[int, int], treatment: tuple[int, int]) -> Report:
 
 
 @given(COUNTS, COUNTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_relabelled_experiment_says_the_opposite(one: tuple[int, int], other: tuple[int, int]) -> None:
     """What ships from one side does not ship from the other."""
     there, back = proportions(one, other), proportions(other, one)
@@ -239,7 +239,7 @@ def test_a_relabelled_experiment_says_the_opposite(one: tuple[int, int], other: 
 
 
 @given(COUNTS, COUNTS, st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_more_successes_never_make_an_arm_worse(one: tuple[int, int], other: tuple[int, int], more: int) -> None:
     """At the same look an arm with more successes is judged at least as well."""
     before = proportions(one, other).decision.verdict
@@ -254,7 +254,7 @@ def test_more_successes_never_make_an_arm_worse(one: tuple[int, int], other: tup
 @given(
     st.integers(0, 5000), st.tuples(st.booleans(), st.booleans(), st.booleans()), st.sampled_from([0.01, 0.0148, 0.05])
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_nothing_ships_unless_everything_holds(units: int, flags: tuple[bool, bool, bool], errors: float) -> None:
     """Whatever is drawn: a ship has enough units, valid and final data, time, and guardrails that pass."""
     valid, final, long = flags
