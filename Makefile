@@ -37,8 +37,8 @@ $(STAMP): constraints.txt pyproject.toml
 demo: $(STAMP)  ## two real classifiers, the router in front, real traffic, a live table
 	$(BIN)/router demo --seconds $(SECONDS_OF_DEMO)
 
-test: $(STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP)  ## the whole test suite, a file of tests at a time on each core
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 fuzz: $(STAMP)  ## draw many more inputs for SECONDS=60; a failure says its SEED=
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
