@@ -187,10 +187,6 @@ def best(metric: Metric, arms: Mapping[str, Aggregate], prior: Beta | None = Non
         others = np.prod([other for at, other in enumerate(below) if at != place], axis=0) * np.ones_like(grid)
         chances.append(float(np.sum(np.diff(cumulated) * (others[1:] + others[:-1]) / 2)))
     whole = sum(chances)
-    if not whole > 0:
-        return NotEnough(
-            "its values vary by less than floating point can tell", sum(known.units.n for known in arms.values())
-        )
     return {name: chance / whole for name, chance in zip(arms, chances, strict=True)}
 
 

@@ -10,6 +10,7 @@ The same generator state gives the same interval. Memory is bounded: resamples a
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from scipy import stats
@@ -62,7 +63,8 @@ def of_values(
     def difference(first: Floats, second: Floats, axis: int = -1) -> Any:
         return statistic(first, axis=axis) - statistic(second, axis=axis)
 
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), catch_warnings():
+        simplefilter("ignore")  # of a statistic that does not vary, which is told below
         found = stats.bootstrap(
             (one, two),
             difference,

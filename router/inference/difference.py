@@ -30,6 +30,9 @@ FEWEST_PAIRS: Final = 10
 FEWEST_CLUSTERS: Final = 4
 """Clusters of an arm: below, the t distribution has so few degrees of freedom that no interval is of use."""
 
+LARGEST: Final = 1e300
+"""Variance of an estimate beyond which sums of two would leave the range of floating point."""
+
 FEW: Final = 30
 """Units from which on the central limit theorem is believed without a remark."""
 
@@ -66,8 +69,8 @@ def compare(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Ask
     if isinstance(two, NotEnough):
         return NotEnough(f"control: {two.reason}", two.n)
     total = one.variance + two.variance
-    if not isfinite(total) or total <= 0:
-        return constant(one.estimate, two.estimate) if total == 0 else too_large(one.estimate, two.estimate)
+    if total <= 0:
+        return constant(one.estimate, two.estimate)
     degrees = satterthwaite((one.variance / total, two.variance / total), (one.degrees, two.degrees))
     clustered = treatment.clusters is not None
     method = "cluster-robust t" if clustered else "delta method" if metric.kind == "ratio" else "Welch's t"
@@ -94,8 +97,8 @@ def pooled(metric: Metric, treatment: Aggregate, control: Aggregate, asked: Aske
     units = treatment.units.n, control.units.n
     degrees = float(sum(units) - 2)
     variance = sum(side.variance * n * (n - 1) for side, n in zip((one, two), units, strict=True)) / degrees
-    if not 0 < variance < float("inf"):
-        return compare(metric, treatment, control, asked)
+    if variance / max(units) <= 0:
+        return constant(one.estimate, two.estimate)
     one, two = (Arm(side.estimate, variance / n, degrees) for side, n in zip((one, two), units, strict=True))
     named = ("pooled t", remarks(metric, treatment, control))
     return by_t(one, two, degrees, asked, named)
@@ -128,7 +131,7 @@ def arm(metric: Metric, known: Aggregate) -> Arm | NotEnough:
     scale = sums.x / sums.n if pairs else 1.0
     error = sqrt(squares / (sums.n - 1) / sums.n) / abs(scale)
     variance = error * error
-    if not isfinite(variance) or (squares > 0) != (variance > 0):
+    if not variance < LARGEST or (squares > 0) != (variance > 0):
         return NotEnough("its values are too large, or too small, to be squared", known.units.n)
     return Arm(found, variance, sums.n - 1.0)
 
@@ -156,8 +159,6 @@ def by_t(one: Arm, two: Arm, degrees: float, asked: Asked, named: tuple[str, tup
     value = one.estimate.value - two.estimate.value
     variance = one.variance + two.variance
     error = sqrt(variance)
-    if error == 0:
-        return constant(one.estimate, two.estimate)
     reach = -float(stdtrit(degrees, asked.alpha / 2))
     low, high = value - reach * error, value + reach * error
     if not (isfinite(low) and isfinite(high)):

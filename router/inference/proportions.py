@@ -12,8 +12,8 @@ reject. Nobody, or everybody, in both arms is ``NotEnough``.
 from math import isfinite, sqrt
 from typing import Final
 
+import numpy as np
 from scipy.special import betaincinv, ndtr, ndtri
-from scipy.stats import fisher_exact
 
 from router.analysis.aggregates import Aggregate
 from router.analysis.estimate import Estimate, NotEnough
@@ -64,12 +64,8 @@ def of_counts(one: Count, two: Count, asked: Asked) -> Effect | NotEnough:
     pooled = successes / trials
     null_error = sqrt(pooled * (1 - pooled) * (1 / one[1] + 1 / two[1]))
     value = shares[0] - shares[1]
-    if small:
-        first, second = sorted((one, two))
-        table = [[x, n - x] for x, n in (first, second)]
-        p = p_of(float(fisher_exact(table).pvalue) / 2)
-    else:
-        p = p_of(float(ndtr(-abs(value / null_error))))
+    tail = fisher(*sorted((one, two))) / 2 if small else float(ndtr(-abs(value / null_error)))
+    p = p_of(tail)
     claimed = not small or p <= asked.alpha
     arms = [Estimate(share, _error(share, n), n) for share, (_, n) in zip(shares, (one, two), strict=True)]
     return Effect(
@@ -85,6 +81,27 @@ def of_counts(one: Count, two: Count, asked: Asked) -> Effect | NotEnough:
         basis="fixed horizon",
         notes=(SMALL,) if small else (),
     )
+
+
+def fisher(one: Count, two: Count) -> float:
+    """Return the two-sided p of Fisher's exact test: of all tables with these margins, those that are no likelier.
+
+    Written out, from ratios of neighbouring probabilities, since ``scipy.stats.fisher_exact`` takes seconds where an
+    arm is a hundred million units; there are at most as many tables as units in the smaller arm, or successes.
+
+    Args:
+        one: Successes and trials of one arm.
+        two: Those of the other.
+    """
+    successes, trials = one[0] + two[0], one[1] + two[1]
+    lowest, highest = max(0, one[1] + successes - trials), min(one[1], successes)
+    x = np.arange(lowest, highest, dtype=float)
+    up = np.log(successes - x) + np.log(one[1] - x)
+    down = np.log(x + 1) + np.log(trials - successes - one[1] + x + 1)
+    logs = np.concatenate([[0.0], np.cumsum(up - down)])
+    shares = np.exp(logs - logs.max())
+    # Tables that are equally likely differ by rounding; the tolerance is that of R and scipy.
+    return float(shares[shares <= shares[one[0] - lowest] * (1 + 1e-7)].sum() / shares.sum())
 
 
 def clopper_pearson(counted: Count, alpha: float) -> tuple[float, float]:

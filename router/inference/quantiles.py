@@ -136,8 +136,8 @@ def ranked(metric: Metric, known: Aggregate) -> Ranked | NotEnough:
     found = estimate(metric, known)
     if isinstance(found, NotEnough):
         return found
-    if known.sketch is None or metric.q is None:
-        return NotEnough("no distribution was kept", found.n)
+    assert known.sketch is not None  # noqa: S101 - there is an estimate
+    assert metric.q is not None  # noqa: S101 - the same
     inflation = _design_effect(metric, known, found.n)
     if isinstance(inflation, NotEnough):
         return inflation

@@ -33,9 +33,9 @@ def difference(one: Count, two: Count, reach: float) -> tuple[float, float]:
     def beyond(sign: float) -> Callable[[float], float]:
         return lambda supposed: sign * (found - supposed) - reach * sqrt(_spread(one, two, supposed))
 
-    # At a difference of 1 there is no spread, and any other one is further away than it reaches.
-    low = -1.0 if found <= -1 else _root(beyond(1.0), -1.0, min(found, 1 - 1e-12))
-    high = 1.0 if found >= 1 else _root(beyond(-1.0), max(found, 1e-12 - 1), 1.0)
+    # Where what was found has no spread, all or nobody, the next difference has.
+    low = -1.0 if found <= -1 else _root(beyond(1.0), -1.0, found - 1e-12)
+    high = 1.0 if found >= 1 else _root(beyond(-1.0), found + 1e-12, 1.0)
     return low, high
 
 
@@ -59,8 +59,8 @@ def ratio(one: Count, two: Count, reach: float) -> tuple[float, float]:
     # No ratio of counts is further from 1 than the trials are many.
     edge = log(one[1]) + log(two[1]) + 2 * log(1 + reach) + 10
     middle = -edge if share == 0 else log(share / base)
-    low = 0.0 if share == 0 else exp(_root(beyond(1.0), -edge, middle))
-    return low, exp(_root(beyond(-1.0), middle, edge))
+    low = 0.0 if share == 0 else exp(_root(beyond(1.0), -edge, middle - 1e-12))
+    return low, exp(_root(beyond(-1.0), middle + 1e-12, edge))
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

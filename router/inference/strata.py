@@ -13,14 +13,14 @@ spread to it, is ``NotEnough``: merge strata rather than leave units out.
 """
 
 from collections.abc import Mapping
-from math import isfinite, sqrt
+from math import sqrt
 from sys import float_info
 
 from router.analysis.aggregates import Aggregate, Moments
 from router.analysis.estimate import Estimate, NotEnough
 from router.analysis.post_stratify import post_stratified
 from router.config.schema import Metric
-from router.inference.difference import Arm, by_t, constant, finite, remarks, too_large
+from router.inference.difference import LARGEST, Arm, by_t, constant, finite, remarks
 from router.inference.effect import Asked, Effect
 
 Level = tuple[str, ...]
@@ -44,26 +44,21 @@ def compare(
         sizes: Stratum to the units of all arms there that have a value; None where these two arms are all.
     """
     if sizes is None:
-        known = [*treatment.items(), *control.items()]
-        sizes = {level: sum(found.units.n for at, found in known if at == level) for level, _ in sorted(known, key=_at)}
+        # In one order whichever arm is named first, so that relabelling negates exactly.
+        levels = sorted({*treatment, *control})
+        sizes = {level: sum(side[level].units.n for side in (treatment, control) if level in side) for level in levels}
     one, two = _arm(metric, treatment, sizes), _arm(metric, control, sizes)
     if isinstance(one, NotEnough):
         return NotEnough(f"treatment: {one.reason}", one.n)
     if isinstance(two, NotEnough):
         return NotEnough(f"control: {two.reason}", two.n)
     total = one.variance + two.variance
-    if not isfinite(total):
-        return too_large(one.estimate, two.estimate)
     if total <= 0:
         return constant(one.estimate, two.estimate)
     degrees = 1 / (_term(one, total) + _term(two, total))
     pooled = [_together(levels) for levels in (treatment, control)]
     notes = (f"Within {len(sizes)} strata.", *remarks(metric, pooled[0], pooled[1]))
     return by_t(one, two, degrees, asked, ("post-stratified t", notes))
-
-
-def _at(known: tuple[Level, Aggregate]) -> Level:
-    return known[0]
 
 
 def _term(side: Arm, total: float) -> float:
@@ -94,7 +89,7 @@ def _arm(metric: Metric, levels: Mapping[Level, Aggregate], sizes: Mapping[Level
     errors = [weight * sqrt(_spread(sums, ratio) / sums.n) / abs(scale) for weight, sums in present]
     terms = [error * error for error in errors]
     variance = sum(terms)
-    if not isfinite(variance) or any(error and not term for error, term in zip(errors, terms, strict=True)):
+    if not variance < LARGEST or any(error and not term for error, term in zip(errors, terms, strict=True)):
         return NotEnough("its values are too large, or too small, to be squared", n)
     if variance == 0:
         return Arm(found, 0.0, 1.0)

@@ -93,6 +93,16 @@ def test_a_baseline_that_changes_its_sign_has_no_relative_effect() -> None:
     assert isinstance(found.relative, NotEnough)
 
 
+def test_a_statistic_that_does_not_vary_has_no_interval() -> None:
+    """Not even where values do."""
+
+    def nothing(values: Any, axis: int) -> Any:
+        return np.zeros_like(values).sum(axis=axis)
+
+    found = bootstrap.of_values((ONE.tolist(), TWO.tolist()), nothing, ASKED, generator())
+    assert isinstance(found, NotEnough)
+
+
 def test_mistakes_are_refused() -> None:
     """Too many resamples, values that are none, sums that are no pairs."""
     with pytest.raises(ValueError, match="resamples"):

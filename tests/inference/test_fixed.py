@@ -17,11 +17,12 @@ from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 
 from router.analysis.aggregates import Aggregate, Moments
-from router.analysis.estimate import NotEnough
+from router.analysis.estimate import Estimate, NotEnough
 from router.config.metric import Covariate
 from router.config.schema import Metric
 from router.inference import difference, fixed, score
 from router.inference.effect import Asked, Effect, Relative
+from router.inference.proportions import fisher
 from tests.inference.arms import MEAN, PROPORTION, RATIO, arm, clustered, ends, moments, successes
 
 DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "fixed.json").read_text())
@@ -100,6 +101,14 @@ def test_proportions_agree_with_themselves_and_others(one: tuple[int, int], two:
         if isinstance(found.relative, Relative):
             assert found.relative.interval.holds(0) == (expected >= 0.05)
             assert found.relative.interval.holds(found.relative.value)
+
+
+@given(COUNTS, COUNTS)
+def test_fishers_p_is_that_of_scipy(one: tuple[int, int], two: tuple[int, int]) -> None:
+    """Of any table; and a hundred million units take no longer than the tables that there are."""
+    expected = stats.fisher_exact([[x, n - x] for x, n in (one, two)]).pvalue
+    assert fisher(one, two) == pytest.approx(expected, rel=1e-6)
+    assert fisher((3, 10**8), (0, 10**8)) == pytest.approx(0.25)
 
 
 def test_small_counts_never_claim_more_than_fisher() -> None:
@@ -278,6 +287,43 @@ def test_arms_that_cannot_be_compared_are_refused() -> None:
         fixed.compare(MEAN, GOOD, clustered([[1.0], [2.0]]), ASKED)
     with pytest.raises(ValueError, match="pooled"):
         difference.pooled(RATIO, GOOD, GOOD, ASKED)
+
+
+def test_what_a_comparison_cannot_do_is_told() -> None:
+    """A covariate of clusters, a pooled variance of nothing, an interval or a share without bounds."""
+    metric = msgspec.structs.replace(MEAN, covariate=Covariate(outcome="o", before=60))
+    groups = [[float(value % 5), float(value % 3)] for value in range(45)]
+    assert any("covariate" in note for note in effect(metric, clustered(groups), clustered(groups)).notes)
+    many = effect(MEAN, clustered(groups), clustered(groups))
+    assert not any("clusters" in note for note in many.notes)
+    for poor in (Aggregate(), arm([2.0] * 40)):
+        assert isinstance(difference.pooled(MEAN, poor, poor, ASKED), NotEnough)
+    assert isinstance(fixed.compare(MEAN, arm([1e20, 2e20]), arm([2.0, 2.0]), Asked(1e-300)), NotEnough)
+    tiny = difference.fieller(2e148, Estimate(2.3e-162, None, 30), (1e295, 0.0, 0.0), 2.0)
+    assert tiny == NotEnough("control's value is too close to 0", 30)
+
+
+@pytest.mark.parametrize(("n", "x"), [(1, 1.0), (40, INF)])
+def test_a_covariate_without_a_spread_is_left_out(n: int, x: float) -> None:
+    """Of one unit, or of sums that are no numbers, proportions are compared without it."""
+    metric = msgspec.structs.replace(PROPORTION, covariate=Covariate(outcome="o", before=60))
+    odd = Aggregate(units=Moments(n, 1.0, 1.0, x, x, x))
+    found = effect(metric, odd, successes(10, 40))
+    assert found.unadjusted is None
+    assert any("covariate" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("reach", [1e-12, 1.96, 37.0])
+def test_score_intervals_bear_nobody_and_everybody(reach: float) -> None:
+    """Counts at their ends have intervals around what was found, as wide as is asked for and within [-1, 1]."""
+    for one, two in product([(0, 10), (10, 10), (1, 10)], repeat=2):
+        low, high = score.difference(one, two, reach)
+        assert -1 <= low <= one[0] / 10 - two[0] / 10 + 1e-9
+        assert one[0] / 10 - two[0] / 10 - 1e-9 <= high <= 1
+        assert (high - low > 0.2) == (reach > 1)
+        if two[0]:
+            below, above = score.ratio(one, two, reach)
+            assert below - 1e-9 <= one[0] / two[0] <= above + 1e-9
 
 
 def test_a_cap_is_told() -> None:

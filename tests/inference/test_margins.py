@@ -107,6 +107,19 @@ def test_inversion_knows_when_there_is_no_effect() -> None:
     assert by_inversion(lambda _: nothing, Margin(1.0), "up", "equivalent") == nothing
 
 
+def test_inversion_of_what_is_on_the_line_is_a_half() -> None:
+    """And there is no p where narrower intervals cannot be had, or relative effects."""
+    found = effect()
+    exact = by_inversion(effect, Margin(abs(found.value)), "up" if found.value > 0 else "down", "superior")
+    assert judged(exact).p == 0.5
+    fails = judged(
+        by_inversion(lambda asked: found if asked.alpha < 0.9 else NotEnough("", 0), Margin(1.0), "up", "superior")
+    )
+    assert fails.p is None
+    without = structs.replace(found, relative=NotEnough("control's value is 0", 7))
+    assert by_inversion(lambda _: without, Margin(1.0, relative=True), "up", "superior") == without.relative
+
+
 def test_margins_that_are_no_distance_are_refused() -> None:
     """Negative, infinite and, of equivalence, empty margins are mistakes."""
     for value in (-1.0, float("inf"), float("nan")):

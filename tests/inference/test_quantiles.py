@@ -168,6 +168,7 @@ def test_arms_on_both_sides_of_the_threshold_are_as_if_units_were_constant() -> 
         (Moments(), "not finite"),
         (Moments(40, float("nan"), 1.0, 40.0, 400.0, 200.0), "not finite"),
         (Moments(40, 20.0, 1.0, 40.0, 1.0, 200.0), "contradict"),
+        (Moments(40, 80.0, 400.0, 40.0, 40.0, 80.0), "contradict"),
     ],
 )
 def test_sums_by_unit_that_cannot_be_used_say_why(below: Moments, reason: str) -> None:
@@ -176,3 +177,15 @@ def test_sums_by_unit_that_cannot_be_used_say_why(below: Moments, reason: str) -
     found = fixed.compare(EXCHANGES, poor, poor, ASKED)
     assert isinstance(found, NotEnough)
     assert reason in found.reason
+
+
+def test_values_at_the_ends_of_floating_point_are_no_trouble() -> None:
+    """Differences that overflow, and ratios beyond all measure, are told as what they are."""
+    top, bottom = 75_480, -75_480
+    ends_ = [Aggregate(sketch=Sketch({bucket: 1000})) for bucket in (top, bottom, 40_000, 5_000)]
+    for one, two in ((0, 1), (1, 0)):
+        found = fixed.compare(MEDIAN, ends_[one], ends_[two], ASKED)
+        assert isinstance(found, NotEnough)
+    found = fixed.compare(MEDIAN, ends_[2], ends_[3], ASKED)
+    assert isinstance(found, Effect)
+    assert isinstance(found.relative, NotEnough)

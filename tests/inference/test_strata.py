@@ -82,6 +82,7 @@ def test_ratios_have_strata_too() -> None:
         (arm([1.0]), "a stratum has one unit"),
         (Aggregate(units=Moments(9, float("nan"), 1.0)), "not finite"),
         (clustered([[1.0], [2.0]]), "several users"),
+        (Aggregate(units=Moments(4, 1e152, 1e307)), "too large"),
     ],
 )
 def test_a_poor_stratum_says_why(stratum: Aggregate, reason: str) -> None:
