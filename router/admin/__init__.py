@@ -5,6 +5,7 @@ guard       who may talk to the admin API: token, Host, Origin, body cap
 api         the routes and what each answers
 endpoints   breaker, health and load of each endpoint, from the shared counters
 views       revisions, configuration, targets and experiments as JSON (pure)
+bandits     what bandits have learned, as JSON and as Prometheus families
 openapi     the OpenAPI document of those routes
 ofrep       OFREP: flags for other programs, one and all
 driven      flags whose value an experiment gives, for a context

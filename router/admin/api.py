@@ -17,6 +17,7 @@ from aiohttp import web
 
 from router.admin import views
 from router.admin.assign import assign
+from router.admin.bandits import BanditMetrics
 from router.admin.guard import CALLER, Guard, middleware, problem
 from router.admin.metrics import Metrics
 from router.admin.ofrep import STREAM_PATH, Ofrep
@@ -99,8 +100,8 @@ class _Api:
         # Per process
         self._control = control
         self._pages = Pages(control)
-        quality = QualityMetrics(control.fold)
-        self._metrics = Metrics(control.seat.segment, lambda: control.revision, quality=quality, keeper=control.keeper)
+        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker))
+        self._metrics = Metrics(control.seat.segment, lambda: control.revision, parts=parts, keeper=control.keeper)
 
     async def health(self, _request: web.Request) -> web.Response:
         return _json({"alive": True})
@@ -122,7 +123,7 @@ class _Api:
         return _json(DOCUMENT)
 
     async def revision(self, _request: web.Request) -> web.Response:
-        return _json(views.revision_view(self._control), etag=self._control.revision.number)
+        return _json(views.revision_view(self._control), etag=self._control.changed)
 
     async def revisions(self, _request: web.Request) -> web.Response:
         history = self._control.state.history
@@ -156,7 +157,7 @@ class _Api:
             return problem(404, str(error.args[0]))
         except ValueError as error:
             return problem(400, str(error))
-        return _json(view, etag=self._control.revision.number)
+        return _json(view, etag=self._control.changed)
 
     async def assign(self, request: web.Request) -> web.Response:
         try:

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -21,7 +21,6 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from router import counters, histogram
 from router.admin.endpoints import STATE_VALUES, memberships, standings
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
-from router.admin.quality import QualityMetrics
 from router.control.keeper import Keeper
 from router.events.model import Revision
 from router.routing.breaker import NAMES
@@ -31,17 +30,25 @@ from router.segment import Segment, fold
 ALIVE_NS: Final = 5_000_000_000  # a worker whose heartbeat is older is about to be replaced
 
 
+class Part(Protocol):
+    """Further families."""
+
+    def collect(self, revision: Revision) -> Iterator[Metric]:
+        """Yield them as they are with a revision."""
+        ...
+
+
 class Metrics(Collector):
     """Reads the families afresh at each scrape; holds only what keeps ``result="ok"`` from falling."""
 
-    __slots__ = ("_clock_ns", "_keeper", "_ok", "_quality", "_revision", "_segment")
+    __slots__ = ("_clock_ns", "_keeper", "_ok", "_parts", "_revision", "_segment")
 
     def __init__(
         self,
         segment: Segment,
         revision: Callable[[], Revision | None],
         clock_ns: Callable[[], int] = time.monotonic_ns,
-        quality: QualityMetrics | None = None,
+        parts: Sequence[Part] = (),
         keeper: Keeper | None = None,
     ) -> None:
         """Read from a segment and from whatever the present revision is at the time; None is before the first.
@@ -50,14 +57,14 @@ class Metrics(Collector):
             segment: The shared counters.
             revision: Gives the present revision.
             clock_ns: Nanoseconds of the monotonic clock.
-            quality: The families of data quality, where there is a live fold.
+            parts: Families of data quality and of bandits, where these are watched.
             keeper: Who keeps the event log; without it there is nothing to say of the archive and of sinks.
         """
         self._keeper = Keeper(segment) if keeper is None else keeper
         self._segment = segment
         self._revision = revision
         self._clock_ns = clock_ns
-        self._quality = quality
+        self._parts = tuple(parts)
         self._ok: dict[tuple[str, str], int] = {}
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
@@ -94,8 +101,9 @@ class Metrics(Collector):
         yield from self._archive()
         yield from self._sinks()
         yield from self._router(revision)
-        if self._quality is not None and revision is not None:
-            yield from self._quality.collect(revision)
+        if revision is not None:
+            for part in self._parts:
+                yield from part.collect(revision)
 
     def _pairs(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
         requests, received, sent = map(

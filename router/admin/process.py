@@ -32,10 +32,12 @@ from router.control.address import AddressError, unusable
 from router.control.loop import Control
 from router.control.publish import Publisher
 from router.control.seat import Seat, Source
-from router.control.state import replay
+from router.control.state import State, replay
 from router.control.terms import Agreed, Terms
+from router.control.tick import with_ticks
 from router.events.journal import Journal
 from router.events.model import Revision
+from router.events.ticks import Ticks, ticked
 from router.segment import Segment
 
 log = getLogger(__name__)
@@ -95,7 +97,8 @@ def _run(options: argparse.Namespace) -> int:
         segment = attached if attached is not None else Segment.attach(options.segment)
         _warn_of_few_descriptors(config, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         seat = Seat(segment, Publisher(options.run, segment), channel.tell)
-        control = Control(source, seat, journal, replay(journal.entries))
+        folder = Path(config.events.dir) / "journal"
+        control = Control(source, seat, journal, _replay(journal, folder), Ticks(folder))
         return asyncio.run(_serve(control, loaded, (channel, admin), (options.run, agreed)))
     finally:
         admin.close()
@@ -203,6 +206,18 @@ def _warn_of_few_descriptors(config: Config, allowed: int) -> None:
             needed,
             allowed,
         )
+
+
+def _replay(journal: Journal, folder: Path) -> State:
+    """Return the state that the journal tells, with the weights of the bandits' ticks since."""
+    try:
+        entries, unsound = ticked(folder)
+    except OSError as error:
+        log.warning("ticks: weights of bandits begin anew: %s", error)
+        entries, unsound = (), 0
+    if unsound:
+        log.warning("ticks: %d lines are no entries, and are passed over", unsound)
+    return with_ticks(replay(journal.entries), entries)
 
 
 def _open_journal(config: Config) -> Journal:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from router import counters
+from router.admin.bandits import bandit_view
 from router.admin.endpoints import standings, view
 from router.admin.quality import marks_view
 from router.config.load import Loaded
@@ -269,6 +270,7 @@ def experiments_view(control: Control) -> list[dict[str, Any]]:
                 "killed": {"by": kill.by, "reason": kill.reason, "time": kill.time} if kill is not None else None,
                 **marks_view(revision, control.fold, experiment.name),
                 "arms": arms,
+                "bandit": bandit_view(experiment, revision, control.ticker),
                 "sites": {
                     variant.label: {arm.name: arm.weight for arm in own.arms}
                     for variant in revision.config.variants

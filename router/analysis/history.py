@@ -104,8 +104,11 @@ def history(revisions: Iterable[Revised | Revision]) -> History:
 
 
 def is_clustered(experiment: Experiment) -> bool:
-    """Return whether what is assigned to an arm is something other than the user: a tenant, a slot, a request."""
-    return bool(experiment.unit) or experiment.allocate.use == "switchback"
+    """Return whether what is assigned to an arm is something other than the user: a tenant, a slot, a request.
+
+    A bandit's unit is a user in a period, since the next period draws the user anew.
+    """
+    return bool(experiment.unit) or experiment.allocate.slotted is not None
 
 
 def complete(phases: Iterable[Phase], seen: Mapping[Place, float]) -> tuple[Phase, ...]:

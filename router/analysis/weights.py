@@ -4,43 +4,65 @@ Responsible for: the weights of each run, phase, epoch and site of experiments.
 Does not know: the journal's file, exposures.
 
 Rules: pure. A site is a region and cluster whose experiment differs from the process's own (``Enrolment.site``); its
-weights are those of its variant of the configuration, but a kill holds everywhere. An epoch that was in force with two
-different weights, as when the counters have no room for the phase of a kill, has none that its units could be held to.
+weights are those of its variant of the configuration, but those of a kill and of an allocator hold everywhere. An epoch
+that was in force with two different weights, as when the counters have no room for the phase of a kill, has none that
+its units could be held to.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from router.events.model import Revised, Revision
+from router.events.model import Revised, Revision, Run, Ticked
 
-Weights = Mapping[tuple[int, int, int, str], Mapping[str, float]]
-"""Run, phase, epoch and site (empty for the process's own) to arm to weight."""
+Epoch = tuple[int, int, int, str]
+"""Run, phase, epoch and site; the site is empty for the process's own."""
+Weights = Mapping[Epoch, Mapping[str, float]]
+"""Epoch to arm to weight."""
 
 
-def in_force(revisions: Iterable[Revised | Revision]) -> dict[str, Weights]:
-    """Return, by experiment, the weights that revisions tell of."""
-    found: dict[str, dict[tuple[int, int, int, str], Mapping[str, float]]] = {}
-    doubtful: set[tuple[str, tuple[int, int, int, str]]] = set()
+def in_force(revisions: Iterable[Revised | Revision], ticks: Sequence[Ticked] = ()) -> dict[str, Weights]:
+    """Return, by experiment, the weights that revisions tell of, and those that allocators published."""
+    revisions = tuple(revisions)
+    found: dict[str, dict[Epoch, Mapping[str, float]]] = {}
+    doubtful: set[tuple[str, Epoch]] = set()
     for revised in revisions:
         for name, weights in revised.weights.items():
-            run = revised.runs.get(name)
-            if run is None:
+            place_of = revised.runs.get(name)
+            if place_of is None:
                 continue
             known = found.setdefault(name, {})
             for site, given in _by_site(revised, name, weights).items():
-                place = run.number, run.phase, run.epoch, site
+                place = place_of.number, place_of.phase, place_of.epoch, site
                 if known.setdefault(place, given) != given:
                     doubtful.add((name, place))
+    for name, run, epoch, allotted in _published(revisions, ticks):
+        epochs = found.setdefault(name, {})
+        for site in {place[3] for place in epochs} or {""}:
+            epochs[run.number, run.phase, epoch, site] = allotted
     return {
         name: {place: given for place, given in known.items() if (name, place) not in doubtful}
         for name, known in found.items()
     }
 
 
+def _published(
+    revisions: Sequence[Revised | Revision], ticks: Sequence[Ticked]
+) -> Iterator[tuple[str, Run, int, Mapping[str, float]]]:
+    """Yield experiment, place, epoch and weights of what allocators published, at once or for later."""
+    for each in (*revisions, *ticks):
+        for name, coming in each.coming.items():
+            if name in each.runs:
+                yield name, each.runs[name], coming.epoch, coming.weights
+    for tick in ticks:
+        for name, weights in tick.weights.items():
+            yield name, tick.runs[name], tick.runs[name].epoch, weights
+
+
 def _by_site(revised: Revised | Revision, name: str, weights: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
     """Return the weights of one experiment at each site that has its own, and elsewhere."""
-    found = {"": weights}
+    found: dict[str, Mapping[str, float]] = {"": weights}
     for variant in revised.config.variants:
         own = next((item for item in variant.experiments if item.name == name), None)
         if own is not None:
-            found[variant.label] = weights if name in revised.killed else {arm.name: arm.weight for arm in own.arms}
+            ours = name in revised.killed or own.allocate.bandit
+            found[variant.label] = weights if ours else {arm.name: arm.weight for arm in own.arms}
     return found

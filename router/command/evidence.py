@@ -26,6 +26,7 @@ from router.analysis.weights import Weights, in_force
 from router.config.schema import Experiment, Metric
 from router.events.model import Invalid
 from router.events.recorded import recorded
+from router.events.ticks import ticked
 
 _STEPS: Final = {
     "observed": "first exposures of units",
@@ -65,6 +66,7 @@ def read_known(folder: Path) -> Known:
     path = folder / "journal" / "journal.ndjson"
     try:
         entries = recorded(folder)
+        ticks, _ = ticked(folder / "journal")
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}; --events is the router's events.dir") from error
     if not entries:
@@ -75,7 +77,7 @@ def read_known(folder: Path) -> Known:
         for experiment in entry.config.experiments:
             experiments[experiment.name] = experiment
             metrics[experiment.name] = entry.config.metrics
-    return Known(experiments, metrics, history(entries), in_force(entries), entries[-1].invalid)
+    return Known(experiments, metrics, history(entries), in_force(entries, ticks), entries[-1].invalid)
 
 
 class Watched:

@@ -189,6 +189,7 @@ def _experiment(found: dict[str, Any]) -> Iterator[str]:
     """Say where an experiment is, in a line; a kill, invalid data and warnings in one more each."""
     arms = ", ".join(f"{arm['name']} {arm['share']:.4g}" for arm in found["arms"])
     yield f"experiment {found['name']} run {found['run']} phase {found['phase']}: {arms}"
+    yield from _bandit(found.get("bandit"))
     killed, invalid, quality = found["killed"], found.get("invalid"), found.get("quality") or {}
     if killed is not None:
         reason = f": {killed['reason']}" if killed["reason"] else ""
@@ -199,6 +200,29 @@ def _experiment(found: dict[str, Any]) -> Iterator[str]:
         yield f"  data quality at {_moment(quality['time'])}: {quality['status']}"
     if quality.get("problem") is not None:
         yield f"  data quality is not known: {quality['problem']}"
+
+
+def _bandit(found: dict[str, Any] | None) -> Iterator[str]:
+    """Say what a bandit has learned of each arm, in a line; what is to come and what is wrong in one more each."""
+    if found is None:
+        return
+    learned = found["learned"]
+    if learned is None:
+        yield f"  {found['policy']}: nothing learned of {found['reward']} yet"
+    elif "arms" in learned:
+        state = "" if learned["warm"] else ", warming up"
+        known = ", ".join(
+            f"{name} {arm['observations']} observations"
+            + ("" if arm["reward"] is None else f" reward {arm['reward']:.4g}")
+            + ("" if arm["best"] is None else f" best {arm['best']:.3g}")
+            for name, arm in learned["arms"].items()
+        )
+        yield f"  {found['policy']} of {found['reward']} at {_moment(learned['time'])}{state}: {known}"
+    if found["coming"] is not None:
+        weights = ", ".join(f"{name} {weight:.4g}" for name, weight in found["coming"]["weights"].items())
+        yield f"  from {_moment(found['coming']['start'])} on: {weights}"
+    if found["problem"] is not None:
+        yield f"  the weights in force stay: {found['problem']}"
 
 
 def _moment(time_s: float) -> str:

@@ -4,26 +4,59 @@ Responsible for: its keys, as frozen data; the rules are those of ``schema``, wh
 Does not know: what an allocator computes (``router.bandit``), experiments.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from router.config.terms import Pointer, Slot
+from router.config.terms import Name, Pointer, Share, Slot
 
 Patience = Annotated[float, Meta(ge=0.001, le=3600, extra={"scalar": "duration"})]
 Held = Annotated[int, Meta(ge=1, le=16 * 1024**2, extra={"scalar": "size"})]
+Update = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
+Part = Annotated[float, Meta(ge=0.001, le=0.999, extra={"scalar": "share"})]
+Observations = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+CONTEXTUAL: Final = frozenset[str]()
+"""Policies that give each request an arm by its features, and leave the weights alone."""
+BANDITS: Final = CONTEXTUAL | {
+    "thompson",
+    "top_two_thompson",
+    "ucb",
+    "kl_ucb",
+    "epsilon_greedy",
+    "successive_elimination",
+}
+"""Policies that learn from a reward."""
+
+
+class WarmUp(Struct, frozen=True, kw_only=True):
+    """How long a bandit leaves the weights of the file alone: until all of it is over."""
+
+    units: Annotated[Observations, Meta(description="observations that each arm needs")] = 100
+    time: Annotated[Slot | None, Meta(description="how long after the run began")] = None
 
 
 class Allocate(Struct, frozen=True, kw_only=True):
     """What produces the weights."""
 
     use: Annotated[
-        Literal["fixed", "switchback", "interleave", "ensemble"],
+        Literal[
+            "fixed",
+            "switchback",
+            "interleave",
+            "ensemble",
+            "thompson",
+            "top_two_thompson",
+            "ucb",
+            "kl_ucb",
+            "epsilon_greedy",
+            "successive_elimination",
+        ],
         Meta(
             description="`fixed`: the weights of the file; `switchback`: likewise, but what is assigned to an arm is a "
             "slot of time (for each of the experiment's `unit`, if it has one); `interleave`: each request goes to "
             "both arms, and the answer has a merge of their ranked lists; `ensemble`: to all arms, and the answer has "
-            "what their values come to (docs/interleaving.md)"
+            "what their values come to (docs/interleaving.md); the others are bandits (docs/statistics.md)"
         ),
     ] = "fixed"
     slot: Annotated[Slot | None, Meta(description="length of a slot of time; `switchback` needs it")] = None
@@ -64,3 +97,54 @@ class Allocate(Struct, frozen=True, kw_only=True):
             "256KiB",
         ),
     ] = None
+    reward: Annotated[
+        Name | None, Meta(description="of a bandit: metric that it learns from, one of the experiment's")
+    ] = None
+    period: Annotated[
+        Slot | None,
+        Meta(
+            description="of a bandit: how long a unit keeps its arm before it is drawn anew; not with `unit: [request]`"
+        ),
+    ] = None
+    floor: Annotated[
+        Share, Meta(description="of a bandit: least share of each arm, mixed into what the allocator says")
+    ] = 0.01
+    update: Annotated[
+        Update,
+        Meta(
+            description="of a bandit: how often weights are computed anew; on units that stay, they change only when a "
+            "period begins"
+        ),
+    ] = 10.0
+    half_life: Annotated[
+        Slot | None, Meta(description="of a bandit: after how long an observation counts half; default it never fades")
+    ] = None
+    control_share: Annotated[
+        Part | None, Meta(description="of a bandit: share that control has, whatever it earns; default it competes")
+    ] = None
+    warm_up: Annotated[WarmUp, Meta(description="of a bandit: how long the weights of the file stay")] = field(
+        default_factory=WarmUp
+    )
+    range: Annotated[
+        tuple[float, ...],
+        Meta(
+            max_length=2,
+            description="of a bandit: lowest and highest value of a `mean` or `count`, which then is a reward between "
+            "0 and 1; values beyond are taken for the nearest",
+        ),
+    ] = ()
+    leader: Annotated[Part, Meta(description="of `top_two_thompson`: share of the leader among the two")] = 0.5
+    epsilon: Annotated[Share, Meta(description="of `epsilon_greedy`: share that all arms have alike")] = 0.1
+    delta: Annotated[
+        Part, Meta(description="of `successive_elimination`: chance that the best arm is ever taken out")
+    ] = 0.05
+
+    @property
+    def bandit(self) -> bool:
+        """Whether weights follow a reward."""
+        return self.use in BANDITS
+
+    @property
+    def slotted(self) -> float | None:
+        """Length of the slots of time in which a unit is drawn anew, in seconds; None when it keeps its arm."""
+        return self.slot if self.slot is not None else self.period

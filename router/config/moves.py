@@ -98,7 +98,7 @@ def _drawn_by(experiment: Experiment) -> tuple[object, ...]:
 
 
 def _whose(experiment: Experiment) -> tuple[object, ...]:
-    return experiment.unit, experiment.allocate.slot
+    return experiment.unit, experiment.allocate.slot, experiment.allocate.period
 
 
 def _cuts(config: Config, experiment: Experiment) -> dict[tuple[object, ...], _Ranges]:
@@ -115,7 +115,7 @@ def _cuts(config: Config, experiment: Experiment) -> dict[tuple[object, ...], _R
         ((salt, unit), _range(*experiment.segment) if experiment.segment else _ALL),
         ((experiment.salt or experiment.name, unit), _range(0.0, experiment.coverage)),
         *(
-            ((item.salt or item.name, ((), None)), _outside(*item.segment))
+            ((item.salt or item.name, ((), None, None)), _outside(*item.segment))
             for item in config.holdouts
             if not item.layers or experiment.layer in item.layers
         ),

@@ -24,11 +24,6 @@ KEYS: frozenset[str] = frozenset(
         "$.experiments[].allocate.keep_warm",
         "$.experiments[].allocate.batch",
         "$.experiments[].allocate.hold",
-        "$.experiments[].allocate.reward",
-        "$.experiments[].allocate.period",
-        "$.experiments[].allocate.floor",
-        "$.experiments[].allocate.update",
-        "$.experiments[].allocate.half_life",
         "$.experiments[].allocate.features",
         "$.experiments[].allocate.draws",
     }
@@ -40,8 +35,6 @@ VALUES: dict[str, frozenset[str]] = {
             "rollout",
             "blue_green",
             "rolling",
-            "thompson",
-            "ucb",
             "linear_thompson",
         }
     ),

@@ -118,7 +118,8 @@ def _units(experiments: Sequence[tuple[str, dict[str, Any]]], report: Report) ->
     for path, experiment in experiments:
         if "layer" not in experiment or experiment["layer"] is BROKEN:
             continue
-        unit = experiment.get("unit", []), part(experiment, "allocate").get("slot")
+        allocate = part(experiment, "allocate")
+        unit = experiment.get("unit", []), allocate.get("slot"), allocate.get("period")
         if BROKEN in unit:
             continue
         where, seen = first.setdefault(experiment["layer"], (path, unit))

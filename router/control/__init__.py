@@ -16,9 +16,16 @@ loop       the control process's own tasks: start, reload, restore, kill, watch,
 probe      whom to ask for readiness and when, and telling the workers
 ask        one such question over HTTP
 notice     saying in the log when an endpoint is left alone, and when it is back
+allocated  which weights of bandits other changes keep (pure)
+tick       what a tick of the bandits makes of the present revision (pure)
+ticker     when bandits tick, and what is known of them
+allot      one tick: from the event log to what allocators say
+produce    the seam between a tick and what learns
+learn      what a bandit that needs no features learns from the log
+beside     work in a thread of low priority
 terms      what the control process and the supervisor say to each other; light, for the same reason
 address    why an address cannot be listened on; light, because the supervisor imports it
 =========  ==========================================================================================================
 
-Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``.
+Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``, one ``Ticker``.
 """

@@ -10,17 +10,15 @@ once and tried again; the last answer stays, and its age is a metric.
 """
 
 import asyncio
-import os
-import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Final
 
+from router.control.beside import in_thread
 from router.control.counted import Counted
-from router.control.measure import NotInstalledError, Question, Snapshot, Stop, StoppedError, measure
+from router.control.measure import NotInstalledError, Question, Snapshot, Stop, measure
 
 log = getLogger(__name__)
 
@@ -28,8 +26,6 @@ SHARE: Final = 0.1
 FIRST_S: Final = 1.0  # after the start, which has other work to do
 LEAST_S: Final = 30.0  # between two folds, however cheap
 IDLE_S: Final = 600.0  # between two folds while nothing happens: outcome windows end all the same
-ENDING_S: Final = 2.0  # what a query may take to end when the process does
-NICE: Final = 10
 
 Measure = Callable[[Question, Stop], Snapshot]
 
@@ -108,7 +104,7 @@ class Fold:
         if not self._pace.due(question.counted, begun):
             return 0.0
         try:
-            snapshot = await _in_thread(self._work, question)
+            snapshot = await in_thread("fold", lambda stop: self._work(question, stop))
         except NotInstalledError as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a log, a disk or a library does, the router goes on
@@ -126,47 +122,3 @@ class Fold:
             log.warning("%s", problem)
         self.problem = problem
         self._pace.folded = None
-
-
-async def _in_thread(work: Measure, question: Question) -> Snapshot:
-    """Measure in a thread of low priority, which ends when this is cancelled."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Snapshot] = loop.create_future()
-    stop = Stop()
-
-    def tell(snapshot: Snapshot | None, error: Exception | None) -> None:
-        if answer.done():
-            return
-        if snapshot is not None:
-            answer.set_result(snapshot)
-        else:
-            answer.set_exception(error or StoppedError())
-
-    def run() -> None:
-        with suppress(OSError):  # of this thread alone, as Linux has it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        found: Snapshot | None = None
-        failure: Exception | None = None
-        try:
-            found = work(question, stop)
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
-            failure = error
-        with suppress(RuntimeError):  # the loop has closed meanwhile
-            loop.call_soon_threadsafe(tell, found, failure)
-
-    # A daemon, and not of a pool: neither the end of the loop nor of the process waits for a query.
-    thread = threading.Thread(target=run, name="fold", daemon=True)
-    thread.start()
-    try:
-        return await answer
-    except asyncio.CancelledError:
-        await asyncio.to_thread(_end, thread, stop)
-        raise
-
-
-def _end(thread: threading.Thread, stop: Stop) -> None:
-    """Interrupt one query after another until the thread gives up."""
-    until = time.monotonic() + ENDING_S
-    while thread.is_alive() and time.monotonic() < until:
-        stop.now()
-        thread.join(ENDING_S / 40)

@@ -11,8 +11,8 @@ same, with an alarm: workers must not wait for a disk. A kill does not even try 
 
 import asyncio
 import time
-from collections.abc import Iterable
-from logging import getLogger
+from collections.abc import Iterable, Mapping
+from logging import DEBUG, INFO, getLogger
 from pathlib import Path
 
 from router.config.load import Loaded
@@ -32,9 +32,12 @@ from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
 from router.control.seat import Asked, Rejected, Seat, Source, Stale
 from router.control.state import Refusal, State
+from router.control.tick import CAUSE, Allotment, tick
+from router.control.ticker import Ticker
 from router.control.watch import Watch
 from router.counters import CONTROL_HEARTBEAT, DRAINING, RELOAD_OK
-from router.events.model import Revision
+from router.events.model import Revised, Revision
+from router.events.ticks import Ticks
 from router.routing.table import Table, compile_table
 from router.segment import reset_left_gauges
 
@@ -59,9 +62,10 @@ class Control:
         rejected: The configuration on disk, when it is not served.
         news: Set when the next revision is published; another one follows it.
         fold: What the event log says of the experiments.
+        ticker: What bandits have learned of it.
     """
 
-    def __init__(self, source: Source, seat: Seat, journal: Decisions, state: State) -> None:
+    def __init__(self, source: Source, seat: Seat, journal: Decisions, state: State, ticks: Ticks) -> None:
         # Per process
         self.source = source
         self.state = state
@@ -71,6 +75,8 @@ class Control:
         self.ledger = Ledger(journal, seat.segment)
         self.keeper = Keeper(seat.segment)
         self.fold = Fold()
+        self.ticker = Ticker()
+        self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
         self._reading = asyncio.Lock()  # one reading of the files at a time
@@ -90,6 +96,11 @@ class Control:
         if self.state.revision is None:
             raise RuntimeError("there is no revision yet")
         return self.state.revision
+
+    @property
+    def changed(self) -> int:
+        """Return the number of the present revision, or of that before the ticks of bandits since."""
+        return self.state.history[-1].number
 
     async def begin(self, loaded: Loaded | None) -> None:
         """Publish the first revision, or take over the one that the workers already serve.
@@ -138,6 +149,7 @@ class Control:
                 group.create_task(self._probe())
                 group.create_task(self._keep_time())
                 group.create_task(self.fold.run(self._question, self._judge))
+                group.create_task(self.ticker.run(self._learned, self._allot))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
@@ -170,7 +182,7 @@ class Control:
         known = any(entry.number == number for entry in self.state.history)
         older = None if known else await asyncio.to_thread(self.ledger.earlier, number)
         async with self._change:
-            if present is not None and present != self.revision.number:
+            if present is not None and present not in (self.revision.number, self.changed):
                 return Stale()
             decided = decide.restore(self.state, number, time.time(), author, older)
             if isinstance(decided, Refusal):
@@ -259,22 +271,14 @@ class Control:
             known: Whether the journal has it already.
             urgent: Whether to publish before it is written down.
         """
-        try:
-            table = await asyncio.to_thread(compile_table, revision)
-            await asyncio.to_thread(self.seat.publisher.prepare, revision)
-        except OSError as error:
-            return Refusal((Mistake(str(self.source.path), 0, "", f"cannot be handed to the workers: {error}"),))
-        except Exception as error:  # a revision that workers could not compile must not reach them
-            log.exception("revision %d cannot be compiled", revision.number)
-            return Refusal((Mistake(str(self.source.path), 0, "", f"cannot be compiled: {error}"),))
+        table = await self._compile(revision)
+        if isinstance(table, Refusal):
+            return table
         if not known and not urgent:
             await self.ledger.write(following.history[-1], _PATIENCE_S)
         if self._table is None or self._table.config.server.signing != revision.config.server.signing:
             warn_of_open_keys(revision.config)
-        self.seat.publisher.publish(revision)
-        self.state, self._table = following, table
-        news, self.news = self.news, asyncio.Event()
-        news.set()
+        self._hand_out(following, revision, table)
         if urgent:
             await self.ledger.write(following.history[-1], _PATIENCE_S)
         self.seat.tell(revision)
@@ -285,6 +289,51 @@ class Control:
             revision.author,
             "continues" if known else _few(following.history[-1].changes),
         )
+        return None
+
+    async def _compile(self, revision: Revision) -> Table | Refusal:
+        """Compile a revision, and lay it ready for the workers."""
+        try:
+            table = await asyncio.to_thread(compile_table, revision)
+            await asyncio.to_thread(self.seat.publisher.prepare, revision)
+        except OSError as error:
+            return Refusal((Mistake(str(self.source.path), 0, "", f"cannot be handed to the workers: {error}"),))
+        except Exception as error:  # a revision that workers could not compile must not reach them
+            log.exception("revision %d cannot be compiled", revision.number)
+            return Refusal((Mistake(str(self.source.path), 0, "", f"cannot be compiled: {error}"),))
+        return table
+
+    def _hand_out(self, following: State, revision: Revision, table: Table) -> None:
+        self.seat.publisher.publish(revision)
+        self.state, self._table = following, table
+        news, self.news = self.news, asyncio.Event()
+        news.set()
+
+    def _learned(self) -> tuple[Revision, tuple[Revised, ...], Snapshot | None]:
+        return self.revision, self.state.history, self.fold.snapshot
+
+    async def _allot(self, found: Mapping[str, Allotment]) -> str | None:
+        """Publish what allocators say; return why that could not be done, and the weights in force stay.
+
+        Unlike a decision, a tick is not published unless it is written down: nobody would know what weights units had.
+        """
+        async with self._change:
+            made = tick(self.state, found, time.time())
+            if made is None:
+                return None
+            following, revision, entry = made
+            table = await self._compile(revision)
+            if isinstance(table, Refusal):
+                return "; ".join(str(mistake) for mistake in table.mistakes)
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await asyncio.to_thread(self._ticks.append, entry)
+            except TimeoutError:
+                return f"the disk takes longer than {_PATIENCE_S:g} s to write a tick down"
+            except OSError as error:
+                return f"a tick cannot be written down: {error}"
+            self._hand_out(following, revision, table)
+        log.debug("revision %d published cause=tick author=%s weights=%s", entry.number, entry.author, entry.weights)
         return None
 
     def _reject(self, mistakes: Iterable[Mistake]) -> None:
@@ -360,7 +409,8 @@ class Control:
             done, workers = self.seat.publisher.acknowledged(), self.seat.publisher.workers
             if done == workers and self._announced != self.revision.number:
                 self._announced = self.revision.number
-                log.info("revision %d acknowledged by %d of %d workers", self.revision.number, done, workers)
+                level = DEBUG if self.revision.cause == CAUSE else INFO
+                log.log(level, "revision %d acknowledged by %d of %d workers", self.revision.number, done, workers)
                 if not ready and not self.seat.segment.words[DRAINING]:
                     log.info("ready %s", places)
                 ready = True

@@ -19,6 +19,7 @@ from router.config.schema import Config
 from router.control.counted import Counted
 from router.events.model import Invalid, Revised, Run
 from router.events.recorded import before
+from router.events.ticks import ticked
 
 if TYPE_CHECKING:
     from router.analysis.finding import Finding, Insufficient, Status
@@ -186,7 +187,8 @@ def measure(question: Question, stop: Stop) -> Snapshot:
         remembered = question.history
         older = before(Path(config.events.dir), remembered[0].number) if remembered else ()
         known = history((*older, *remembered))
-        observed = observe(engine, config.experiments, in_force((*older, *remembered)), now)
+        ticks, _ = ticked(Path(config.events.dir) / "journal")
+        observed = observe(engine, config.experiments, in_force((*older, *remembered), ticks), now)
         received = observe_received(engine)
         folded: Folded | None = None
         unfolded: str | None = None

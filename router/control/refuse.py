@@ -44,6 +44,7 @@ def _chosen(experiment: Experiment) -> dict[str, object]:
         "unit": list(experiment.unit),
         "flag": experiment.flag,
         "slot": experiment.allocate.slot,
+        "period": experiment.allocate.period,
         "merging": _merging(experiment.allocate),
     }
 
@@ -152,8 +153,8 @@ def _path_of(config: Config, index: int, what: str) -> str:
     """Give the path of the key that a difference is about."""
     experiment = config.experiments[index]
     path = f"$.experiments[{index}]"
-    if what == "slot":
-        return f"{path}.allocate.slot"
+    if what in ("slot", "period"):
+        return f"{path}.allocate.{what}"
     if what == "merging":
         return f"{path}.allocate"
     if what in ("salt", "route", "hash_version", "unit", "flag"):

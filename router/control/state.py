@@ -23,6 +23,7 @@ import msgspec
 from router.config.diff import differences
 from router.config.mistake import ConfigError, Mistake
 from router.config.schema import Config
+from router.control import allocated
 from router.control import edits as changed
 from router.control import kill as kills
 from router.control.phases import kept_marks, runs
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 HISTORY = 100
 FILE = "file"
 # Causes after which a restored configuration still holds.
-_HOLDING = ("certificate", "kill", "resume", "schedule", "invalid")
+_HOLDING = ("certificate", "kill", "resume", "schedule", "invalid", "tick")
 _CHANGES = 100
 
 
@@ -130,6 +131,7 @@ def resume(state: State, published: Revision) -> State:
         runs=published.runs,
         killed=published.killed,
         invalid=published.invalid,
+        coming=published.coming,
     )
     if state.revision is not None and state.revision.number > published.number:
         slots = allocate(published.slots, row_keys(state.revision.config, state.revision.runs))
@@ -189,6 +191,7 @@ def restore(
     if mistakes:
         return Refusal(mistakes)
     free = {experiment: weights for experiment, weights in entry.weights.items() if experiment not in entry.killed}
+    free |= allocated.given(present, entry.config)
     killed = kills.kept(present.killed, present.config, entry.config)
     weights = kills.weigh(entry.config, free, killed)
     coming = unnumbered(state, ("restore", author, now), present.digest, (entry.config, weights, killed))
@@ -230,7 +233,8 @@ def _from_file(state: State, loaded: "Loaded", why: tuple[str, str, float]) -> R
     found, count = changed.edits(before.config, loaded) if before is not None else ((), 0)
     cause, who, now = why
     why = cause, changed.author(found, loaded) if who == FILE else who, now
-    weights = kills.weigh(loaded.config, {}, killed)
+    free = allocated.given(before, loaded.config) if before is not None else {}
+    weights = kills.weigh(loaded.config, free, killed)
     made = unnumbered(state, why, loaded.digest, (loaded.config, weights, killed))
     return msgspec.structs.replace(made, edits=found, edited=count)
 
@@ -263,6 +267,7 @@ def unnumbered(
         runs=following,
         killed=killed,
         invalid=kept_marks(state.revision.invalid, following) if state.revision is not None else {},
+        coming=allocated.kept_coming(state.revision, weights, following) if state.revision is not None else {},
     )
 
 
@@ -317,4 +322,5 @@ def _revision(entry: Revised, slots: dict[str, int]) -> Revision:
         slots=slots,
         killed=entry.killed,
         invalid=entry.invalid,
+        coming=entry.coming,
     )

@@ -81,7 +81,9 @@ def _switch(state: State, why: tuple[str, str, float], killed: dict[str, Kill], 
     except CountersFull:
         if why[0] != "kill":
             raise
-        following, revision = follow(state, msgspec.structs.replace(coming, runs=present.runs, invalid=present.invalid))
+        following, revision = follow(
+            state, msgspec.structs.replace(coming, runs=present.runs, invalid=present.invalid, coming={})
+        )
     return replace(following, held=state.held), revision
 
 

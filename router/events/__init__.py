@@ -7,6 +7,7 @@
 ``read``     segments back as events, while they are written and after a crash
 ``keep``     which segments may go, by age and size
 ``older``    what the journal let go, compressed, so that any revision can come back
+``ticks``    which weights bandits published, apart from the journal
 ``journal``  what was decided: fsynced, checked, compacted
 
 Mutable state: *Per process* one ``EventLog`` in a worker, one ``Journal`` in the control process.

@@ -60,6 +60,20 @@ class Invalid(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Coming(Struct, frozen=True, kw_only=True):
+    """Weights that come into force by themselves, at a moment when units are drawn anew.
+
+    Attributes:
+        start: Since when they are in force, in unix seconds.
+        epoch: The epoch that begins then.
+        weights: Arm to weight.
+    """
+
+    start: float
+    epoch: int
+    weights: dict[str, float]
+
+
 class Revision(Struct, frozen=True, kw_only=True):
     """One numbered state of everything, as workers get it.
 
@@ -77,6 +91,7 @@ class Revision(Struct, frozen=True, kw_only=True):
         varied: Experiment to the region and cluster whose it is; only while a table for them is compiled.
         invalid: Experiment to what makes its data invalid.
         policies: Experiment to the model that gives each request its weights; without one the weights hold.
+        coming: Experiment to the weights that it has from a later moment on.
     """
 
     number: int
@@ -92,6 +107,7 @@ class Revision(Struct, frozen=True, kw_only=True):
     varied: dict[str, str] = {}
     invalid: dict[str, Invalid] = {}
     policies: dict[str, LinearModel] = {}
+    coming: dict[str, Coming] = {}
 
 
 class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -311,6 +327,7 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
         invalid: Experiment to what makes its data invalid.
         edits: What the files changed, value by value; the first of them when there are many.
         edited: How many there were.
+        coming: Experiment to the weights that it has from a later moment on.
     """
 
     number: int
@@ -326,3 +343,26 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
     invalid: dict[str, Invalid] = {}
     edits: tuple[Edit, ...] = ()
     edited: int = 0
+    coming: dict[str, Coming] = {}
+
+
+class Ticked(Struct, frozen=True, kw_only=True, tag_field="type", tag="ticked"):
+    """That allocators changed weights: an entry of the log of ticks, which a revision was published for.
+
+    Attributes:
+        number: Number of the revision.
+        time: When, in unix seconds.
+        author: The allocators, by name.
+        weights: Experiment to arm to weight, of experiments whose weights changed.
+        runs: Where these are since.
+        coming: Experiment to the weights that it has from a later moment on, where these changed.
+        settled: Experiments whose coming weights came into force with this entry.
+    """
+
+    number: int
+    time: float
+    author: str
+    weights: dict[str, dict[str, float]] = {}
+    runs: dict[str, Run] = {}
+    coming: dict[str, Coming] = {}
+    settled: tuple[str, ...] = ()

@@ -18,13 +18,15 @@ Shares are compared as integers, so segments that touch neither overlap nor leav
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
 from mmh3 import mmh3_x64_128_utupledigest as digest
 from msgspec import Struct
+from msgspec.structs import replace
 
 from router.config.schema import Config, Experiment, Route
-from router.events.model import Revision
+from router.events.model import Coming, Revision, Run
 from router.routing.bots import AGENT, Bots
 from router.routing.bucket import arm_prefix
 from router.routing.fanout import NO_FANS, FanPlan, compile_fans
@@ -55,7 +57,10 @@ class LayerPlan(Struct, frozen=True):
         holdouts: Holdouts that keep units out of it.
         sources: Where the unit of its experiments comes from; empty when it is the exchange's.
         slot: Length of a slot of time in seconds; 0 when no slots are assigned.
+        shared: Whether a slot is the unit of everybody; else it is one of each unit.
         trials: Its experiments.
+        turns: When ``later`` comes in the place of ``trials``, in unix seconds: the beginning of a slot.
+        later: The same experiments with the weights that were published for then.
     """
 
     name: str | None
@@ -63,7 +68,14 @@ class LayerPlan(Struct, frozen=True):
     holdouts: frozenset[str]
     sources: tuple[Source, ...]
     slot: float
+    shared: bool
     trials: tuple[Trial, ...]
+    turns: float = inf
+    later: tuple[Trial, ...] = ()
+
+    def at(self, now: float) -> tuple[Trial, ...]:
+        """Return the experiments as they are at a moment of a request."""
+        return self.trials if now < self.turns else self.later
 
     def unit(self, request: Request, own: str | None) -> str | None:
         """Return whom the experiments assign to an arm; None when no source is present.
@@ -79,7 +91,7 @@ class LayerPlan(Struct, frozen=True):
         if not self.slot:
             return unit
         begin = int(request.now // self.slot * self.slot)
-        if not self.sources:
+        if self.shared:
             return str(begin)
         return None if unit is None else f"{unit}@{begin}"
 
@@ -238,7 +250,7 @@ class Structure(Struct, frozen=True):
                 seen += [Seen(layer, trial, "there is no unit", None, None, None) for trial in layer.trials]
             return
         point = digest(layer.prefix + data)[0] if layer.prefix else 0
-        for trial in layer.trials:
+        for trial in layer.at(request.now) if layer.later else layer.trials:
             why = "a bot" if trial.people and enrolled.bot else self._obstacle(trial, request, (point, data), arms)
             arm = trial.assign(request, data) if why is None else None
             if arm is not None:
@@ -358,6 +370,9 @@ def _compile_layer(
     config, first = revision.config, experiments[0]
     trials = tuple(compile_trial(experiment, revision, attributes) for experiment in experiments)
     allocate = first.allocate
+    coming = {item.name: revision.coming[item.name] for item in experiments if item.name in revision.coming}
+    turns = min((item.start for item in coming.values()), default=inf)
+    then = reweighed(revision, {name: item for name, item in coming.items() if item.start == turns})
     return LayerPlan(
         name=first.layer,
         prefix=b"" if all(trial.end - trial.start == WHOLE for trial in trials) else _layer_prefix(config, first),
@@ -365,9 +380,25 @@ def _compile_layer(
             item.name for item in config.holdouts if not item.layers or (first.layer or "") in item.layers
         ),
         sources=tuple(compile_source(label, route.inspect_bytes) for label in first.unit),
-        slot=(allocate.slot or 0.0) if allocate.use == "switchback" else 0.0,
+        slot=allocate.slotted or 0.0,
+        shared=allocate.slot is not None and not first.unit,
         trials=trials,
+        turns=turns,
+        later=tuple(compile_trial(each, then, attributes) for each in experiments) if coming else (),
     )
+
+
+def reweighed(revision: Revision, coming: Mapping[str, Coming]) -> Revision:
+    """Return a revision as it is once weights that were published for later are in force."""
+    if not coming:
+        return revision
+    weights = {name: dict(each.weights) for name, each in coming.items()}
+    runs = {
+        name: Run(number=run.number, phase=run.phase, epoch=each.epoch)
+        for name, each in coming.items()
+        for run in (revision.runs[name],)
+    }
+    return replace(revision, weights={**revision.weights, **weights}, runs={**revision.runs, **runs})
 
 
 def _layer_prefix(config: Config, experiment: Experiment) -> bytes:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from router import counters, histogram
 from router.admin import families as families_module
+from router.admin.bandits import BanditMetrics
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
 from router.admin.quality import QualityMetrics
@@ -25,6 +26,7 @@ from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, He
 from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.measure import Snapshot
+from router.control.ticker import Ticker
 from router.counters import (
     allocate,
     arm_key,
@@ -325,6 +327,13 @@ def test_what_came_of_each_arm_is_counted(segment: Segment) -> None:
     assert value(scrape(segment, current), "router_fanout_state", experiment="e", arm="control") == 2
 
 
+def bandit(current: Revision) -> Revision:
+    """Return a revision whose experiments are bandits."""
+    learning = Allocate(use="thompson", reward="m", period=86400.0)
+    experiments = tuple(replace(each, allocate=learning) for each in current.config.experiments)
+    return replace(current, config=replace(current.config, experiments=experiments))
+
+
 def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of families and the exposition agree on names, types and labels."""
     current = revision()
@@ -335,7 +344,11 @@ def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: py
     fold = Fold()
     fold.snapshot = looked()
     shown = {}
-    for metric in Metrics(segment, lambda: current, quality=QualityMetrics(fold), keeper=keeper).collect():
+    ticker = Ticker()
+    ticker.standings["e"] = {"arms": {"treatment": {"observations": 3}}}
+    parts = (QualityMetrics(fold),)
+    learned = BanditMetrics(ticker).collect(bandit(current))
+    for metric in (*Metrics(segment, lambda: current, parts=parts, keeper=keeper).collect(), *learned):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
         shown[name] = (metric.type, labels)

@@ -12,6 +12,7 @@ from router.control.seat import Seat, Source
 from router.control.state import State
 from router.counters import ACKNOWLEDGED
 from router.events.model import Revised
+from router.events.ticks import Ticks
 from router.segment import Segment
 from tests.control.build import yaml
 
@@ -64,7 +65,7 @@ class Desk:
     def another(self) -> Control:
         """Make a control process on the same counters and files, as a replacement would be."""
         seat = Seat(self.segment, Publisher(self.run_dir, self.segment), lambda told: self.told.append(told.number))
-        return Control(self.source, seat, self.notes, State())
+        return Control(self.source, seat, self.notes, State(), Ticks(self.run_dir))
 
     async def begin(self) -> None:
         """Publish the first revision."""

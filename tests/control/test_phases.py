@@ -78,6 +78,8 @@ PHASE = [
     ("`match`", config(route={"match": {"path": "/v2/"}})),
     ("`unit`", config(route={"unit": ["cookie:uid"]})),
 ]
+CLICKS = {"name": "clicks", "kind": "proportion", "outcome": "click", "window": "1h", "goal": "up"}
+BANDIT = {"allocate": {"use": "thompson", "reward": "clicks", "period": "1d"}}
 REFUSED = [
     ("values", "arm 'large'", config(page={"arms": values(large=9)})),
     ("arms", "arm 'newer'", config({"arms": [*arms(), {"name": "newer", "target": "b", "weight": 1}]})),
@@ -92,6 +94,7 @@ REFUSED = [
     ("`at`", "merging", config({"allocate": {"use": "ensemble", "at": "/score"}})),
     ("`combine`", "merging", config({"allocate": {"use": "ensemble", "at": "/score", "combine": "vote"}})),
     ("`allocate`", "merging", config({"allocate": {"use": "ensemble", "at": "/score"}})),
+    ("`period`", "period", config({**BANDIT, "metrics": {"primary": "clicks"}}, metrics=[CLICKS])),
     ("`flag`", "flag", config(page={"flag": "other"})),
     ("`route`", "route", config({"route": "q"})),
 ]
