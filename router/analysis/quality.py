@@ -164,7 +164,10 @@ def _sample_ratio(observed: Observed, tested: SampleRatio) -> Finding | Insuffic
         sentence = f"the arms do not have the units that their weights promise ({deviations(tested)})"
         return Finding("sample_ratio", "invalid", tested.p, SAMPLE_RATIO_P, sentence, _numbers(tested))
     due = [expected for expected in tested.expected.values() if expected > 0]
-    forgotten = f"the weights that {observed.unplaced} units came under are not in the journal any more"
+    forgotten = (
+        f"the weights that {observed.unplaced} units came under are not in the journal: no longer, or a policy gave "
+        "each request its own"
+    )
     if len(due) < 2 and observed.unplaced:
         return Insufficient("sample_ratio", forgotten)
     if len(due) < 2:

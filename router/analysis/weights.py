@@ -6,11 +6,12 @@ Does not know: the journal's file, exposures.
 Rules: pure. A site is a region and cluster whose experiment differs from the process's own (``Enrolment.site``); its
 weights are those of its variant of the configuration, but those of a kill and of an allocator hold everywhere. An epoch
 that was in force with two different weights, as when the counters have no room for the phase of a kill, has none that
-its units could be held to.
+its units could be held to. A policy that looks at the request gives each one weights of its own, which no entry knows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from router.config.allocate import CONTEXTUAL
 from router.events.model import Revised, Revision, Run, Ticked
 
 Epoch = tuple[int, int, int, str]
@@ -38,9 +39,13 @@ def in_force(revisions: Iterable[Revised | Revision], ticks: Sequence[Ticked] = 
         epochs = found.setdefault(name, {})
         for site in {place[3] for place in epochs} or {""}:
             epochs[run.number, run.phase, epoch, site] = allotted
+    each = {
+        item.name for revised in revisions for item in revised.config.experiments if item.allocate.use in CONTEXTUAL
+    }
     return {
         name: {place: given for place, given in known.items() if (name, place) not in doubtful}
         for name, known in found.items()
+        if name not in each
     }
 
 

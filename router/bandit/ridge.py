@@ -119,21 +119,30 @@ def posterior(sums: Ridge, ridge: float) -> Posterior:
     arms, width = sums.moment.shape
     moment = sums.moment - mean * sums.matrix[:, :, 0]
     squares = np.maximum(0.0, sums.squares - 2 * mean * sums.moment[:, 0] + mean * mean * sums.counts)
-    inverse = np.linalg.inv(sums.matrix + ridge * np.eye(width))
-    inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
+    root = np.stack([_root(sums.matrix[place] + ridge * np.eye(width), ridge) for place in range(arms)])
+    inverse = root @ root.transpose(0, 2, 1)
     coefficients = np.einsum("kij,kj->ki", inverse, moment)
     # Σ (r - xᵀθ̂)² + λ|θ̂|² = Σ r² - θ̂ᵀb; over all arms, with one observation's worth of Σ r²/n for a start.
     rest = float(np.maximum(0.0, squares - np.einsum("ki,ki->k", coefficients, moment)).sum())
     start = float(squares.sum()) / total if total > 0 else 1.0
     variance = (rest + start) / (total + 1)
     coefficients[:, 0] += mean
-    root = np.stack([_root(inverse[place]) for place in range(arms)])
     return Posterior(coefficients, inverse, root, variance)
 
 
-def _root(matrix: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(matrix)
-    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+def _root(matrix: Floats, least: float) -> Floats:
+    """Return L with L Lᵀ = A⁻¹, the only one that is upper triangular: a little more data changes draws a little.
+
+    Args:
+        matrix: A, whose eigenvalues are at least ``least`` but for rounding.
+        least: λ.
+    """
+    try:
+        lower = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:  # numbers far from 0 that hardly vary: what rounding took is put back
+        values, vectors = np.linalg.eigh(matrix)
+        lower = np.linalg.cholesky((vectors * np.maximum(values, least)) @ vectors.T)
+    root: Floats = np.linalg.inv(lower).T
     return root
 
 

@@ -115,7 +115,7 @@ def _experiment(asked: Inquiry, known: Known) -> Experiment:
 
 
 def _reward(asked: Inquiry, experiment: Experiment, metrics: Sequence[Metric]) -> Metric:
-    wanted = asked.reward or getattr(experiment.allocate, "reward", None)
+    wanted = asked.reward or experiment.allocate.reward
     wanted = wanted or (experiment.metrics.primary if experiment.metrics is not None else None)
     if wanted is None:
         raise EvidenceError(f"experiment {experiment.name!r} has no primary metric; name a reward with --reward")
@@ -157,13 +157,13 @@ def _read(events: Path, experiment: Experiment, metric: Metric, known: Known, no
                 columns[name] += batch.table.column(name).to_pylist()
             after, more = batch.until, batch.more
     attributes = [json.loads(text) if text else {} for text in columns["attributes"]]
-    numbers = tuple(each.name for each in _features(experiment) if each.number)
+    features = experiment.allocate.features
     reading = Reading(
         arms=tuple(arm.name for arm in experiment.arms),
         sign=-1 if metric.goal == "down" else 1,
         weights=known.weights.get(experiment.name, {}),
-        numbers=numbers,
-        categories=tuple(each.name for each in _features(experiment) if not each.number) or None,
+        numbers=tuple(each.name for each in features if each.number),
+        categories=tuple(each.name for each in features if not each.number) if features else None,
     )
     return observed(columns, attributes, reading)
 
@@ -171,10 +171,6 @@ def _read(events: Path, experiment: Experiment, metric: Metric, known: Known, no
 _COLUMNS: Final = (
     "run", "phase", "epoch", "site", "arm", "unit", "user", "first", "matured", "propensity", "attributes", "y",
 )  # fmt: skip
-
-
-def _features(experiment: Experiment) -> tuple[Any, ...]:
-    return tuple(getattr(experiment.allocate, "features", ()))
 
 
 def _evaluated(seen: Observed, text: str, policy: Policy, wish: Wish) -> Evaluation:

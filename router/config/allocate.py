@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from router.config.contextual import Feature
 from router.config.terms import Name, Pointer, Share, Slot
 
 Patience = Annotated[float, Meta(ge=0.001, le=3600, extra={"scalar": "duration"})]
@@ -16,7 +17,7 @@ Update = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
 Part = Annotated[float, Meta(ge=0.001, le=0.999, extra={"scalar": "share"})]
 Observations = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
-CONTEXTUAL: Final = frozenset[str]()
+CONTEXTUAL: Final = frozenset({"linear_thompson", "lin_ucb"})
 """Policies that give each request an arm by its features, and leave the weights alone."""
 BANDITS: Final = CONTEXTUAL | {
     "thompson",
@@ -51,6 +52,8 @@ class Allocate(Struct, frozen=True, kw_only=True):
             "kl_ucb",
             "epsilon_greedy",
             "successive_elimination",
+            "linear_thompson",
+            "lin_ucb",
         ],
         Meta(
             description="`fixed`: the weights of the file; `switchback`: likewise, but what is assigned to an arm is a "
@@ -138,6 +141,30 @@ class Allocate(Struct, frozen=True, kw_only=True):
     delta: Annotated[
         Part, Meta(description="of `successive_elimination`: chance that the best arm is ever taken out")
     ] = 0.05
+
+    features: Annotated[
+        tuple[Annotated[Feature, Meta(extra={"shorthand": "category"})], ...],
+        Meta(
+            max_length=16,
+            description="of a linear policy: attributes it looks at: names, `{category: …}` or `{number: …}`; logged",
+        ),
+    ] = ()
+    draws: Annotated[
+        int,
+        Meta(ge=128, le=1024, description="of `linear_thompson`: draws of the coefficients that workers score by"),
+    ] = 128
+    ridge: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e6,
+            description="of a linear policy: what the belief that features do not matter weighs, as requests",
+        ),
+    ] = 1.0
+    alpha: Annotated[
+        float,
+        Meta(ge=0, le=1e6, description="of `lin_ucb`: standard errors of its upper bounds, in units of the reward"),
+    ] = 1.0
 
     @property
     def bandit(self) -> bool:

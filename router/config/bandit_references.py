@@ -21,12 +21,12 @@ _BOUNDED: Final = frozenset({"ucb", "kl_ucb", "successive_elimination"})
 # Key to the policies that it is for.
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "reward": _ALL,
-    "period": _ALL,
+    "period": _PLAIN,
     "floor": _ALL,
     "update": _ALL,
     "half_life": frozenset(BANDITS - {"successive_elimination"}),
     "control_share": _PLAIN,
-    "warm_up": _PLAIN,
+    "warm_up": _ALL,
     "range": _PLAIN,
     "leader": frozenset({"top_two_thompson"}),
     "epsilon": frozenset({"epsilon_greedy"}),
@@ -48,7 +48,8 @@ def check_bandit(path: str, experiment: Mapping[str, Any], config: Mapping[str, 
             report(f"{at}.{key}", f"has no effect with {use}; it is for {', '.join(sorted(policies))}")
     if use not in BANDITS:
         return
-    _period(at, allocate, experiment, report)
+    if use not in CONTEXTUAL:
+        _period(at, allocate, experiment, report)
     if "reward" not in allocate:
         report(at, f'key "reward" is missing: name of the metric that {use} learns from')
     elif must_exist(f"{at}.reward", allocate["reward"], named(config, "metrics"), "metric", report):

@@ -11,6 +11,7 @@ from typing import Any
 
 from router.config.allocate_references import check_allocate
 from router.config.bandit_references import check_bandit
+from router.config.contextual_references import check_contextual
 from router.config.metric import SLICES
 from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part, unique_names
@@ -35,6 +36,7 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
         _active(path, part(experiment, "active"), report)
         check_allocate(path, part(experiment, "allocate"), arms, report)
         check_bandit(path, experiment, config, report)
+        check_contextual(path, experiment, config, report)
         route = experiment.get("route", BROKEN)
         if must_exist(f"{path}.route", route, routes, "route", report):
             _on_route(path, experiment, config, report)

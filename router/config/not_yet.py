@@ -24,8 +24,6 @@ KEYS: frozenset[str] = frozenset(
         "$.experiments[].allocate.keep_warm",
         "$.experiments[].allocate.batch",
         "$.experiments[].allocate.hold",
-        "$.experiments[].allocate.features",
-        "$.experiments[].allocate.draws",
     }
 )
 
@@ -35,7 +33,6 @@ VALUES: dict[str, frozenset[str]] = {
             "rollout",
             "blue_green",
             "rolling",
-            "linear_thompson",
         }
     ),
 }

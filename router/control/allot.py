@@ -104,13 +104,13 @@ def allot(asked: Asked, memory: Mapping[str, Any], now: float, stop: Stop) -> An
             finally:
                 engine.forget()
             found.produced[name] = produced
-            if produced.weights is not None:
-                found.allotments[name] = allotment(task, produced.weights)
+            if produced.weights is not None or produced.policy is not None:
+                found.allotments[name] = allotment(task, produced)
     found.spent_s = time.thread_time() - begun
     return found
 
 
-def allotment(task: Task, weights: Mapping[str, float]) -> Allotment:
+def allotment(task: Task, produced: Produced) -> Allotment:
     """Return what an allocator says, and since when it is to hold.
 
     Where a unit keeps its arm for a period, that is when the next one begins; but units leave an arm that was stopped
@@ -118,6 +118,9 @@ def allotment(task: Task, weights: Mapping[str, float]) -> Allotment:
     """
     allocate = task.experiment.allocate
     place = allocate.use, task.run.number, task.run.phase
+    weights = produced.weights
+    if weights is None or produced.policy is not None:
+        return Allotment(*place, None if weights is None else dict(weights), policy=produced.policy)
     if allocate.period is None:
         return Allotment(*place, dict(weights))
     if any(task.weights.get(arm) for arm in task.stopped):

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
+from router.config.allocate import CONTEXTUAL
 from router.config.schema import Experiment, Metric
 from router.events.model import Run
+from router.events.policy import LinearModel
 
 if TYPE_CHECKING:
     from router.analysis.engine import Engine
@@ -56,7 +58,7 @@ class Produced(Struct, frozen=True):
     weights: Mapping[str, float] | None
     memory: Any
     standing: Mapping[str, Any]
-    policy: Any | None = None
+    policy: LinearModel | None = None
 
 
 class Producer(Protocol):
@@ -77,8 +79,12 @@ class Producer(Protocol):
         ...
 
 
-def producer(use: str) -> Producer:  # noqa: ARG001 - every policy there is learns alike
+def producer(use: str) -> Producer:
     """Return the producer of a policy."""
+    if use in CONTEXTUAL:
+        from router.control.learn_linear import produce  # noqa: PLC0415 - see the module's rules
+
+        return produce
     from router.control.learn import learn  # noqa: PLC0415 - see the module's rules
 
     return learn

@@ -118,7 +118,8 @@ def resume(state: State, published: Revision) -> State:
         published: What the workers were last given; it knows where the counter rows lie.
     """
     if state.revision is not None and state.revision.number == published.number:
-        return replace(state, revision=msgspec.structs.replace(state.revision, slots=published.slots))
+        known = msgspec.structs.replace(state.revision, slots=published.slots, policies=published.policies)
+        return replace(state, revision=known)
     # The journal's last write was lost, or its last entry was not published. The workers' view is what counts.
     entry = Revised(
         number=published.number,

@@ -3,11 +3,11 @@
 Responsible for: the revision with new weights and its epochs, and the entry of the log of ticks that says so.
 Does not know: how weights are computed (``router.control.learn``), when (``router.control.ticker``), tables.
 
-Rules: pure. A tick changes weights, epochs and nothing else: neither run nor phase, neither the configuration nor its
-ETag, and it is no entry of the history. Where units are drawn anew in periods, weights are published before a period
-begins, for the moment when it does (``Revision.coming``), so that no unit changes its arm within one; an arm that is
-stopped loses its units at once all the same. Weights that moved less than ``STEP`` are those of before: an epoch more
-would say nothing, and be compiled, published and kept.
+Rules: pure. A tick changes weights, models of policies, epochs and nothing else: neither run nor phase, neither the
+configuration nor its ETag, and it is no entry of the history. Where units are drawn anew in periods, weights are
+published before a period begins, for the moment when it does (``Revision.coming``), so that no unit changes its arm
+within one; an arm that is stopped loses its units at once all the same. Weights that moved less than ``STEP`` are those
+of before: an epoch more would say nothing, and be compiled, published and kept.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 from router.control.schedule import pending
 from router.control.state import State, current
 from router.events.model import Coming, Revision, Run, Ticked
+from router.events.policy import LinearModel
 
 CAUSE: Final = "tick"
 STEP: Final = 0.005
@@ -32,15 +33,17 @@ class Allotment(Struct, frozen=True):
         author: Name of the allocator.
         run: Run that it was computed for.
         phase: Phase of the run.
-        weights: Arm to weight.
+        weights: Arm to weight; None leaves those in force.
         start: Since when they are to be in force, in unix seconds; None is at once.
+        policy: What workers score requests by, at once; None leaves what they have.
     """
 
     author: str
     run: int
     phase: int
-    weights: dict[str, float]
+    weights: dict[str, float] | None
     start: float | None = None
+    policy: LinearModel | None = None
 
 
 def tick(state: State, found: Mapping[str, Allotment], now: float) -> tuple[State, Revision, Ticked] | None:
@@ -65,17 +68,21 @@ def tick(state: State, found: Mapping[str, Allotment], now: float) -> tuple[Stat
         coming = present.coming[name]
         entry = _at_once(entry, name, _epoch(present.runs[name], coming.epoch), coming.weights)
     authors = []
+    policies: dict[str, LinearModel] = {}
     for name, allotment in sorted(found.items()):
         if name not in present.runs or name in present.killed or not _same_place(present.runs[name], allotment):
             continue
-        following = _allot(entry, present, name, allotment, now)
+        following = entry if allotment.weights is None else _allot(entry, present, name, allotment, now)
+        if allotment.policy is not None and allotment.policy != present.policies.get(name):
+            policies[name] = allotment.policy
+            following = _scored(following, present.runs[name], name, allotment.policy)
         if following is not entry:
             entry = following
             authors.append(allotment.author)
     if not settled and not authors:
         return None
     entry = structs.replace(entry, author=", ".join(dict.fromkeys(authors)) or "clock")
-    revision = ticked_over(present, entry)
+    revision = structs.replace(ticked_over(present, entry), policies={**present.policies, **policies})
     return replace(state, revision=revision), revision, entry
 
 
@@ -126,22 +133,29 @@ def differ(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
 
 def _allot(entry: Ticked, present: Revision, name: str, allotment: Allotment, now: float) -> Ticked:
     """Put an experiment's weights into an entry; the same entry when they are in force, or are to be, already."""
+    given = allotment.weights or {}
     weights = entry.weights.get(name, present.weights[name])
     run = entry.runs.get(name, present.runs[name])
     coming = present.coming.get(name) if name not in entry.settled else None
     if allotment.start is None:
         # What was to come was computed before, and a stopped arm must not come back with it.
-        if not differ(weights, allotment.weights):
+        if not differ(weights, given):
             return entry
         epoch = max(run.epoch, coming.epoch if coming is not None else 0) + 1
         settled = tuple(sorted({*entry.settled, *([name] if coming is not None else [])}))
         entry = structs.replace(entry, settled=settled)
-        return _at_once(entry, name, _epoch(run, epoch), allotment.weights)
+        return _at_once(entry, name, _epoch(run, epoch), given)
     # What comes too late for its period would change arms within it.
-    if coming is not None or allotment.start <= now or not differ(weights, allotment.weights):
+    if coming is not None or allotment.start <= now or not differ(weights, given):
         return entry
-    later = Coming(start=allotment.start, epoch=run.epoch + 1, weights=allotment.weights)
+    later = Coming(start=allotment.start, epoch=run.epoch + 1, weights=dict(given))
     return structs.replace(entry, runs={**entry.runs, name: run}, coming={**entry.coming, name: later})
+
+
+def _scored(entry: Ticked, run: Run, name: str, policy: LinearModel) -> Ticked:
+    """Put a new model into an entry: an epoch of its own, and what it learned from; after a restart it learns again."""
+    runs = entry.runs if name in entry.runs else {**entry.runs, name: _epoch(run, run.epoch + 1)}
+    return structs.replace(entry, runs=runs, policies={**entry.policies, name: policy.seen})
 
 
 def _at_once(entry: Ticked, name: str, run: Run, weights: Mapping[str, float]) -> Ticked:

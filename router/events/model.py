@@ -357,6 +357,7 @@ class Ticked(Struct, frozen=True, kw_only=True, tag_field="type", tag="ticked"):
         runs: Where these are since.
         coming: Experiment to the weights that it has from a later moment on, where these changed.
         settled: Experiments whose coming weights came into force with this entry.
+        policies: Experiment to the observations that its new model was learned from.
     """
 
     number: int
@@ -366,3 +367,4 @@ class Ticked(Struct, frozen=True, kw_only=True, tag_field="type", tag="ticked"):
     runs: dict[str, Run] = {}
     coming: dict[str, Coming] = {}
     settled: tuple[str, ...] = ()
+    policies: dict[str, int] = {}

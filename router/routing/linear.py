@@ -165,6 +165,11 @@ def compile_policy(
     )
 
 
+def load() -> None:
+    """Load numpy now, before requests wait for it: the first model comes while they run."""
+    import numpy as np  # noqa: F401, PLC0415 - only workers with such a policy load it
+
+
 def thompson(model: LinearModel) -> Score:
     """Return what says in which share of the draws each arm is the best; of equal ones the first is.
 

@@ -311,7 +311,8 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
     sources = {name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()}
     layers = tuple(_compile_layer(group, route, revision, sources) for group in _ordered(experiments))
     mattering = {name for layer in layers for name in layer.holdouts}
-    named = dict.fromkeys(name for experiment in experiments for name in (*experiment.strata, *experiment.slices))
+    looked = {item.name: [feature.name for feature in item.allocate.features] for item in experiments}
+    named = dict.fromkeys(name for item in experiments for name in (*item.strata, *item.slices, *looked[item.name]))
     logged = [name for name in named if name in sources]  # the others are slices that analysis makes itself
     facts = [trial.eligible.facts for layer in layers for trial in layer.trials if trial.eligible is not None]
     read = [*(sources[name] for name in logged), *(source for layer in layers for source in layer.sources)]

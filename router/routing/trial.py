@@ -15,13 +15,14 @@ from typing import Final
 from mmh3 import mmh3_x64_128_utupledigest as digest
 from msgspec import Struct
 
+from router.config.allocate import CONTEXTUAL
 from router.config.schema import Arm, Experiment
 from router.counters import arm_key, pair_key
 from router.events.model import Enrolment, Revision
 from router.events.policy import LinearModel
 from router.routing.bucket import SCALE, arm_prefix
 from router.routing.flag_header import flag_item
-from router.routing.linear import LinearPolicy, compile_policy
+from router.routing.linear import LinearPolicy, compile_policy, load
 from router.routing.request import Request
 from router.routing.source import Source
 from router.routing.targeting import Targeting, compile_targeting
@@ -165,6 +166,8 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
     weights = revision.weights[experiment.name]
     total = sum(weights.values())
     salt = experiment.name if experiment.salt is None else experiment.salt
+    if experiment.allocate.use in CONTEXTUAL:
+        load()
     killed, run = experiment.name in revision.killed, revision.runs[experiment.name]
     named = {
         arm.name: _arm_plan(experiment, arm, revision, weights[arm.name] / total if total else 0.0)

@@ -89,3 +89,12 @@ def test_nothing_known_is_the_same_for_all_arms() -> None:
     assert not found.coefficients.any()
     assert np.isfinite(found.inverse).all()
     assert found.variance == 1.0
+
+
+def test_numbers_that_hardly_vary_far_from_zero_are_no_breakdown() -> None:
+    """Where rounding leaves a matrix that is no covariance, the belief that features do not matter holds it up."""
+    sums_ = Ridge.empty(1, 2)
+    matrix = np.array([[[1.0, 1.0], [1.0, 1.0 - 1e-3]]])
+    found = posterior(Ridge(matrix, sums_.moment, sums_.squares), 1e-9)
+    assert np.isfinite(found.inverse).all()
+    assert np.linalg.eigvalsh(found.inverse[0]).min() > 0
