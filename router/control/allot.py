@@ -19,6 +19,7 @@ from router.control.measure import EXTRA, MEMORY_BYTES, NotInstalledError, Snaps
 from router.control.produce import Produced, Task, producer
 from router.control.tick import Allotment
 from router.events.model import Revised, Revision
+from router.events.policy import LinearModel
 from router.events.recorded import before
 
 
@@ -105,12 +106,12 @@ def allot(asked: Asked, memory: Mapping[str, Any], now: float, stop: Stop) -> An
                 engine.forget()
             found.produced[name] = produced
             if produced.weights is not None or produced.policy is not None:
-                found.allotments[name] = allotment(task, produced)
+                found.allotments[name] = allotment(task, produced.weights, produced.policy)
     found.spent_s = time.thread_time() - begun
     return found
 
 
-def allotment(task: Task, produced: Produced) -> Allotment:
+def allotment(task: Task, weights: Mapping[str, float] | None, policy: LinearModel | None = None) -> Allotment:
     """Return what an allocator says, and since when it is to hold.
 
     Where a unit keeps its arm for a period, that is when the next one begins; but units leave an arm that was stopped
@@ -118,9 +119,8 @@ def allotment(task: Task, produced: Produced) -> Allotment:
     """
     allocate = task.experiment.allocate
     place = allocate.use, task.run.number, task.run.phase
-    weights = produced.weights
-    if weights is None or produced.policy is not None:
-        return Allotment(*place, None if weights is None else dict(weights), policy=produced.policy)
+    if weights is None or policy is not None:
+        return Allotment(*place, None if weights is None else dict(weights), policy=policy)
     if allocate.period is None:
         return Allotment(*place, dict(weights))
     if any(task.weights.get(arm) for arm in task.stopped):
