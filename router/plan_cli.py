@@ -30,13 +30,23 @@ def _plan() -> None:
     """Design experiments before they run."""
 
 
-def _option(kind: Any, default: Any, help_text: str, panel: str, *names: str, metavar: str | None = None) -> Any:
-    return Annotated[kind, typer.Option(*names, help=help_text, rich_help_panel=panel, metavar=metavar)], default
+def _share(text: str) -> float:
+    """Read a number or a percentage; what it may be is for the command to say."""
+    bare = str(text).strip()
+    try:
+        return float(bare[:-1]) / 100 if bare.endswith("%") else float(bare)
+    except ValueError:
+        raise typer.BadParameter(f"{bare!r} is neither a number nor a percentage such as 5%") from None
 
 
+def _option(kind: Any, default: Any, help_text: str, panel: str, *names: str, **more: Any) -> Any:
+    return Annotated[kind, typer.Option(*names, help=help_text, rich_help_panel=panel, **more)], default
+
+
+_SHARE: dict[str, Any] = {"parser": _share, "metavar": "NUMBER"}
 _DESIGN: dict[str, Any] = {
     "metric": _option(str, "proportion", "proportion, mean or ratio.", "Metric"),
-    "baseline": _option(Number, None, "Value without the change.", "Metric"),
+    "baseline": _option(Number, None, "Value without the change.", "Metric", **_SHARE),
     "sd": _option(Number, None, "Standard deviation of a unit's value; of a ratio, of its linearised value.", "Metric"),
     "denominator": _option(Number, None, "Of a ratio: mean of the denominator.", "Metric"),
     "sd_numerator": _option(Number, None, "Of a ratio: standard deviation of the numerator.", "Metric"),
@@ -45,11 +55,17 @@ _DESIGN: dict[str, Any] = {
     "mde": _option(
         Text, None, "Effect to find: relative, as 2% or 0.02, or with --absolute in the metric's unit.", "Effect"
     ),
-    "absolute": _option(bool, False, "The effect and the margin are in the metric's unit.", "Effect", "--absolute"),
-    "margin": _option(Text, None, "Test non-inferiority: how much worse does not matter.", "Effect"),
+    "absolute": _option(bool, False, "The effect is in the metric's unit, percentages too.", "Effect", "--absolute"),
+    "margin": _option(
+        Text,
+        None,
+        "Test non-inferiority: how much worse does not matter, in the metric's unit, or as a percentage of the "
+        "baseline. --mde is then the true difference, 0 unless given.",
+        "Effect",
+    ),
     "equivalence": _option(bool, False, "With --margin: test equivalence (TOST).", "Effect", "--equivalence"),
-    "power": _option(float, 0.8, "With which the effect is found.", "Test"),
-    "alpha": _option(float, 0.05, "Share of false alarms.", "Test"),
+    "power": _option(float, 0.8, "With which the effect is found.", "Test", **_SHARE),
+    "alpha": _option(float, 0.05, "Share of false alarms.", "Test", **_SHARE),
     "sided": _option(
         int | None, None, "1 or 2 sides; 2 unless there is a margin.", "Test", "--sided", "--sides", metavar="1|2"
     ),
@@ -181,7 +197,9 @@ def boundaries(  # noqa: PLR0913 - one parameter for each option
     information: Annotated[
         str | None, typer.Option(metavar="T,T,…", help="Instead: each look's share of the planned information.")
     ] = None,
-    alpha: Annotated[float, typer.Option(help="Share of false alarms; of two sides together.")] = 0.05,
+    alpha: Annotated[
+        float, typer.Option(help="Share of false alarms; of two sides together.", parser=_share, metavar="NUMBER")
+    ] = 0.05,
     sided: Annotated[int, typer.Option("--sided", "--sides", metavar="1|2", help="1 or 2 sides.")] = 2,
     spending: Annotated[
         str,
@@ -198,7 +216,10 @@ def boundaries(  # noqa: PLR0913 - one parameter for each option
     ] = None,
     futility_parameter: Annotated[float | None, typer.Option(metavar="G", help="Its parameter.")] = None,
     binding: Annotated[bool, typer.Option("--binding", help="The level counts on stopping for futility.")] = False,
-    power: Annotated[float, typer.Option(help="For futility, inflation factor and expected sizes.")] = 0.8,
+    power: Annotated[
+        float,
+        typer.Option(help="For futility, inflation factor and expected sizes.", parser=_share, metavar="NUMBER"),
+    ] = 0.8,
     as_json: Json = False,
 ) -> None:
     """Compute group-sequential boundaries, and what looking several times costs.

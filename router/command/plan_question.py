@@ -3,7 +3,8 @@
 Responsible for: from options to a metric, an effect and a design, with a sentence for what cannot be.
 Does not know: how sizes are computed (``router.design``), how answers are shown (``plan_design``).
 
-Rules: an effect is relative to the baseline unless it is said to be absolute, or there is no baseline to relate it to.
+Rules: an effect is relative to the baseline unless it is said to be absolute, or a mean has no baseline to relate it
+to. A margin is absolute, as in textbooks, unless it is a percentage.
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,8 @@ def read(given: Mapping[str, Any]) -> Question:
     metric = _metric(given)
     baseline = given["baseline"]
     absolute = given["absolute"] or (baseline is None and given["metric"] == "mean")
-    margin = _effect("--margin", given["margin"], baseline, absolute=absolute)
+    percentage = given["margin"] is not None and given["margin"].strip().endswith("%")
+    margin = _effect("--margin", given["margin"], baseline, absolute=absolute or not percentage)
     test = _test(given, margin)
     effect = _effect("--mde", given["mde"], baseline, absolute=absolute)
     if effect is None and margin is not None:

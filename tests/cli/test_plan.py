@@ -87,6 +87,7 @@ def test_an_effect_is_relative_unless_it_is_said_to_be_absolute() -> None:
     assert relative["per_arm"] == 3841
     assert answer("sample-size --baseline 0.1 --mde 0.2")["per_arm"] == 3841
     assert answer("sample-size --metric mean --sd 1 --mde 1 --power 0.9")["per_arm"] == 23
+    assert answer("sample-size --baseline 10% --mde 20% --alpha 5% --power 80%")["per_arm"] == 3841
     assert answer("sample-size --metric mean --sd 10 --baseline -50 --mde 2%")["effect"] == pytest.approx(1.0)
 
 
@@ -94,6 +95,9 @@ def test_margins_arms_clusters_and_looks_are_taken_into_account() -> None:
     """Each option changes the answer the way it has to."""
     plain = answer("sample-size --baseline 0.1 --mde 0.02 --absolute")["total"]
     assert answer("sample-size --baseline 0.1 --margin 0.02 --absolute")["sided"] == 1
+    assert answer("sample-size --baseline 0.1 --margin 0.02")["margin"] == pytest.approx(0.02)
+    assert answer("sample-size --baseline 0.1 --margin 20%")["margin"] == pytest.approx(0.02)
+    assert answer("sample-size --baseline 0.1 --margin 2% --absolute")["margin"] == pytest.approx(0.02)
     assert answer("sample-size --baseline 0.1 --margin 0.02 --absolute --equivalence")["aim"] == "equivalence"
     split = answer("sample-size --baseline 0.1 --mde 0.02 --absolute --split 0.9,0.1")
     assert split["per_arm"] == split["arms"]
