@@ -5,7 +5,8 @@ Does not know: system calls; `benchmarks.quick` measures those as well.
 
 The real data plane runs between two scripted transports: a POST with 13 header fields and 130 bytes is received,
 decided (a 95/5 experiment) and sent, and an answer of 487 bytes received, sent and recorded. The smallest of many
-rounds counts, in CPU time of the process.
+rounds counts, in CPU time of the process. A request to two rankers takes a turn of the event loop, which is in its
+number, and a list of ten items from each.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from router import counters
 from router.config import schema
@@ -45,6 +47,14 @@ REWARDED = (
     b"HTTP/1.1 200 OK\r\nServer: model\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n"
     b"x-gpu-seconds: 0.125\r\nContent-Length: 488\r\n\r\n"
     b'{"scores": [' + b"0.25, " * 74 + b'1],"safety": {"flagged": false}}'
+)
+
+RANKED = (
+    b"HTTP/1.1 200 OK\r\nServer: model\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 519\r\n\r\n"
+    b'{"query": "x", "items": ['
+    + b", ".join(b'{"id": "item-%02d", "score": 0.%06d}' % (n, 999 - n) for n in range(13))
+    + b"]}"
 )
 
 
@@ -138,6 +148,14 @@ async def measure(
     return await exchange(made, rounds, answer=ANSWER if sample is None else REWARDED)
 
 
+async def interleaved(rounds: int) -> float:
+    """Return the CPU time of a request to two rankers in µs."""
+    made = revision(1, 1, mirror=False, sample=None)
+    (one,) = made.config.experiments
+    merged = replace(one, allocate=schema.Allocate(use="interleave", list="/items", id="/id"))
+    return await exchange(first_revision(replace(made.config, experiments=(merged,))), rounds, answer=RANKED)
+
+
 async def exchange(made: Revision, rounds: int, request: str = REQUEST, answer: bytes = ANSWER) -> float:
     """Return the CPU time of an exchange in µs; every one of them has to be in an experiment.
 
@@ -152,6 +170,7 @@ async def exchange(made: Revision, rounds: int, request: str = REQUEST, answer: 
     caller = server.accept()
     wire: Any = Wire()
     caller.connection_made(wire)
+    turns = bool(made.config.experiments) and made.config.experiments[0].allocate.use == "interleave"
     kept = []
     for pool in (*server.pools.values(), *server.shadows.pools.values()):
         endpoint = pool.endpoints[0]
@@ -169,6 +188,8 @@ async def exchange(made: Revision, rounds: int, request: str = REQUEST, answer: 
             for upstream in kept:
                 if upstream.user is not None:
                     upstream.data_received(answer)
+            if turns:
+                await asyncio.sleep(0)
             server.uncork()
         while server.rewards.held:
             server.rewards.tick()
@@ -188,11 +209,13 @@ def main() -> int:
     mirrored = asyncio.run(measure(1, 1, options.rounds, mirror=True))
     header = asyncio.run(measure(1, 1, options.rounds, sample=0.0))
     bodies = asyncio.run(measure(1, 1, options.rounds, sample=1.0))
+    merged = asyncio.run(interleaved(options.rounds))
     print(f"1 route, 1 experiment:          {small:6.2f} µs CPU an exchange, without system calls")
     print(f"1,000 routes, 100 experiments:  {large:6.2f} µs ({large / small:.2f} times)")
     print(f"every request mirrored:         {mirrored:6.2f} µs ({mirrored / small:.2f} times)")
     print(f"a reward in a header field:     {header:6.2f} µs ({header / small:.2f} times)")
     print(f"and one in every body:          {bodies:6.2f} µs ({bodies / small:.2f} times)")
+    print(f"two rankers, interleaved:       {merged:6.2f} µs ({merged / small:.2f} times)")
     return 0
 
 

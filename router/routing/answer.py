@@ -9,9 +9,10 @@ repeated keys the last counts. An id is the text of a scalar, a string without i
 read is None, never an error.
 """
 
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, NamedTuple
 
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, defstruct
 from msgspec.json import Decoder, encode
 
 from router.routing.request import opened, scalar_text, value_at
@@ -22,13 +23,54 @@ MAX_ID_BYTES: Final = 128  # of an id in UTF-8: it is kept in the event of every
 _ITEMS: Final[Decoder[list[Raw]]] = Decoder(Annotated[list[Raw], Meta(max_length=MOST_ITEMS)])
 
 
-def read_list(body: bytes, at: tuple[str, ...], id_at: tuple[str, ...]) -> dict[str, Raw] | None:
+class Ids(NamedTuple):
+    """Where the id of an item is, and what reads those of a whole list at once, where all are of one kind.
+
+    Attributes:
+        at: Pointer to the id within an item; empty when the item is its own id.
+        texts: Reads ids that are strings; None where a pointer may go through a list.
+        numbers: Reads ids that are integers.
+    """
+
+    at: tuple[str, ...]
+    texts: Decoder[list[Any]] | None = None
+    numbers: Decoder[list[Any]] | None = None
+
+    def read(self, found: Raw) -> list[str] | None:
+        """Return the ids of a list's items; None when they are not all of one kind, and have to be read one by one."""
+        if self.texts is None or self.numbers is None:
+            return None
+        for decoder in (self.texts, self.numbers):
+            try:
+                items = decoder.decode(found)
+            except (ValueError, RecursionError):
+                continue
+            for _ in self.at:
+                items = [item.inner for item in items]
+            return [str(item) for item in items]
+        return None
+
+
+def compile_ids(at: tuple[str, ...]) -> Ids:
+    """Compile a pointer to the id within an item."""
+    if not at or any(token.isdigit() for token in at):  # the token of a list, or of an object
+        return Ids(at)
+
+    def decoder(kind: type) -> Decoder[list[Any]]:
+        for token in reversed(at):
+            kind = defstruct("Item", [("inner", kind)], rename={"inner": token})
+        return Decoder(list[kind])  # type: ignore[valid-type]
+
+    return Ids(at, decoder(str), decoder(int))
+
+
+def read_list(body: bytes, at: tuple[str, ...], ids: Ids) -> dict[str, Raw] | None:
     """Return the items of a list by their ids, in order; of those with the same id the first.
 
     Args:
         body: A JSON document.
         at: Pointer to the list.
-        id_at: Pointer to the id within an item; empty when the item is its own id.
+        ids: Where the ids are.
 
     Returns:
         None when there is no list, an item has no id, or one of both is too long.
@@ -41,13 +83,18 @@ def read_list(body: bytes, at: tuple[str, ...], id_at: tuple[str, ...]) -> dict[
     except (ValueError, RecursionError):
         return None
     named: dict[str, Raw] = {}
-    for item in items:
-        ident = value_at(item, id_at) if id_at else item
-        text = None if ident is None else scalar_text(ident)
+    for text, item in zip(ids.read(found) or _one_by_one(items, ids.at), items, strict=True):
         if not text or len(text.encode()) > MAX_ID_BYTES:
             return None
         named.setdefault(text, item)
     return named
+
+
+def _one_by_one(items: Sequence[Raw], at: tuple[str, ...]) -> Iterator[str | None]:
+    """Yield the id of each item; None where it has none."""
+    for item in items:
+        ident = value_at(item, at) if at else item
+        yield None if ident is None else scalar_text(ident)
 
 
 def with_value(body: bytes | Raw, at: tuple[str, ...], value: Any) -> bytes:

@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 from router.config.schema import Breaker, Experiment
 from router.counters import FANS, fan_key, pair_key
 from router.events.model import Revision
-from router.routing.answer import read_list, with_value
+from router.routing.answer import Ids, compile_ids, read_list, with_value
 from router.routing.bucket import arm_prefix
 from router.routing.ensemble import Value, combine_values, read_value
 from router.routing.interleave import Coin, Placed, balanced, team_draft
@@ -93,7 +93,7 @@ class FanPlan(Struct, frozen=True):
         use: What is done with the answers.
         seats: Who gets the request, in the order of the file; two at least.
         at: Pointer to the list, or the value.
-        id_at: Pointer to the id of an item.
+        ids: Where the id of an item is.
         how: ``merge`` or ``combine``.
         deadline: Seconds that the answer waits for all.
         body_bytes: Longest request that is sent to several.
@@ -106,7 +106,7 @@ class FanPlan(Struct, frozen=True):
     use: Literal["interleave", "ensemble"]
     seats: tuple[Seat, ...]
     at: tuple[str, ...]
-    id_at: tuple[str, ...]
+    ids: Ids
     how: str
     deadline: float
     body_bytes: int
@@ -121,7 +121,7 @@ class FanPlan(Struct, frozen=True):
     def answer(self, body: bytes) -> Answer | None:
         """Return an answer as far as it can be combined; None when the body does not have what is combined."""
         if self.use == "interleave":
-            part: Part | None = read_list(body, self.at, self.id_at)
+            part: Part | None = read_list(body, self.at, self.ids)
         else:
             part = read_value(body, self.at, self.how)
         return None if part is None else Answer(body, part)
@@ -185,7 +185,7 @@ def _compile(experiment: Experiment, revision: Revision) -> FanPlan:
             if arm.target is not None and weights[arm.name] > 0
         ),
         at=pointer_tokens((allocate.list if interleaved else allocate.at) or ""),
-        id_at=pointer_tokens(allocate.id or ""),
+        ids=compile_ids(pointer_tokens(allocate.id or "")),
         how=allocate.merge if interleaved else allocate.combine,
         deadline=DEADLINE_S if allocate.deadline is None else allocate.deadline,
         body_bytes=BODY_BYTES if allocate.body_bytes is None else allocate.body_bytes,

@@ -65,24 +65,30 @@ def team_draft(first: Sequence[str], second: Sequence[str], coin: Coin) -> list[
         second: Those of the other.
         coin: Tossed once for each round.
     """
-    lists = unique(first), unique(second)
+    one, two = unique(first), unique(second)
+    length = max(len(one), len(two))
     places: dict[str, int] = {}
-    sizes = [0, 0]
-    next_up = [0, 0]
-    while len(places) < max(map(len, lists)):
-        for ranker in (0, 1):
-            while next_up[ranker] < len(lists[ranker]) and lists[ranker][next_up[ranker]] in places:
-                next_up[ranker] += 1
-        ended = [next_up[ranker] == len(lists[ranker]) for ranker in (0, 1)]
-        if sizes[0] == sizes[1] and not any(ended):
+    next_one = next_two = size_one = size_two = 0
+    while len(places) < length:
+        while next_one < len(one) and one[next_one] in places:
+            next_one += 1
+        while next_two < len(two) and two[next_two] in places:
+            next_two += 1
+        if size_one == size_two:
+            if next_one == len(one) or next_two == len(two):
+                break
             picks = 0 if coin.toss() else 1
-        elif sizes[0] != sizes[1] and not ended[sizes[1] < sizes[0]]:
-            picks = int(sizes[1] < sizes[0])  # also when the other's list has ended meanwhile: the round is whole
+        else:
+            picks = int(size_two < size_one)  # also when the other's list has ended meanwhile: the round is whole
+        if picks == 0 and next_one < len(one):
+            places[one[next_one]] = 0
+            size_one += 1
+        elif picks == 1 and next_two < len(two):
+            places[two[next_two]] = 1
+            size_two += 1
         else:
             break
-        places[lists[picks][next_up[picks]]] = picks
-        sizes[picks] += 1
-    return _filled(lists, places)
+    return _filled((one, two), places)
 
 
 def balanced(first: Sequence[str], second: Sequence[str], coin: Coin) -> list[Placed]:
@@ -115,11 +121,9 @@ def unique(items: Sequence[str]) -> list[str]:
 def _filled(lists: tuple[list[str], list[str]], places: dict[str, int]) -> list[Placed]:
     """Return the merged list, with what is missing from the one that has more, and the ranks of its items."""
     length = max(len(lists[0]), len(lists[1]))
-    for items in lists:
-        for item in items:
-            if len(places) >= length:
-                break
+    if len(places) < length:
+        for item in (*lists[0], *lists[1]):
             places.setdefault(item, NOBODY)
-    ranks = [{item: place for place, item in enumerate(items, start=1)} for items in lists]
-    merged = [Placed(item, team, (ranks[0].get(item, 0), ranks[1].get(item, 0))) for item, team in places.items()]
-    return merged[:length]
+    one, two = ({item: place for place, item in enumerate(items, start=1)} for items in lists)
+    merged = list(places.items())[:length]
+    return [Placed(item, team, (one.get(item, 0), two.get(item, 0))) for item, team in merged]

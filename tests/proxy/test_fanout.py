@@ -420,3 +420,136 @@ def test_two_that_differ_are_both_kept() -> None:
             assert asked.fan().arms == {"a": "combined", "b": "combined"}
             asked.caller.end()
             plane.settle()
+
+
+def test_callers_of_http_1_0_and_chunked_rankers() -> None:
+    """A merge has a length, whatever framing the rankers use and whatever the caller knows."""
+    with Plane(config()) as plane:
+        asked = Asked(plane, ASK.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        body = items("a", "b").partition(b"\r\n\r\n")[2]
+        chunked = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        asked.feed(asked.first, chunked + b"%x\r\n%b\r\n" % (len(body), body))
+        asked.feed(asked.first, b"0\r\n\r\n")
+        asked.feed(asked.second, b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + items("a", "b"))
+        assert asked.caller.sent.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert [item["id"] for item in asked.body()["items"]] == ["a", "b"]
+        assert b"\r\nconnection: close\r\n" in asked.caller.sent
+
+
+def test_what_a_body_said_of_itself_is_left_out() -> None:
+    """A merged body has another digest, and no part of it can be asked for; the rest of the head is the ranker's."""
+    with Plane(config()) as plane:
+        asked = Asked(plane)
+        for wire in (asked.first, asked.second):
+            more = ('ETag: "1"', "Content-MD5: x", "Accept-Ranges: bytes", "X-Model: m", "X-Router-Arm: forged")
+            asked.feed(wire, reply('{"items": []}', *more))
+        head = asked.caller.sent.partition(b"\r\n\r\n")[0].lower()
+        assert b"x-model: m" in head
+        assert not [name for name in (b"etag", b"content-md5", b"accept-ranges", b"forged") if name in head]
+        assert head.count(b"x-router-arm: %b" % asked.arm.encode()) == 1
+
+
+def test_what_follows_on_the_connection_is_carried() -> None:
+    """A request that waits behind one to both rankers begins when that is answered."""
+    with Plane(config()) as plane:
+        asked = Asked(plane, ASK + ASK.replace(b"q=1", b"q=2"))
+        asked.feed(asked.first, items("a"))
+        assert b"q=2" not in asked.first.sent
+        asked.feed(asked.second, items("a"))
+        plane.settle()
+        for wire in (asked.first, asked.second):
+            assert b"q=2" in wire.sent
+            asked.feed(wire, items("b"))
+        assert asked.caller.sent.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_caller_that_expects_is_told_to_continue() -> None:
+    """A body that is waited for is asked for."""
+    with Plane(config()) as plane:
+        _, caller = plane.caller()
+        head = ASK.replace(b"GET", b"POST").replace(
+            b"\r\n\r\n", b"\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
+        caller.feed(head)
+        plane.settle()
+        assert caller.sent == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.feed(b"ok")
+        plane.settle()
+        assert len(plane.targets) == 2
+
+
+def test_the_last_ranker_streams_and_is_cut_where_it_ends() -> None:
+    """Once the other has failed, bytes go on as they come, and a truncated answer never looks whole."""
+    with Plane(config()) as plane:
+        asked = Asked(plane)
+        own, other = asked.own
+        asked.feed(other, reply("{}", status="500 Oops"))
+        asked.feed(own, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        assert asked.caller.sent.endswith(b"abc")
+        own.end()
+        plane.settle()
+        assert asked.caller.closing
+        assert (asked.event().outcome_fault, asked.event().failed) == ("truncated", True)
+
+
+def test_the_last_ranker_may_fail_and_fall_back() -> None:
+    """An exchange that was handed over goes on as any other after a failed attempt, and to no target twice."""
+    with Plane(config(fallback="{target: t}, {target: u}, {target: spare}")) as plane:
+        asked = Asked(plane)
+        own, other = asked.own
+        other.reset()
+        plane.settle()
+        plane.settle()
+        asked.feed(own, reply("{}", status="500 Oops"))
+        plane.settle()
+        (spare,) = [wire for wire in plane.targets if wire.peer == "10.0.0.3"]
+        asked.feed(spare, items("s"))
+        assert asked.body()["by"] == "s"
+        assert (asked.event().fallback_to, asked.event().target) == ("spare", "spare")
+
+
+def test_a_swap_meanwhile_changes_nothing() -> None:
+    """Requests under way end with the table they began with, though the experiment is gone."""
+    with Plane(config()) as plane:
+        asked = Asked(plane)
+        plane.swap(config().partition("experiments:")[0])
+        asked.feed(asked.first, items("a", "b"))
+        asked.feed(asked.second, items("b", "a"))
+        assert sorted(item["id"] for item in asked.body()["items"]) == ["a", "b"]
+        assert asked.fan().arms == {"a": "combined", "b": "combined"}
+
+
+def test_shadows_are_compared_with_the_merge() -> None:
+    """A copy goes out once, and its answer is compared with what the caller got."""
+    shadow = "unit: [header:x-user], shadow: [{target: spare, share: 100%, compare: {}}],"
+    with Plane(config().replace("unit: [header:x-user],", shadow)) as plane:
+        asked = Asked(plane)
+        (copy,) = [wire for wire in plane.targets if wire.peer == "10.0.0.3"]
+        for wire in (asked.first, asked.second):
+            asked.feed(wire, items("a"))
+        asked.feed(copy, reply('{"by": "a", "items": [{"id": "a"}]}'))
+        (event,) = plane.log.shadows
+        assert event.agree
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_retries_of_a_target_are_its_own(retries: int) -> None:
+    """A ranker that says it may be asked again is, while the other waits."""
+    retry = f"['http://10.0.0.1:80'], retry: {{attempts: {retries}, backoff: 1ms}}"
+    text = config().replace("['http://10.0.0.1:80']", retry) if retries else config()
+    with Plane(text) as plane:
+        asked = Asked(plane)
+        asked.feed(asked.second, items("b", "a"))
+        asked.feed(asked.first, reply("{}", status="503 Full"))
+        if not retries:
+            assert asked.body()["by"] == "b"
+            return
+        assert asked.caller.sent == b""
+        plane.loop.run_until_complete(plane.sleep(0.01))
+        plane.settle()
+        again = [
+            wire for wire in plane.targets if wire.peer == "10.0.0.1" and wire.sent.count(b"GET ") and not wire.lost
+        ][-1]
+        asked.feed(again, items("a", "b"))
+        assert sorted(item["id"] for item in asked.body()["items"]) == ["a", "b"]
+        assert asked.event().attempts == 3
