@@ -185,7 +185,7 @@ def judge(plan: Plan, looks: Sequence[Look], *, ended: bool = False) -> tuple[Ve
         plan: The plan.
         looks: All moments that were looked at, in order.
         ended: Whether nothing follows, so that the last look may spend what is left although data are fewer than
-            planned.
+            planned. The level holds only if the end did not depend on what looks had shown.
     """
     taken: list[Look] = []
     verdicts: list[Verdict] = []
