@@ -18,8 +18,8 @@ from router.analysis.result import Folded, Result, Stage
 from router.config.schema import Metric
 
 NOTE = (
-    "Estimates with standard errors, each phase by itself. Nothing here is a verdict: no test was made, and looking at "
-    "it often makes no difference significant."
+    "Plain estimates with standard errors, each phase by itself: what verdicts are made of, and none themselves. "
+    "Looking at them often makes no difference significant."
 )
 
 UNFROZEN = (

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from router.command.terminal import console
 from router.config.schema import Metric
-from router.report.digits import effect_in_words, overall_in_words
+from router.report.digits import effect_in_words, overall_in_words, slice_in_words
 from router.report.report import Check, Decision, Overall, Report, Studied
 
 _STYLES = {"ship": "bold green", "do not ship": "bold red", "keep running": "bold yellow"}
@@ -86,7 +86,7 @@ def _slices(phase: Studied, metric: Metric) -> Grid:
         (
             each.arm,
             " and ".join(each.slicing),
-            " · ".join(level.values),
+            slice_in_words(each.slicing, level.values),
             f"{level.units:,}",
             effect_in_words(metric, level.effect),
             "description only" if each.descriptive else level.direction,

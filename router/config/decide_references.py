@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from math import fsum
 from typing import Any, Final
 
+from router.config.allocate import BANDITS
 from router.config.mistake import child, show
 from router.config.parts import Report, items, named, part
 from router.config.resolve import BROKEN
@@ -37,6 +38,9 @@ def check_decide(config: Mapping[str, Any], report: Report) -> None:
         decide, at = part(experiment, "decide"), f"{path}.decide"
         if decide.get("method", "sequential") is not BROKEN:
             _method(at, decide, report)
+        use, method = part(experiment, "allocate").get("use"), decide.get("method", "sequential")
+        if use in BANDITS and method not in ("sequential", BROKEN):
+            report(f"{at}.method", f"is not for {use}: effects of a bandit are weighted by propensity and always valid")
         if "decide" in experiment and "metrics" not in experiment:
             report(at, "has no effect without metrics, which say what is decided by")
         measured = part(experiment, "metrics")

@@ -23,7 +23,7 @@ from router.analysis.result import Stage, Stray
 from router.config.schema import Metric
 from router.inference import always_valid
 from router.inference.effect import Asked, Effect
-from router.report.digits import number
+from router.report.digits import number, slice_in_words
 from router.report.report import Check, Sliced, Slope, Status
 
 P: Final = 0.001
@@ -196,7 +196,7 @@ def sliced(arm: str, found: Sequence[Sliced]) -> Check:
         evidence = f"by {', '.join(turned)} the slices say the opposite of the whole (Simpson's paradox)"
         return Check(name=name, status="fail", hard=True, evidence=f"{evidence}: the arms differ in more than the arm")
     worse = [
-        ", ".join(f"{attribute} {value}" for attribute, value in zip(each.slicing, level.values, strict=True))
+        f"{' and '.join(each.slicing)} {slice_in_words(each.slicing, level.values)}"
         for each in mine
         for level in each.levels
         if level.direction == "worse"

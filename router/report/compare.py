@@ -14,10 +14,11 @@ Rules: pure. A question without a p-value (a quantile) is judged by its interval
 
 from collections.abc import Callable, Sequence
 from math import log2
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from router.analysis.aggregates import Aggregate
 from router.analysis.estimate import Estimate, NotEnough, estimate
+from router.config.allocate import BANDITS
 from router.config.schema import Decide, Experiment, Metric
 from router.inference import adaptive, always_valid, confidence_sequence, fixed
 from router.inference.corrections import correct
@@ -25,9 +26,6 @@ from router.inference.effect import Asked, Effect, Interval
 from router.report.report import Direction
 
 Compare = Callable[[Metric, Aggregate, Aggregate, Asked], Effect | NotEnough]
-
-STATIC: Final = frozenset({"fixed", "switchback", "rollout", "blue_green", "rolling", "interleave", "ensemble"})
-"""Allocators whose weights do not follow the outcomes."""
 
 
 class Question(NamedTuple):
@@ -60,19 +58,12 @@ class Answer(NamedTuple):
 
 def is_adaptive(experiment: Experiment) -> bool:
     """Say whether the weights of an experiment follow its outcomes."""
-    return experiment.allocate.use not in STATIC
+    return experiment.allocate.use in BANDITS
 
 
 def sequential(experiment: Experiment) -> Compare:
     """Return the method whose results may be read at any time."""
     return adaptive.compare if is_adaptive(experiment) else always_valid.compare
-
-
-def method(experiment: Experiment) -> Compare:
-    """Return the method that an experiment asks for; group-sequential looks are made by ``looks``."""
-    if experiment.decide.method == "fixed" and not is_adaptive(experiment):
-        return fixed.compare
-    return sequential(experiment)
 
 
 def quick(compare: Compare) -> Compare:

@@ -47,7 +47,7 @@ def compose(experiment: Experiment, evidence: Evidence, now: float) -> Report:
     elif not phases:
         decision = verdict.nothing("nobody was exposed yet")
     else:
-        decision = verdict.decide(phases[0].arms, change(experiment.decide, phases[0], metrics[0]))
+        decision = verdict.decide(phases[0].arms, change(phases[0], metrics[0]))
     return Report(
         experiment=experiment.name,
         time=now,

@@ -7,16 +7,22 @@ Rules: pure. An interval has two digits of its half-width and no more, and the v
 digits beyond that are noise.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import floor, isfinite, log10
 from typing import Final
 
 from router.analysis.estimate import NotEnough
+from router.analysis.plan import ONE_DAY
 from router.config.schema import Metric
 from router.inference.effect import Effect, Interval
 from router.report.report import Overall
 
 _MOST_DECIMALS: Final = 12
+VAST: Final = 10.0
+"""Relative change, of control, from which on a difference is shown instead."""
+LONGEST_DAY: Final = 6
+"""Digits of a day that a calendar has."""
 _LARGE: Final = 1e15
 
 
@@ -31,9 +37,27 @@ def effect_in_words(metric: Metric, found: Effect | NotEnough | None) -> str:
         return "may not be read yet"
     if isinstance(found, NotEnough):
         return f"not enough data: {found.reason}"
-    if not isinstance(found.relative, NotEnough):
-        return percent_with(found.relative.value, found.relative.interval)
-    return absolute_in_words(metric, found)
+    relative = found.relative
+    if isinstance(relative, NotEnough) or _vast(relative.interval):
+        return absolute_in_words(metric, found)
+    return percent_with(relative.value, relative.interval)
+
+
+def _vast(interval: Interval) -> bool:
+    """Say whether a relative interval is so wide that it says less than the absolute one."""
+    return any(end is not None and abs(end) > VAST for end in (interval.low, interval.high))
+
+
+def slice_in_words(slicing: Sequence[str], values: Sequence[str]) -> str:
+    """Say which slice it is; days are dates."""
+    return " · ".join(level_in_words(name, value) for name, value in zip(slicing, values, strict=True))
+
+
+def level_in_words(name: str, value: str) -> str:
+    """Say one value of an attribute: of ``day``, which is in days since 1970, the date."""
+    if name != ONE_DAY or not value.isdecimal() or len(value) > LONGEST_DAY:
+        return value
+    return datetime.fromtimestamp(int(value) * 86400, UTC).strftime("%Y-%m-%d")
 
 
 def absolute_in_words(metric: Metric, found: Effect) -> str:

@@ -17,10 +17,12 @@ from router.inference.effect import Effect
 from router.report.digits import (
     absolute_in_words,
     effect_in_words,
+    level_in_words,
     moment,
     number,
     overall_in_words,
     percent_with,
+    slice_in_words,
     value_in_words,
     with_interval,
 )
@@ -37,7 +39,7 @@ STYLE: Final = (
     "table{border-collapse:collapse;margin:.6em 0;font-size:.92rem;overflow-wrap:normal}"
     "th{text-align:left;font-weight:600;border-bottom:2px solid #bbb;vertical-align:bottom}"
     "td,th{padding:.3em .9em .3em 0}td{border-bottom:1px solid #eee;vertical-align:top}"
-    ".n{font-variant-numeric:tabular-nums;white-space:nowrap}.note,figcaption{color:#555;font-size:.88rem}"
+    ".t{min-width:16rem}.n{font-variant-numeric:tabular-nums;white-space:nowrap}.note,figcaption{color:#555;font-size:.88rem}"
     ".decision{border-left:.5rem solid;padding:.6rem 1rem;background:#f6f6f7;margin:1rem 0}"
     ".decision strong{font-size:1.35rem}.ship,.pass{color:#00633f}.stop,.fail{color:#a3240a}.run,.warn{color:#7a4b00}"
     ".unknown{color:#555}.decision p{color:#1d1d1f;margin:.3em 0}.status{font-weight:600;white-space:nowrap}"
@@ -203,27 +205,30 @@ def _slices(found: Iterable[Sliced], metric: Metric) -> Iterator[str]:
             yield "<p><strong>The slices say the opposite of the whole (Simpson's paradox).</strong></p>"
         yield _table(
             (*each.slicing, "units", "change", "difference", "p", "shown"),
-            (_level(level, metric) for level in each.levels),
+            (_level(each.slicing, level, metric) for level in each.levels),
         )
         if each.gaps:
-            yield _table(("gap in", "highest", "lowest", "difference"), (_gap(gap, metric) for gap in each.gaps))
+            yield _table(
+                ("gap in", "highest", "lowest", "difference"), (_gap(each.slicing, gap, metric) for gap in each.gaps)
+            )
 
 
-def _level(level: Level, metric: Metric) -> tuple[str, ...]:
+def _level(slicing: Sequence[str], level: Level, metric: Metric) -> tuple[str, ...]:
     effect = level.effect
     absolute = absolute_in_words(metric, effect) if isinstance(effect, Effect) else ""
     p = "" if level.p is None else _p(level.p)
-    return (*level.values, f"{level.units:,}", effect_in_words(metric, effect), absolute, p, level.direction)
+    named = (level_in_words(name, value) for name, value in zip(slicing, level.values, strict=True))
+    return (*named, f"{level.units:,}", effect_in_words(metric, effect), absolute, p, level.direction)
 
 
-def _gap(gap: Gap, metric: Metric) -> tuple[str, ...]:
+def _gap(slicing: Sequence[str], gap: Gap, metric: Metric) -> tuple[str, ...]:
     share = metric.kind in ("proportion", "retention", "funnel")
     said = (
         percent_with(gap.value, gap.interval).replace(" %", " pp")
         if share
         else with_interval(gap.value, gap.interval, "")
     )
-    return gap.of, " · ".join(gap.high), " · ".join(gap.low), said
+    return gap.of, slice_in_words(slicing, gap.high), slice_in_words(slicing, gap.low), said
 
 
 def _correlations(phase: Studied) -> Iterator[str]:
@@ -266,5 +271,7 @@ def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _cell(title: str, text: str) -> str:
     if title == "status":
         return f'<td class="status {text}">{text}</td>'
-    numeric = any(digit in text for digit in "0123456789") and len(text) < LONG
+    if len(text) >= LONG:
+        return f"<td class=t>{escape(text)}</td>"
+    numeric = any(digit in text for digit in "0123456789")
     return f"<td{' class=n' if numeric else ''}>{escape(text)}</td>"

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from router.config.schema import Metric
 from router.inference.effect import Effect, Interval
-from router.report.digits import is_share, unit
+from router.report.digits import is_share, slice_in_words, unit
 from router.report.report import Report, Sliced, Studied
 
 WIDTH: Final = 5.6  # inches; a phone shows it at two thirds, and letters stay legible
@@ -141,7 +141,7 @@ def _forest(found: Sequence[Sliced], arms: Sequence[str], metric: Metric) -> Plo
                     axes.plot([low, high], [row + shift] * 2, color=_colour(place), linewidth=1.5)
                     axes.plot([scale * effect.value], [row + shift], color=_colour(place), marker=_marker(place))
             axes.plot([], [], color=_colour(place), marker=_marker(place), label=arm)
-        axes.set_yticks(range(len(levels)), [" · ".join(values)[:32] for values in levels])
+        axes.set_yticks(range(len(levels)), [slice_in_words(found[0].slicing, values)[:32] for values in levels])
         axes.set_ylim(len(levels) - 0.4, -0.6)
         axes.set_xlabel(f"{metric.name}: arm less control{mark}")
         if len(arms) > 2:

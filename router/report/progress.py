@@ -15,7 +15,7 @@ from router.analysis.aggregates import Aggregate, Cell, Moments
 from router.analysis.estimate import Estimate, NotEnough, estimate
 from router.analysis.finding import duration
 from router.analysis.result import Result, Stage
-from router.config.schema import Decide, Experiment, Metric
+from router.config.schema import Experiment, Metric
 from router.inference.effect import Asked, Effect
 from router.inference.readable import Planned, readable
 from router.report import verdict
@@ -105,7 +105,7 @@ def _line(name: str, evidence: str, *, ok: bool) -> Check:
     return Check(name=name, status="pass" if ok else "unknown", hard=True, evidence=evidence)
 
 
-def change(decide: Decide, phase: Studied, primary: Metric) -> tuple[str, ...]:
+def change(phase: Studied, primary: Metric) -> tuple[str, ...]:
     """Say what would change the decision."""
     said: list[str] = []
     for arm in phase.arms:
@@ -118,18 +118,18 @@ def change(decide: Decide, phase: Studied, primary: Metric) -> tuple[str, ...]:
             continue
         effect, direction = arm.measures[0].effect, arm.measures[0].direction
         if isinstance(effect, Effect) and direction == "not shown":
-            said.append(f"{arm.arm}: {_more(effect, decide, phase, primary)}")
+            said.append(f"{arm.arm}: {_more(effect, phase, primary)}")
         elif isinstance(effect, NotEnough):
             said.append(f"{arm.arm}: {effect.reason}")
     return tuple(dict.fromkeys(said))
 
 
-def _more(effect: Effect, decide: Decide, phase: Studied, primary: Metric) -> str:
+def _more(effect: Effect, phase: Studied, primary: Metric) -> str:
     """Say how many more units would show the present effect; in proportion, as widths go with one over root n."""
     good = effect.value if primary.goal == "up" else -effect.value
     end = effect.interval.low if effect.value > 0 else effect.interval.high
     if good <= 0 or end is None:
-        return f"an effect of {primary.name} in the other direction; {decide.min_units:,} units are the least"
+        return f"an effect of {primary.name} in the other direction"
     reach = abs(effect.value - end)
     units = effect.treatment.n + effect.control.n
     ratio = reach / abs(effect.value)

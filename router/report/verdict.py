@@ -90,7 +90,9 @@ def _verdict(case: Case, checklist: Sequence[Check]) -> tuple[Verdict, str]:
         left = next((line for line in checklist if line.hard and line.status != "pass"), None)
         if left is not None:
             return "keep running", f"{case.metric.name} is better ({said}), but not yet: {left.name}: {left.evidence}"
-        return "ship", f"{case.metric.name} is better: {said}, and every hard line of the checklist passes"
+        mind = "; ".join(f"{line.name}: {line.evidence}" for line in checklist if line.status == "warn")
+        held = f"{case.metric.name} is better: {said}, and every hard line of the checklist passes"
+        return "ship", f"{held}; but mind {mind}" if mind else held
     if excluded := _excluded(case):
         return "do not ship", excluded
     if case.ended:

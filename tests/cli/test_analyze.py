@@ -88,7 +88,7 @@ def test_a_person_reads_estimates_and_no_verdict(events: Path) -> None:
     assert "control (control)" in said
     assert "±" in said
     assert "attributed" in said
-    assert "Nothing here is a verdict" in said
+    assert "Plain estimates with standard errors" in said
     assert "winner" not in said
 
 

@@ -148,3 +148,19 @@ def test_a_verdict_needs_metrics() -> None:
     """What nothing reads is refused."""
     (line,) = mistakes(f"{SMALL}    decide: {{alpha: 1%}}\n")
     assert line.endswith("$.experiments[0].decide: has no effect without metrics, which say what is decided by")
+
+
+def test_a_bandit_is_always_valid() -> None:
+    """Its shares follow what was seen, so no other method would mean what it says."""
+    text = judged("{method: fixed, units: 9}") + "    allocate: {use: thompson, reward: m, period: 1d}\n"
+    assert any(
+        line.endswith(
+            "decide.method: is not for thompson: effects of a bandit are weighted by propensity and always valid"
+        )
+        for line in mistakes(text)
+    )
+
+
+def test_power_has_to_leave_room() -> None:
+    """Below alpha a plan could not be made; with 100 % it would never end."""
+    assert wrong("{method: sprt, mde: 5%, power: 1}") == ["decide.power: lies above alpha and below 100%, not at 100%"]
