@@ -34,6 +34,8 @@ class Shape(Struct, frozen=True):
         lift: How much likelier an outcome of a unit in ``treatment`` is, relatively.
         keyed: How outcomes are keyed: ``unit``, ``request_id`` or ``assignment``.
         experiment: Name of the experiment, which is its salt too; run and phase are 1.
+        everybody: Whether units take turns, so that each of them is seen, instead of coming as they like.
+        attributed: Whether exposures have a country and a device beside a tier.
     """
 
     exposures: int = 2_000_000
@@ -44,6 +46,8 @@ class Shape(Struct, frozen=True):
     lift: float = 0.02
     keyed: str = "unit"
     experiment: str = "ranker-v2"
+    everybody: bool = False
+    attributed: bool = False
 
 
 def make(folder: Path, shape: Shape | None = None, parts_a_day: int = 1) -> None:
@@ -82,8 +86,18 @@ def _typed(kind: str, query: str) -> str:
     return f"SELECT {named} FROM ({query})"  # noqa: S608 - our own
 
 
-def _unit(shape: Shape) -> str:
-    return f"'user-' || (hash(i, 'unit') % {shape.units})"
+def _unit(shape: Shape, exposure: str) -> str:
+    drawn = exposure if shape.everybody else f"hash({exposure}, 'unit')"
+    return f"'user-' || ({drawn} % {shape.units})"
+
+
+def _attributes(shape: Shape) -> str:
+    """Give the attributes of a unit, as JSON."""
+    tier = 'CASE hash(u, \'tier\') % 3 WHEN 0 THEN \'"tier":"gold"\' WHEN 1 THEN \'"tier":"silver"\' END'
+    country = "'\"country\":\"c' || (hash(u, 'country') % 20) || '\"'"
+    device = "'\"device\":\"d' || (hash(u, 'device') % 4) || '\"'"
+    named = ", ".join((tier, country, device) if shape.attributed else (tier,))
+    return f"'{{{{' || concat_ws(',', {named}) || '}}}}' AS attributes"
 
 
 def _arm(unit: str, other: int = 0) -> str:
@@ -104,9 +118,8 @@ def _exposures(shape: Shape) -> str:
         "hash(i, 'failed') % 500 = 0 AS failed, true AS finished, 200::INTEGER AS status, "
         "(0.01 + (hash(i, 'ms') % 10000) / 100000.0)::DOUBLE AS duration, 0.005::DOUBLE AS first_byte, "
         "NULL::VARCHAR AS fallback, "
-        'CASE hash(u, \'tier\') % 3 WHEN 0 THEN \'{{"tier":"gold"}}\' WHEN 1 THEN \'{{"tier":"silver"}}\' '
-        "ELSE '{{}}' END AS attributes, '{{}}' AS rewards, NULL::VARCHAR AS fanout "
-        f"FROM (SELECT range AS i, {_unit(shape).replace('(i,', '(range,')} AS u FROM range({{begin}}, {{end}}))"
+        f"{_attributes(shape)}, '{{{{}}}}' AS rewards, NULL::VARCHAR AS fanout "
+        f"FROM (SELECT range AS i, {_unit(shape, 'range')} AS u FROM range({{begin}}, {{end}}))"
     )
 
 
@@ -127,9 +140,9 @@ def _outcomes(shape: Shape) -> str:
     return (
         "SELECT md5('outcome' || i) AS id, CASE WHEN i % 10 = 0 THEN 'purchase' ELSE 'click' END AS outcome, "  # noqa: S608 - our own
         "CASE WHEN i % 10 = 0 THEN 10 + (hash(i, 'value') % 2000) / 100.0 ELSE 1.0 END::DOUBLE AS value, "
-        "({began} + (i - {begin}) * {step})::DOUBLE AS time, time + 3 AS received, "
+        "({began} + (i - {begin}) * {step})::DOUBLE AS time, time + 3 AS received, NULL::VARCHAR AS item, "
         f"'{shape.keyed}' AS keyed, {named}, NULL::VARCHAR AS item FROM "
-        f"(SELECT i, j, 'user-' || (hash(j, 'unit') % {shape.units}) AS u FROM (SELECT range AS i, "
+        f"(SELECT i, j, {_unit(shape, 'j')} AS u FROM (SELECT range AS i, "
         f"(hash(range, 'exposure') % {shape.exposures})::BIGINT AS j FROM range({{begin}}, {{end}}))) "
         f"WHERE {_arm('u')} = 'treatment' OR hash(i, 'thin') % 1000000 >= {thin}"
     )

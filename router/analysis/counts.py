@@ -113,21 +113,27 @@ def known_outcomes(engine: Engine, made: Plan, now: float) -> ir.Table:
     return outcomes.mutate(code=named.cast("int16"))
 
 
-def staged(
-    engine: Engine, made: Plan, stages: dict[tuple[int, int], Stage], observed: ir.Table, found: ir.Table | None
+def with_units(
+    engine: Engine, stages: dict[tuple[int, int], Stage], observed: ir.Table, *, clustered: bool
 ) -> dict[tuple[int, int], Stage]:
-    """Add the units of each phase, and what became of outcomes."""
-    units = observed.group_by("run", "phase").aggregate(
-        units=observed.unit.nunique(), crossed=observed.unit.nunique(where=observed.crossed)
-    )
+    """Add the units of each phase; where each of them is one observation, observations are counted."""
+    number = observed.unit.nunique() if clustered else observed.count()
+    crossed = observed.unit.nunique(where=observed.crossed) if clustered else observed.crossed.cast("int64").sum()
     out = dict(stages)
-    for row in engine.rows(units):
+    for row in engine.rows(observed.group_by("run", "phase").aggregate(units=number, crossed=crossed)):
         place = row["run"], row["phase"]
         out[place] = structs.replace(out[place], units=row["units"], crossed=row["crossed"])
+    return out
+
+
+def with_fates(
+    engine: Engine, made: Plan, stages: dict[tuple[int, int], Stage], found: ir.Table | None
+) -> dict[tuple[int, int], Stage]:
+    """Add what became of outcomes."""
     fates = [] if found is None else engine.rows(measure.fates(found, made))
     known = {(row["run"], row["phase"]): as_fates(row, made) for row in fates}
     nothing = {metric.name: Fates() for metric in made.metrics if metric.exchange is None}
-    return {place: structs.replace(stage, fates=known.get(place, nothing)) for place, stage in out.items()}
+    return {place: structs.replace(stage, fates=known.get(place, nothing)) for place, stage in stages.items()}
 
 
 def crossed_by_arm(
@@ -137,7 +143,7 @@ def crossed_by_arm(
 
     Args:
         engine: Runs queries.
-        stages: What ``staged`` returns.
+        stages: What ``with_units`` returns.
         exposures: What ``attribute.counted`` returns.
         observed: What ``attribute.placed`` returns.
         by: Columns that name an observation.

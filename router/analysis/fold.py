@@ -69,7 +69,8 @@ def fold_one(engine: Engine, made: Plan, history: History, now: float) -> Result
     observed = attribute.placed(kept, scope)
     found = _matched(engine, made, exposures, kept, scope) if keyed else None
     completed, values = _completed(engine, made, exposures, (observed, found), scope)
-    stages = counts.staged(engine, made, stages, observed, found)
+    stages = counts.with_units(engine, stages, observed, clustered=scope.clustered)
+    stages = counts.with_fates(engine, made, stages, found)
     stages = counts.crossed_by_arm(engine, stages, exposures, observed, attribute.identity(scope))
     summing = Summing(engine, made, bundles(dict.fromkeys((*made.slicings, (ONE_DAY,))), values), scope.clustered)
     facts = Facts(propensities=constant, provisional=_still(made, stages, now))

@@ -77,23 +77,25 @@ def done(
     Returns:
         Columns ``run``, ``phase``, ``arm``, ``tenure`` (0 is the first day), and the sums ``y`` to ``xy``.
     """
+    who = observed.filter(~observed.crossed).select("observation", "run", "phase", "arm", "first", over=_days(observed))
     if exposures is not None:
-        events = exposures.select("observation", at=exposures.time, y=exposures.value)
+        seen = exposures.join(who.select("observation", "first"), "observation")
+        events = seen.select("observation", age=seen.time - seen.first, y=seen.value)
         events = events.mutate(x=events.y.notnull().cast("float64"))
     elif found is not None:
         kept = found.filter(found.chosen)
         top, bottom = (measure.named(kept, names, plan) for names in _names(metric))
         value = ibis.literal(1.0) if metric.kind in ("proportion", "count") else kept.value
         y, x = ibis.ifelse(top, value, 0.0), ibis.ifelse(bottom, kept.value, 0.0)
-        events = kept.filter(top | bottom).select("observation", at=kept["at"], y=y, x=x)
+        events = kept.filter(top | bottom).select("observation", age=kept.age, y=y, x=x)
     else:
         raise ValueError(f"nothing is known of metric {metric.name!r}")
-    who = observed.filter(~observed.crossed).select("observation", "run", "phase", "arm", "first", over=_days(observed))
-    days = events.join(who, "observation")
-    days = days.mutate(tenure=((days["at"] - days.first) / DAY_S).floor().cast("int64"))
-    days = days.filter(days.tenure >= 0, days.tenure < days.over)
+    days = events.filter(events.age >= 0)
     y = (days.y != 0).cast("float64").max() if metric.kind == "proportion" else days.y.sum()
-    each = days.group_by("observation", *_BY).aggregate(y=y, x=days.x.sum())
+    tenure = (days.age / DAY_S).floor().cast("int64")
+    each = days.group_by("observation", tenure=tenure).aggregate(y=y, x=days.x.sum())
+    each = each.join(who.drop("first"), "observation")
+    each = each.filter(each.tenure < each.over)
     return each.group_by(*_BY).aggregate(
         y=each.y.sum(),
         yy=(each.y * each.y).sum(),

@@ -138,13 +138,14 @@ class Summing(Struct, frozen=True):
             if metric.kind != "quantile":
                 continue
             out[metric.name] = {}
+            source = measure_of(metric)
             for number, bundle in enumerate(self.bundles):
-                source = measure_of(metric)
-                if source is not None and (source, number) not in kept:
-                    table = tabulate.buckets(completed, source, self.made, bundle.names)
-                    kept[source, number] = self.engine.keep(f"buckets{len(kept)}", table)
+                key = (source or metric.name, number)
+                if key not in kept:
+                    table = tabulate.sketch(completed, index, bundle.names)
+                    if source is not None:
+                        table = tabulate.buckets(completed, source, self.made, bundle.names)
+                    kept[key] = self.engine.keep(f"buckets{len(kept)}", table)
                 for by in bundle.slicings:
-                    table = tabulate.sketch(completed, index, by)
-                    table = table if source is None else tabulate.sketch_of(kept[source, number], by)
-                    out[metric.name] |= as_sketches(self.engine.rows(table), by)
+                    out[metric.name] |= as_sketches(self.engine.rows(tabulate.sketch_of(kept[key], by)), by)
         return out
