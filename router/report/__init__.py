@@ -6,6 +6,7 @@ progress    how far it is: sizes, times, the planned end, days, what more data w
 compare     questions of one family, compared by one method and corrected together
 looks       looks that count: group-sequential ones, and the one at which a ratio test decided
 effects     which metrics are asked about, in which families, by which method
+within      the same within strata, and step by step of a funnel
 guardrail   whether an arm keeps within a margin
 covariance  how estimates of several metrics vary together
 overall     the overall evaluation criterion

@@ -14,7 +14,7 @@ from router.analysis.estimate import NotEnough
 from router.config.schema import Experiment, Metric
 from router.inference import bayes, fixed
 from router.inference.effect import Asked, Effect
-from router.report import looks
+from router.report import looks, within
 from router.report.compare import Answer, Compare, Question, family, is_adaptive, sequential
 from router.report.overall import overall, weighted_overall
 from router.report.report import Measure, Overall, Role
@@ -49,7 +49,11 @@ def measures(scene: Scene) -> dict[str, tuple[Measure, ...]]:
         if primary and looks.is_planned(scene):
             told = tuple(_at_looks(looks.standing(scene, arm)) for arm, _ in asked)
         for (arm, metric), question, answer in zip(asked, questions, told, strict=True):
-            out[arm].append(_measure(question, roles[metric.name], answer, adaptive=is_adaptive(scene.experiment)))
+            made = _measure(question, roles[metric.name], answer, adaptive=is_adaptive(scene.experiment))
+            if method(scene) is fixed.compare:
+                closer = within.within_strata(scene, arm, metric), within.steps(scene, arm, metric)
+                made = structs.replace(made, within_strata=closer[0], steps=closer[1])
+            out[arm].append(made)
     return {arm: tuple(found) for arm, found in out.items()}
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from router.analysis.estimate import NotEnough
 from router.config.decide import Decide, Guardrail, Notes
 from router.inference.effect import Basis, Effect, Interval
+from router.inference.funnels import Step
 
 Role = Literal["primary", "secondary", "guardrail", "criterion"]
 Direction = Literal["better", "worse", "not shown"]
@@ -46,6 +47,8 @@ class Measure(Struct, frozen=True, kw_only=True):
         direction: What the corrected interval and p-value show.
         chance_to_win: Bayesian, beside the verdict: probability that the arm is better; None where it is not known.
         expected_loss: Bayesian: what choosing the arm costs on average if it is worse, in the metric's unit.
+        within_strata: The post-stratified effect, at a fixed horizon; None without strata, or while it may not be read.
+        steps: Of a funnel: how arms compare in each step, at a fixed horizon; empty likewise.
     """
 
     metric: str
@@ -56,6 +59,8 @@ class Measure(Struct, frozen=True, kw_only=True):
     direction: Direction = "not shown"
     chance_to_win: float | None = None
     expected_loss: float | None = None
+    within_strata: Effect | NotEnough | None = None
+    steps: tuple[Step, ...] = ()
 
 
 class Guarded(Struct, frozen=True, kw_only=True):
