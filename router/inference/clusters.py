@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 MOST: Final = 4000
 """Clusters for which degrees of freedom are computed; more have as many that it does not matter."""
 
+_ALONE: Final = 0.99  # leverage above which the others of an arm, or of a period, do not count
+_TOO_LARGE: Final = 1e150  # whose square is no number
 _LOST: Final = 1e-12  # a spread below this share of the values is rounding
 
 
@@ -125,16 +127,21 @@ def fit(clusters: Sequence[Cluster], more: Floats, column: int) -> Fitted | NotE
     others = others - np.average(others, axis=0, weights=weights)
     design = np.column_stack([np.ones(len(clusters)), [float(each.treated) for each in clusters], others])
     scale = float(np.abs(values).max()) or 1.0
-    if not 0 < scale < 1e150 or np.linalg.matrix_rank(design) < design.shape[1]:
-        return NotEnough("its clusters cannot be told apart by treatment", len(clusters))
+    if not scale < _TOO_LARGE:
+        return NotEnough("its values are too large to be squared", len(clusters))
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return NotEnough("what is asked cannot be told from what it is adjusted for", len(clusters))
     root = np.sqrt(weights)
+    basis, _ = np.linalg.qr(root[:, None] * design)
+    if float(np.sum(basis * basis, axis=1).max()) > _ALONE:
+        return NotEnough("a single cluster decides its arm's value", len(clusters))
     fitted = sm.OLS(root * values / scale, root[:, None] * design).fit()
     if float(np.abs(fitted.resid).max()) <= _LOST:
         return NotEnough("its values do not vary, or by less than sums can tell", len(clusters))
     covariance = np.asarray(fitted.cov_HC2) * scale * scale
     variances = (float(covariance[column, column]), float(covariance[0, 0]), float(covariance[0, column]))
     if not (isfinite(variances[0]) and variances[0] > 0):
-        return NotEnough("a single cluster decides its arm's value", len(clusters))
+        return NotEnough("its values do not vary, or by less than sums can tell", len(clusters))
     degrees = degrees_of_freedom(root[:, None] * design, column)
     return Fitted(float(fitted.params[column] * scale), float(fitted.params[0] * scale), variances, degrees)
 

@@ -92,7 +92,8 @@ def test_periods_take_a_season_out() -> None:
         ([Cluster(index < 5, float("nan")) for index in range(10)], "not finite"),
         ([Cluster(index < 5, float(index), 0.0) for index in range(10)], "0 clusters"),
         ([Cluster(index < 5, float(index), 1.0, index) for index in range(10)], "0 clusters"),
-        ([Cluster(index < 5, 1e200 * index) for index in range(10)], "told apart"),
+        ([Cluster(index < 5, 1e200 * index) for index in range(10)], "too large"),
+        ([Cluster(True, 1e12, 1e12), *(Cluster(index < 6, float(index)) for index in range(12))], "single cluster"),
     ],
 )
 def test_clusters_that_say_nothing_are_not_enough(made: list[Cluster], why: str) -> None:
@@ -139,6 +140,8 @@ def test_few_slots_are_compared_without_their_season() -> None:
     """A day of slots has one slot for each hour: they are compared all together, and that is said."""
     found = analyse(_slots(3, 1.0, 0.0, 24), Design(3600.0), ASKED)
     assert any("Too few slots" in note for note in effect(found.effect).notes)
+    turns = [Slot(3600.0 * hour, hour % 2 == 0, float(hour % 5), 1.0) for hour in range(50)]
+    assert "cannot be told from" in reason(analyse(turns, Design(3600.0), ASKED).carry_over)
     assert "slots that follow another" in reason(analyse(_slots(3, 1.0, 0.0, 8)[::2], Design(3600.0), ASKED).carry_over)
 
 
