@@ -94,11 +94,11 @@ def power(metric: Metric, effect: float, design: Design, total: float) -> float:
     if design.boundaries is None:
         return _fixed_power(metric, effect, design, (control, ratio))
     bounds, critical = design.boundaries, -float(ndtri(design.rate))
-    looks = looks_of(bounds)
+    looks, least = looks_of(bounds), max(design.rate, design.test.level().rate)
 
     def units(drift: float) -> float:
         found = sequential_power(bounds, drift, looks)
-        if not design.rate < found < 1 - 1e-12:
+        if not least < found < 1 - 1e-12:
             return 0.0 if found < 0.5 else inf
         asked = Design(design.test, found, design.shares)
         scale = drift / (critical + float(ndtri(found)))

@@ -10,7 +10,7 @@ count on it and are lower.
 """
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -74,10 +74,11 @@ def with_futility(efficacy: Boundaries, futility: Futility, spending: Spending |
         return _walk(times, drift, beta, (alpha, fixed))
 
     lowest = -float(ndtri(level.rate)) + float(ndtri(futility.power))
+    lowest /= sqrt(times[-1])
     low, high = 0.5 * lowest, 1.1 * lowest
     while walk(high).excess > 0:
         low, high = high, 1.2 * high
-        if high > _LARGEST_DRIFT:
+        if high > _LARGEST_DRIFT / sqrt(times[-1]):
             raise ValueError("no effect gives this design that power; spend less at first")
     drift = float(brentq(lambda value: walk(value).excess, low, high, xtol=1e-12, rtol=1e-13))
     found = walk(drift)

@@ -17,6 +17,7 @@ from scipy.special import log_ndtr, ndtri
 
 Family = Literal["obrien_fleming", "pocock", "kim_demets", "hwang_shih_decani"]
 
+_LINEAR = 1e-12  # gamma below which the family is linear to the last digit
 _LARGEST_RATE = 40.0  # of Hwang, Shih and DeCani: beyond, all is spent at the first look or nothing before the last
 
 
@@ -66,7 +67,7 @@ class Spending(Struct, frozen=True):
         power = self.parameter or 0.0
         if self.family == "kim_demets":  # rate t^power
             return log(rate) + power * log(information)
-        if power == 0:
+        if abs(power) < _LINEAR:
             return log(rate) + log(information)
         return log(rate) + log(expm1(-power * information) / expm1(-power))
 

@@ -145,6 +145,32 @@ def test_huge_effects_and_tiny_ones_have_sizes() -> None:
         sample_size(Mean(1.0), 1e-9, Design())
 
 
+@pytest.mark.parametrize("aim", ["non-inferiority", "equivalence"])
+def test_margins_of_means_are_tested_by_t(aim: Any) -> None:
+    """A few units more than by the normal formula, and the power that was asked for."""
+    design = Design(Test(aim, 0.05, 1, 0.5))
+    found = sample_size(Mean(1.0), 0.0, design)
+    normal = sample_size(Mean(1.0, students=False), 0.0, design)
+    assert normal.total <= found.total <= normal.total + 6
+    assert power(Mean(1.0), 0.0, design, found.total) >= 0.8
+    assert power(Mean(1.0), 0.0, design, found.total - 4) < 0.8
+
+
+def test_far_too_many_units_have_all_the_power() -> None:
+    """Several looks at a hundred times the units find the effect at once."""
+    bounds = spending_boundaries(Level(0.05, 2), Spending("pocock"), evenly(2))
+    assert power(Proportion(0.1), 0.02, Design(boundaries=bounds), 1e6) == pytest.approx(1.0)
+
+
+def test_hardly_any_units_have_hardly_any_power() -> None:
+    """Several treatments and looks, and a power about alpha: a number, and no complaint."""
+    test = Test()
+    rate = corrected(test, (1.0, 1.0, 1.0, 1.0))
+    bounds = spending_boundaries(Level(2 * rate, 2), Spending("pocock"), evenly(3))
+    design = Design(test, shares=shares_of([1, 1, 1, 1]), boundaries=bounds)
+    assert 0 < power(Proportion(0.1), 0.001, design, 40) < 0.06
+
+
 def test_a_decrease_is_found_as_well() -> None:
     """The size for 12 % to 10 % is that for 10 % to 12 %."""
     assert sample_size(Proportion(0.12), -0.02, Design()).arms == sample_size(Proportion(0.1), 0.02, Design()).arms

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from router.inference.boundaries import Boundaries, Level, classical_boundaries, evenly, spending_boundaries
+from router.inference.boundaries import Level, classical_boundaries, evenly, spending_boundaries
 from router.inference.crossing import Look
 from router.inference.futility import Futility, with_futility
 from router.inference.operating import drift_for, operating, power, stopping
@@ -118,6 +118,7 @@ def test_fifty_looks_spend_alpha() -> None:
     gamma=st.floats(-8, 4),
     sides=st.sampled_from([1, 2]),
 )
+@example(gaps=[1.0, 1.0], gamma=5e-324, sides=1)
 @settings(max_examples=25, deadline=None)
 def test_the_boundaries_of_any_looks_spend_what_is_due(gaps: list[float], gamma: float, sides: int) -> None:
     """Whatever the looks, each spends what the spending function says, computed forward again."""
@@ -261,19 +262,18 @@ def test_designs_that_cannot_be_are_refused() -> None:
 
 
 def test_futility_that_meets_efficacy_too_early_is_refused() -> None:
-    """Spending nearly all of beta at once, while alpha is kept for the end, leaves no design."""
-    rule = Spending("hwang_shih_decani", -30.0)
-    efficacy = spending_boundaries(Level(0.025, 1), rule, (0.05, 1.0))
-    for binding in (False, True):
-        design = _design_or_reason(efficacy, Futility(0.99, Spending("hwang_shih_decani", 40.0), binding=binding), rule)
-        assert isinstance(design, Boundaries) or "spend" in design
+    """When all of alpha and beta is spent at the first look, nothing is left to decide later."""
+    rule = Spending("hwang_shih_decani", 40.0)
+    efficacy = spending_boundaries(Level(0.025, 1), rule, (0.5, 1.0))
+    with pytest.raises(ValueError, match="spend less at first"):
+        with_futility(efficacy, Futility(0.99, rule), rule)
 
 
-def _design_or_reason(efficacy: Boundaries, futility: Futility, rule: Spending) -> Boundaries | str:
-    try:
-        return with_futility(efficacy, futility, rule)
-    except ValueError as error:
-        return str(error)
+def test_a_plan_that_is_missed_by_far_has_futility() -> None:
+    """The drift is that at information 1, however little there was."""
+    efficacy = spending_boundaries(Level(0.025, 1), OBRIEN_FLEMING, (0.0005, 0.001), last=True)
+    found = with_futility(efficacy, Futility(0.9, OBRIEN_FLEMING), OBRIEN_FLEMING)
+    assert power(found, found.drift or 0) == pytest.approx(0.9, rel=1e-8)
 
 
 def test_a_design_that_ends_below_the_plan_has_its_power() -> None:
@@ -285,6 +285,20 @@ def test_a_design_that_ends_below_the_plan_has_its_power() -> None:
         assert found.beta_spent[-1] == pytest.approx(0.1)
         assert power(found, found.drift or 0) == pytest.approx(0.9, rel=1e-8)
         assert found.alpha_spent[-1] == pytest.approx(0.025)
+
+
+def test_nothing_is_spent_before_there_is_information() -> None:
+    """A spending function begins at 0 and ends at its rate."""
+    assert Spending("pocock").log_spent(0.0, 0.025) == -inf
+    assert exp(Spending("kim_demets", 2.0).log_spent(1.5, 0.025)) == pytest.approx(0.025)
+
+
+def test_binding_futility_spends_no_more_than_its_efficacy_did() -> None:
+    """A design below the planned information, which keeps some alpha, keeps it with futility as well."""
+    efficacy = spending_boundaries(Level(0.025, 1), OBRIEN_FLEMING, (0.3, 0.7))
+    found = with_futility(efficacy, Futility(0.8, Spending("pocock"), binding=True), OBRIEN_FLEMING)
+    assert found.alpha_spent == pytest.approx(efficacy.alpha_spent)
+    assert sum(stopping(found, 0.0).upper) == pytest.approx(efficacy.alpha_spent[-1], rel=1e-8)
 
 
 def test_a_classical_design_may_have_futility_that_does_not_bind() -> None:
