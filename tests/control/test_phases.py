@@ -102,6 +102,8 @@ NOTHING = [
     ("`strata`", config({"strata": ["tier"]})),
     ("`slices`", config({"slices": ["tier"]})),
     ("`metrics`", config(metrics=[])),
+    ("`decide`", config({"metrics": {"primary": "clicks"}, "decide": {"alpha": 0.01}})),
+    ("`notes`", config({"notes": {"learned": "newer is better"}})),
     ("`owner`", config({"owner": "ann"})),
     ("`hypothesis`", config({"hypothesis": "newer is better"})),
     ("`control`", config({"control": "new"})),
