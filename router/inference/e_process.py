@@ -186,7 +186,7 @@ def tuning(asked: Asked) -> Tuning:
     if asked.mde is None:
         return Tuning(TUNED / 2 / kappa)
     # Units of an arm, over p(1 - p), of a test at a fixed size with that power.
-    needed = 2 * (float(ndtri(1 - asked.alpha / 2) + ndtri(POWER)) / max(1e-9, min(1.0, asked.mde))) ** 2
+    needed = 2 * (float(ndtri(POWER) - ndtri(asked.alpha / 2)) / max(1e-9, min(1.0, asked.mde))) ** 2
     return Tuning(_LEAST, needed / kappa)
 
 

@@ -29,6 +29,7 @@ from router.inference.effect import Interval
 
 POWER: Final = 0.8
 """Power of the test at a fixed size that the mixture is tuned beside."""
+_SQUARED: Final = 1e-150
 
 
 def log_ratio(difference: float, variance: float, tau2: float) -> float:
@@ -110,11 +111,19 @@ def best_kappa(alpha: float) -> float:
     Sinha, Kennedy and Ramdas, arXiv 2103.06476; their approximation is -2 ln alpha + ln(1 - 2 ln alpha)).
 
     Args:
-        alpha: Share of intervals that ever miss, at least 1e-150.
+        alpha: Share of intervals that ever miss.
+
+    Raises:
+        ValueError: If alpha is no share.
     """
-    if not 1e-150 <= alpha < 1:
+    if not 0 < alpha < 1:
         raise ValueError(f"alpha lies between 0 and 1, not at {alpha}")
-    return float(-lambertw(-alpha * alpha * exp(-1), k=-1).real) - 1
+    if alpha > _SQUARED:
+        return float(-lambertw(-alpha * alpha * exp(-1), k=-1).real) - 1
+    kappa = -2 * log(alpha)
+    for _ in range(20):  # the same equation, kappa = 2 ln(1/alpha) + ln(1 + kappa), where alpha^2 would be 0
+        kappa = -2 * log(alpha) + log1p(kappa)
+    return kappa
 
 
 def tau2_for(mde: float, alpha: float) -> float:
@@ -128,7 +137,7 @@ def tau2_for(mde: float, alpha: float) -> float:
         alpha: Share of intervals that ever miss.
     """
     _positive(mde)
-    error = mde / float(ndtri(1 - alpha / 2) + ndtri(POWER))
+    error = mde / float(ndtri(POWER) - ndtri(alpha / 2))
     return best_kappa(alpha) * (error * error)
 
 

@@ -112,3 +112,17 @@ def test_what_is_printed_is_json() -> None:
     found = compare(metric("proportion"), share(5, 50), share(0, 50), Asked())
     assert b"Infinity" not in msgspec.json.encode(found)
     assert msgspec.json.decode(msgspec.json.encode(found))["relative"]["type"] == "not_enough_data"
+
+
+@pytest.mark.parametrize("mde", [None, 0.01])
+@pytest.mark.parametrize("alpha", [1e-300, 1e-160, 1e-20, 0.9])
+def test_any_level_has_an_interval(alpha: float, mde: float | None) -> None:
+    """Also the minute ones that a search for a p-value asks for, and none is out of proportion to that of 5 %."""
+    random = np.random.default_rng(5)
+    values = [arm(random.normal(1, 1, 2000)) for _ in range(2)]
+    usual = _compared(compare(metric("mean"), values[0], values[1], Asked(0.05, mde)))
+    found = _compared(compare(metric("mean"), values[0], values[1], Asked(alpha, mde)))
+    widths = [(each.interval.high or 0) - (each.interval.low or 0) for each in (usual, found)]
+    assert 0 < widths[1] < 50 * widths[0]
+    exact = _compared(compare(metric("proportion"), share(50, 500), share(60, 500), Asked(alpha, mde)))
+    assert exact.interval.holds(exact.value)
