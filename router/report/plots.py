@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from html import escape
+from math import ceil
 from typing import Any, Final
 
 from msgspec import Struct
@@ -28,6 +29,8 @@ WIDTH: Final = 5.6  # inches; a phone shows it at two thirds, and letters stay l
 HEIGHT: Final = 3.0
 ROW: Final = 0.3
 MOST_ROWS: Final = 40
+MOST_TICKS: Final = 7
+DAY_S: Final = 86400.0
 # Okabe and Ito's palette, which the colour-blind can tell apart; control is grey.
 CONTROL: Final = "#5c5c5c"
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -103,13 +106,14 @@ def _effects(phase: Studied, arms: Sequence[str], metric: Metric) -> Plot:
             times = [_date(time) for time, _ in shown]
             values = [scale * effect.value for _, effect in shown]
             ends = [_ends(effect, scale) for _, effect in shown]
+            axes.vlines(times, [low for low, _ in ends], [high for _, high in ends], color=_colour(place), linewidth=1)
             axes.fill_between(
                 times, [low for low, _ in ends], [high for _, high in ends], color=_colour(place), alpha=0.2
             )
             axes.plot(times, values, color=_colour(place), marker=_marker(place), markersize=3, label=arm)
         axes.set_ylabel(f"{metric.name}: arm less control{mark}")
         axes.legend(frameon=False)
-        _dates(axes)
+        _dates(axes, phase)
 
     last = {arm: day.effects[arm] for day in phase.days for arm in arms[1:] if arm in day.effects}
     said = "; ".join(f"{arm}: {effect.value:.3g} at the end" for arm, effect in last.items())
@@ -162,7 +166,7 @@ def _outcomes(phase: Studied, arms: Sequence[str], metric: Metric) -> Plot:
             _line(axes, place, arm, shown)
         axes.set_ylabel(f"{metric.name}{mark}")
         axes.legend(frameon=False)
-        _dates(axes)
+        _dates(axes, phase)
 
     ends = {arm: day.outcomes[arm] for day in phase.days for arm in arms if arm in day.outcomes}
     said = "; ".join(f"{arm}: {value:.4g}" for arm, value in ends.items())
@@ -184,7 +188,7 @@ def _traffic(phase: Studied, arms: Sequence[str]) -> Plot:
         axes.set_ylabel("exchanges of the day, %")
         axes.set_ylim(0, 100)
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-        _dates(axes)
+        _dates(axes, phase)
 
     return _plot("Traffic shares", "Share of each day's exchanges that each arm served.", draw)
 
@@ -206,7 +210,7 @@ def _sample_ratio(phase: Studied, arms: Sequence[str]) -> Plot:
                 axes.axhline(100 * phase.expected[arm] / whole, color=colour, linewidth=1, linestyle="--")
         axes.set_ylabel("units so far, %")
         axes.legend(frameon=False)
-        _dates(axes)
+        _dates(axes, phase)
 
     said = "; ".join(f"{arm}: {units:,} units" for arm, units in phase.units.items())
     return _plot("Sample ratio", f"Each arm's share of units; dashed, what its weights promise. {said}.", draw)
@@ -270,12 +274,15 @@ def _ends(effect: Effect, scale: float) -> tuple[float, float]:
     return scale * low, scale * (effect.value if interval.high is None else interval.high)
 
 
-def _dates(axes: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - see the module's rules
-
-    locator = AutoDateLocator(tz=UTC, maxticks=6)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
+def _dates(axes: Any, phase: Studied) -> None:
+    """Mark days, few enough to be read, with a day of room on both sides: one day alone is a series, too."""
+    times = [day.time for day in phase.days]
+    step = max(1, ceil(len(times) / MOST_TICKS))
+    shown = times[::-1][::step]
+    axes.set_xlim(_date(times[0] - DAY_S), _date(times[-1] + DAY_S))
+    # A point stands at the end of its day, which has the name of the day.
+    axes.set_xticks([_date(time) for time in shown], [_date(time - DAY_S).strftime("%m-%d") for time in shown])
+    axes.set_xlabel(f"day, until {_date(times[-1] - DAY_S):%Y-%m-%d} (UTC)")
 
 
 def _date(time: float) -> datetime:

@@ -22,8 +22,8 @@ HOSTILE = "<script>alert(1)</script>&"
 ARMS = {"control": 0.10, "treatment": 0.12}
 
 
-def made() -> tuple[Report, Evidence]:
-    """Give a report with slices, days, guardrails and a criterion, of an experiment with hostile names."""
+def made(length: int = 7) -> tuple[Report, Evidence]:
+    """Give a report with slices, so many days, guardrails and a criterion, of an experiment with hostile names."""
     measured = Measured(
         primary="ctr",
         secondary=("revenue",),
@@ -35,7 +35,7 @@ def made() -> tuple[Report, Evidence]:
     )
     days = {
         Place(1, 1, arm, ("day",), (str(19_675 + day),)): draw(10 * day + place, 1000, chance)
-        for day in range(7)
+        for day in range(length)
         for place, (arm, chance) in enumerate(ARMS.items())
     }
     whole = {arm: Cell() for arm in ARMS}
@@ -130,3 +130,15 @@ def test_an_empty_report_has_a_page() -> None:
     found = Evidence(structs.replace(evidence(one, {"control": Cell()}).result, stages=(), cells={}))
     report = compose(one, found, NOW)
     assert "nobody was exposed yet" in page(report, found.result, (), plots(report, CTR))
+
+
+@pytest.mark.parametrize("length", [1, 2, 30])
+def test_plots_over_time_show_any_number_of_days(length: int) -> None:
+    """The first day of an experiment has its interval as well, and the axis holds the days and no years around them."""
+    report, _ = made(length)
+    drawn = plots(report, CTR)
+    over_time = [plot for plot in drawn if "by country" not in plot.title]
+    assert len(over_time) == 4
+    for plot in over_time:
+        assert "day, until 2023-11-" in plot.svg or "day, until 2023-12-" in plot.svg
+        assert len(re.findall(r"\b\d\d-\d\d<", plot.svg)) <= 8
