@@ -7,6 +7,7 @@ compare     questions of one family, compared by one method and corrected togeth
 looks       looks that count: group-sequential ones, and the one at which a ratio test decided
 effects     which metrics are asked about, in which families, by which method
 within      the same within strata, and step by step of a funnel
+merged      arms that answer together: which ranker is preferred, and no metrics by arm
 guardrail   whether an arm keeps within a margin
 covariance  how estimates of several metrics vary together
 overall     the overall evaluation criterion

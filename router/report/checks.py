@@ -23,6 +23,7 @@ from router.analysis.result import Stage, Stray
 from router.config.schema import Metric
 from router.inference import always_valid
 from router.inference.effect import Asked, Effect
+from router.inference.preference import Preference
 from router.report.digits import number, slice_in_words
 from router.report.report import Check, Sliced, Slope, Status
 
@@ -166,7 +167,7 @@ def _stray_shares(strays: Sequence[tuple[str, Stray]]) -> list[tuple[str, float]
     return [(metric, share) for metric, share in shares if share > UNMATCHED]
 
 
-def settled(effect: Effect | NotEnough | None, slopes: Sequence[Slope | NotEnough]) -> Check:
+def settled(effect: Effect | NotEnough | Preference | None, slopes: Sequence[Slope | NotEnough]) -> Check:
     """Say whether the effect goes with time: wears off (novelty) or grows (learning)."""
     name = "the effect is steady"
     known = [each for each in slopes if isinstance(each, Slope)]

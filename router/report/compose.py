@@ -22,6 +22,7 @@ from router.report.compare import is_adaptive, quick, sequential
 from router.report.covariance import correlations
 from router.report.effects import criterion, measures, method
 from router.report.guardrail import judge_arm
+from router.report.merged import is_merged, merged, preferences
 from router.report.progress import End, change, days, lines, slopes
 from router.report.report import Check, Compared, Day, Measure, Report, Sliced, Studied
 from router.report.scene import Evidence, Scene, scene_of
@@ -65,8 +66,8 @@ def compose(experiment: Experiment, evidence: Evidence, now: float) -> Report:
 
 def _studied(scene: Scene, *, latest: bool) -> Studied:
     quality = scene.quality
-    said = measures(scene) if scene.metrics else {}
-    found = _slices(scene, said) if latest and scene.metrics else ()
+    said = merged(scene, measures(scene)) if scene.metrics else {}
+    found = _slices(scene, said) if latest and scene.metrics and not is_merged(scene) else ()
     arms = tuple(_compared(scene, arm, said.get(arm, ()), found if latest else None) for arm in scene.arms)
     validity = checks.valid(quality, scene.marked)
     cells = [scene.cell(arm) for arm in (scene.control, *scene.arms)]
@@ -84,6 +85,7 @@ def _studied(scene: Scene, *, latest: bool) -> Studied:
         correlations=correlations(scene.metrics, cells) if latest else {},
         checks=_whole(scene) if latest else (validity,),
         days=_days(scene) if latest and scene.metrics else (),
+        preferences=preferences(scene),
     )
 
 
@@ -110,7 +112,7 @@ def _slices(scene: Scene, said: Mapping[str, tuple[Measure, ...]]) -> tuple[Slic
 def _days(scene: Scene) -> tuple[Day, ...]:
     """Return how the primary metric went; while effects may not be read, without them."""
     result, arms = scene.evidence.result, (scene.control, *scene.arms)
-    hidden = not scene.end.readable.now or scene.experiment.decide.method == "group_sequential"
+    hidden = is_merged(scene) or not scene.end.readable.now or scene.experiment.decide.method == "group_sequential"
     compare = None if hidden else quick(sequential(scene.experiment))
     alpha = scene.experiment.decide.alpha / max(1, len(scene.arms))
     return days(result, scene.stage, arms, compare, Asked(alpha))
@@ -121,7 +123,7 @@ def _compared(scene: Scene, arm: str, said: tuple[Measure, ...], found: tuple[Sl
         return Compared(arm=arm, measures=said)
     by_name = {metric.name: metric for metric in scene.metrics}
     guardrails = judge_arm(scene.experiment, by_name, scene.pair(arm), method(scene))
-    whole = criterion(scene, arm) if scene.end.readable.now else None
+    whole = criterion(scene, arm) if scene.end.readable.now and not is_merged(scene) else None
     trends = slopes(scene.evidence.result, scene.stage, arm, scene.control)
     end = scene.end
     if looks.is_planned(scene):

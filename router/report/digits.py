@@ -16,6 +16,7 @@ from router.analysis.estimate import NotEnough
 from router.analysis.plan import ONE_DAY
 from router.config.schema import Metric
 from router.inference.effect import Effect, Interval
+from router.inference.preference import Chance, Preference
 from router.report.report import Overall
 
 _MOST_DECIMALS: Final = 12
@@ -26,13 +27,15 @@ LONGEST_DAY: Final = 6
 _LARGE: Final = 1e15
 
 
-def effect_in_words(metric: Metric, found: Effect | NotEnough | None) -> str:
+def effect_in_words(metric: Metric, found: Effect | NotEnough | Preference | None) -> str:
     """Say an effect: relative where that is known, else in the metric's unit.
 
     Args:
         metric: The metric.
-        found: The effect; None while it may not be read.
+        found: The effect, or which ranker is preferred; None while it may not be read.
     """
+    if isinstance(found, Preference):
+        return preference_in_words(found)
     if found is None:
         return "may not be read yet"
     if isinstance(found, NotEnough):
@@ -142,3 +145,20 @@ def number(value: float) -> str:
 def moment(at: float) -> str:
     """Write a time in UTC, to the minute."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def preference_in_words(found: Preference) -> str:
+    """Say which ranker is preferred, by how many units, and how surely."""
+    once, later = found.once, found.any_time
+    text = f"of {once.n:,} units that prefer a ranker {_share(once.value)} prefer {found.treatment}"
+    text += f" {_interval(once.interval)} (p {once.p:.2g} if read once"
+    return text + (f", {later.p:.2g} at any time)" if isinstance(later, Chance) else ")")
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g} %"
+
+
+def _interval(found: Interval) -> str:
+    low, high = (0.0 if found.low is None else found.low), (1.0 if found.high is None else found.high)
+    return f"[{_share(low)}, {_share(high)}]"

@@ -16,6 +16,7 @@ from router.analysis.estimate import NotEnough
 from router.config.decide import Decide, Guardrail, Notes
 from router.inference.effect import Basis, Effect, Interval
 from router.inference.funnels import Step
+from router.inference.preference import Preference
 
 Role = Literal["primary", "secondary", "guardrail", "criterion"]
 Direction = Literal["better", "worse", "not shown"]
@@ -42,7 +43,8 @@ class Measure(Struct, frozen=True, kw_only=True):
         metric: Name of the metric.
         role: What it is to the experiment.
         goal: Which direction is better.
-        effect: The effect, its interval at the corrected level; None while it may not be read.
+        effect: The effect, its interval at the corrected level; None while it may not be read. Of rankers whose lists
+            are interleaved, which one is preferred.
         p: Its p-value corrected over its family; None where the method has none.
         direction: What the corrected interval and p-value show.
         chance_to_win: Bayesian, beside the verdict: probability that the arm is better; None where it is not known.
@@ -54,7 +56,7 @@ class Measure(Struct, frozen=True, kw_only=True):
     metric: str
     role: Role
     goal: Literal["up", "down"]
-    effect: Effect | NotEnough | None
+    effect: Effect | NotEnough | Preference | None
     p: float | None = None
     direction: Direction = "not shown"
     chance_to_win: float | None = None
@@ -270,6 +272,7 @@ class Studied(Struct, frozen=True, kw_only=True):
         correlations: Metric to metric to their correlation between units, within arms.
         checks: What was found of the phase as a whole.
         days: How things went.
+        preferences: Of interleaved rankers: outcome to which one it prefers.
     """
 
     run: int
@@ -285,6 +288,7 @@ class Studied(Struct, frozen=True, kw_only=True):
     correlations: Mapping[str, Mapping[str, float]] = {}
     checks: tuple[Check, ...] = ()
     days: tuple[Day, ...] = ()
+    preferences: Mapping[str, Preference | NotEnough] = {}
 
 
 class Decision(Struct, frozen=True, kw_only=True):
