@@ -12,7 +12,6 @@ are not, nor 1 and true.
 from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
-from statistics import median
 from typing import Final, NamedTuple
 
 from msgspec import Raw
@@ -99,7 +98,13 @@ def apart(values: Sequence[Value], how: str) -> list[bool]:
         return [2 * count > len(values) and value.key != common for value in values]
     # Halves and quarters, so that no difference of two doubles is beyond a double.
     numbers = [(value.number or 0.0) / 4 for value in values]
-    middle = median(numbers)
+    middle = _median(numbers)
     distances = [abs(number - middle) for number in numbers]
-    reach = max(FAR * median(distances), ALIKE * abs(middle))
+    reach = max(FAR * _median(distances), ALIKE * abs(middle))
     return [distance > reach for distance in distances]
+
+
+def _median(numbers: Sequence[float]) -> float:
+    """Return the median; a worker has no need of the ``statistics`` module and what that loads."""
+    ordered = sorted(numbers)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
