@@ -64,7 +64,7 @@ def _measure(
     metric = by_name[measure.metric]
     if metric.exchange == "failed":  # of the target of the unit's arm
         return measure
-    bare = structs.replace(measure, p=None, direction="not shown", chance_to_win=None, expected_loss=None)
+    bare = Measure(metric=measure.metric, role=measure.role, goal=measure.goal, effect=None)
     if measure.role != "primary" or scene.experiment.allocate.use != "interleave" or metric.outcome is None:
         return structs.replace(bare, effect=NotEnough(SAME, 0))
     found = known.get(metric.outcome, NotEnough(f"no {metric.outcome} is about an item of a merged list yet", 0))
