@@ -12,7 +12,7 @@ by ``MOST_COLUMNS``, whatever callers send.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -217,15 +217,3 @@ def _standard(features: tuple[Feature, ...], sums: Ridge) -> tuple[tuple[Feature
             found.append(feature)
         start += feature.width
     return tuple(found), change
-
-
-def seen_rows(table: Mapping[str, Sequence[Any]], attributes: Sequence[Mapping[str, str]], sign: int) -> list[Seen]:
-    """Return observations of columns ``arm``, ``y`` and ``matured``; those without a value are left out.
-
-    Args:
-        table: Columns.
-        attributes: Of each row.
-        sign: -1 where less is better.
-    """
-    rows = zip(table["arm"], table["y"], attributes, table["matured"], strict=True)
-    return [Seen(arm, sign * y, about, time) for arm, y, about, time in rows if y is not None]

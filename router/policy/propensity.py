@@ -22,6 +22,8 @@ DEVIATIONS = 5.0
 FEWEST = 30
 # A propensity that was logged is the share that the weights in force gave, up to rounding in JSON.
 TOLERANCE = 1e-6
+# No arm is given less (`router.bandit.mix`), and the weight of anything rarer would be beyond all others together.
+LEAST = 1e-12
 
 
 def distrust(log: Log, in_force: Floats | None = None) -> NotEnough | None:
@@ -37,7 +39,7 @@ def distrust(log: Log, in_force: Floats | None = None) -> NotEnough | None:
 
 
 def _malformed(log: Log) -> str | None:
-    bad = ~((log.propensity > 0) & (log.propensity <= 1))
+    bad = ~((log.propensity >= LEAST) & (log.propensity <= 1))
     if not bad.any():
         return None
     first = float(log.propensity[int(np.argmax(bad))])

@@ -109,10 +109,9 @@ def estimate_value(log: Log, probabilities: Floats, clip: float, alpha: float = 
     known = overlap(log, weights, clip)
     parts = _Parts(log, probabilities, weights, known, alpha)
     why = _nothing(log)
-    return Estimates(
-        overlap=known,
-        values={method: NotEnough(why, log.n) if why else work(parts) for method, work in _METHODS.items()},
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond a number becomes NotEnough (``valued``)
+        values = {method: NotEnough(why, log.n) if why else work(parts) for method, work in _METHODS.items()}
+    return Estimates(overlap=known, values=values)
 
 
 def _check(log: Log, probabilities: Floats) -> None:

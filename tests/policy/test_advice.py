@@ -65,3 +65,20 @@ def test_a_log_that_tells_nothing_is_not_enough() -> None:
     """No rows, or untrue propensities: no estimate is made."""
     assert isinstance(evaluate(log_of([], [], []), Always("control"), Wish()), NotEnough)
     assert isinstance(evaluate(log_of([0, 1], [0.0, 0.5], [1.0, 2.0]), Always("control"), Wish()), NotEnough)
+
+
+def test_without_an_estimate_the_reason_is_said() -> None:
+    """An arm that nobody had: no method has a value, and the advice says why."""
+    log = linear_log(400, 3)
+    found = evaluated(replace(log, arm=log.arm * 0, propensity=log.propensity * 0 + 1), Always("treatment"))
+    assert found.advice.method is None
+    assert found.advice.reason == "the log has no observation of an arm that this policy would take"
+
+
+def test_one_observation_that_decides_is_said() -> None:
+    """A row that was taken with a chance of 1 in 1000 has most of the weight, and clipping takes part of it."""
+    log = linear_log(400, 4)
+    rare = np.where(np.arange(400) == np.argmax(log.arm), 0.001, log.propensity)
+    notes = " ".join(evaluated(replace(log, propensity=rare), Always("treatment")).advice.notes)
+    assert "one observation has" in notes
+    assert "so clipped IPS is biased towards 0" in notes

@@ -9,7 +9,7 @@ from router.policy.propensity import distrust
 from tests.policy.logs import linear_log, log_of
 
 
-@pytest.mark.parametrize("wrong", [0.0, -0.5, 1.5, float("nan")])
+@pytest.mark.parametrize("wrong", [0.0, 5e-324, -0.5, 1.5, float("nan")])
 def test_what_is_no_probability_is_refused(wrong: float) -> None:
     """An absent propensity, 0, or more than 1 is named, with the number of such rows."""
     found = distrust(log_of([0, 1, 0], [0.5, wrong, 0.5], [0.0, 1.0, 1.0]))

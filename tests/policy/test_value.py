@@ -204,3 +204,18 @@ def test_a_callers_mistake_is_refused(bad: dict[str, float]) -> None:
         estimate_value(SMALL, np.full((4, 2), 0.4), clip=2.0)
     with pytest.raises(ValueError, match="each of 2 arms"):
         estimate_value(SMALL, np.ones((4, 1)), clip=2.0)
+
+
+def test_rewards_that_count_and_are_all_the_same_tell_snips_nothing() -> None:
+    """Where every reward of the arm is 2, its mean has no error that could be told."""
+    log = log_of([0, 0, 1, 1], [0.5] * 4, [1.0, 3.0, 2.0, 2.0])
+    found = estimate_value(log, Always("treatment").probabilities(log), clip=9.0).values["snips"]
+    assert found == NotEnough("the 2 rewards that count are all 2", 2)
+
+
+def test_rewards_beyond_what_can_be_squared_are_not_enough() -> None:
+    """Nothing becomes infinite or no number: it is said that it cannot be computed."""
+    log = log_of([0, 1, 0, 1], [0.5] * 4, [1e200, -1e200, 3e200, 2e200])
+    found = estimate_value(log, Always("treatment").probabilities(log), clip=9.0).values
+    for value in found.values():
+        assert isinstance(value, NotEnough) or np.isfinite([value.value, value.standard_error]).all()
