@@ -18,7 +18,7 @@ from router.config.schema import Config, Experiment, Metric
 from router.control.measure import EXTRA, MEMORY_BYTES, NotInstalledError, Snapshot, Stop
 from router.control.produce import Produced, Task, producer
 from router.control.tick import Allotment
-from router.events.model import Revised, Revision
+from router.events.model import Revised, Revision, Run
 from router.events.policy import LinearModel
 from router.events.recorded import before
 
@@ -55,6 +55,22 @@ class Answer:
     produced: dict[str, Produced] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     spent_s: float = 0.0
+
+
+def broken(experiment: Experiment, run: Run, snapshot: Snapshot | None) -> frozenset[str]:
+    """Return the arms that break a hard guardrail in the present phase: they get nobody, whatever they earn.
+
+    Args:
+        experiment: The experiment.
+        run: Where it is.
+        snapshot: What the log said last; None before the first look.
+    """
+    from router.report.guardrail import broken_arms  # noqa: PLC0415 - it brings libraries of an extra
+
+    result = snapshot.folded.experiments.get(experiment.name) if snapshot is not None and snapshot.folded else None
+    if result is None or not result.stages or result.stages[-1].phase.place != (run.number, run.phase):
+        return frozenset()
+    return frozenset(broken_arms(experiment, result))
 
 
 def allot(asked: Asked, memory: Mapping[str, Any], now: float, stop: Stop) -> Answer:
@@ -95,7 +111,8 @@ def allot(asked: Asked, memory: Mapping[str, Any], now: float, stop: Stop) -> An
             stop.check()
             name, run = experiment.name, asked.revision.runs[experiment.name]
             weights = asked.revision.weights[name]
-            task = Task(experiment, _reward(config, experiment), run, weights, known, now)
+            stopped = broken(experiment, run, asked.snapshot)
+            task = Task(experiment, _reward(config, experiment), run, weights, known, now, stopped)
             try:
                 produced = producer(experiment.allocate.use)(engine, task, memory.get(name))
             except Exception as error:  # noqa: BLE001 - one bandit must not keep the others from learning

@@ -10,11 +10,11 @@ a line fails below ``P``, as rarely as the sample ratio does.
 Rules: pure. A line has its evidence, whatever its status; too little data is ``unknown``, never ``pass``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Final
 
-from router.analysis.aggregates import Aggregate, Cell, Moments
+from router.analysis.aggregates import Aggregate, Cell, Fates, Moments
 from router.analysis.estimate import NotEnough
 from router.analysis.finding import Finding, Insufficient, duration, percent
 from router.analysis.promotion import may_promote
@@ -150,16 +150,30 @@ def _lost(known: Aggregate) -> Aggregate:
     return Aggregate(units=Moments(whole, float(known.missing), float(known.missing)))
 
 
-def missing(strays: Sequence[tuple[str, Stray]], log: Sequence[Finding | Insufficient], unread: Sequence[str]) -> Check:
+def missing(
+    strays: Sequence[tuple[str, Stray]],
+    log: Sequence[Finding | Insufficient],
+    unread: Sequence[str],
+    fates: Mapping[str, Fates] | None = None,
+) -> Check:
     """Say what of the data is not there: outcomes of nobody, events that were dropped, files that cannot be read."""
     name = "no data are missing"
     said = [f"{metric}: {percent(share)} of its outcomes belong to no unit" for metric, share in _stray_shares(strays)]
+    said += [
+        f"{metric}: {percent(share)} of the outcomes in windows were received too late to count: give it a longer grace"
+        for metric, share in _overdue(fates or {})
+    ]
     said += [each.sentence for each in log if each.status == "warn"]
     said += list(unread[:3])
     if not said:
         evidence = "the log is whole, and outcomes belong to units"
         return Check(name=name, status="pass", hard=False, evidence=evidence)
     return Check(name=name, status="warn", hard=False, evidence="; ".join(said))
+
+
+def _overdue(fates: Mapping[str, Fates]) -> list[tuple[str, float]]:
+    counts = [(metric, each.overdue, each.overdue + each.attributed) for metric, each in fates.items()]
+    return [(metric, late / whole) for metric, late, whole in counts if whole and late / whole > UNMATCHED]
 
 
 def _stray_shares(strays: Sequence[tuple[str, Stray]]) -> list[tuple[str, float]]:

@@ -96,7 +96,7 @@ def _whole(scene: Scene) -> tuple[Check, ...]:
         checks.valid(scene.quality, scene.marked),
         checks.whole_weeks(scene.stage, scene.now),
         *checks.told(scene.quality),
-        checks.missing(tuple(result.strays.items()), scene.evidence.log, scene.evidence.unread),
+        checks.missing(tuple(result.strays.items()), scene.evidence.log, scene.evidence.unread, scene.stage.fates),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.analysis.aggregates import Aggregate, Cell, Moments
+from router.analysis.aggregates import Aggregate, Cell, Fates, Moments
 from router.analysis.finding import Finding
 from router.analysis.result import Stray
 from router.config.schema import Covariate, Metric
@@ -78,3 +78,5 @@ def test_missing_data_are_named() -> None:
         "ctr: 30.00% of its outcomes belong to no unit; 10 % of the events were dropped; a part cannot be read"
     )
     assert checks.missing((), (), ()).status == "pass"
+    late = checks.missing((), (), (), {"ctr": Fates(attributed=90, overdue=10)})
+    assert "10.00% of the outcomes in windows were received too late" in late.evidence
