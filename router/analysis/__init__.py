@@ -6,6 +6,7 @@ attribute   exposures and outcomes to observations, and outcomes to the observat
 exchanges   what is measured on exchanges, by observation (Ibis)
 measure     observations and their outcomes to one value for each metric (Ibis)
 tabulate    values to sums by phase, arm and slice (Ibis); ``sums`` runs that, ``collect`` reads the rows
+slots       sums of each slot of time of a switchback (Ibis)
 credit      outcomes about items of interleaved lists to the ranker that they speak for
 aggregates  those sums as frozen data that merges; ``sketch`` the distributions among them
 fold        all of it in order, over an engine

@@ -23,6 +23,7 @@ from router.analysis.engine import Engine
 from router.analysis.history import History
 from router.analysis.plan import ONE_DAY, Plan, plan, provisional
 from router.analysis.result import Folded, Result, Series, Stage, TenurePlace
+from router.analysis.slots import slots_of
 from router.analysis.sums import Summing, bundles
 from router.config.schema import Experiment, Metric
 
@@ -82,6 +83,7 @@ def fold_one(engine: Engine, made: Plan, history: History, now: float) -> Result
         cells={place: cell for place, cell in cells.items() if place.slicing in made.slicings},
         strays=counts.strays(made, keyed, leading),
         series=_series(engine, made, (exposures, observed, found), cells, scope),
+        slots={} if made.slot is None else slots_of(engine, made, summing.limited(completed)),
     )
 
 
@@ -116,7 +118,8 @@ def _completed(
     windowed = exchanges.windowed(exposures, observed, made, engine, attribute.identity(scope))
     before = slices.before(every.filter(every.time <= scope.now), observed, made)
     parts = [part for part in (*measure.parts(made, found), windowed, before) if part is not None]
-    completed = engine.keep("completed", measure.completed(observed, parts, made, engine))
+    more = () if made.slot is None else ("first",)
+    completed = engine.keep("completed", measure.completed(observed, parts, made, engine, more))
     common = {
         name: [row["value"] for row in engine.rows(tabulate.common_values(completed, name))] for name in made.attributes
     }

@@ -72,6 +72,7 @@ class Plan(Struct, frozen=True, dict=True):
         frozen: Whether what is received after a unit's window (and grace) leaves its value as it was. Otherwise all
             that came counts, whenever: a look that no sequential test may take.
         rankers: The two arms whose lists are interleaved, control first; none of any other experiment.
+        slot: Length of the slots of time that are assigned, in seconds; None where none are.
     """
 
     experiment: str
@@ -83,6 +84,7 @@ class Plan(Struct, frozen=True, dict=True):
     control: str | None = None
     frozen: bool = True
     rankers: tuple[str, str] | None = None
+    slot: float | None = None
 
     @cached_property
     def slicings(self) -> tuple[Slicing, ...]:
@@ -172,6 +174,7 @@ def plan(experiment: Experiment, metrics: Iterable[Metric], *, frozen: bool = Tr
         control=experiment.control or experiment.arms[0].name,
         frozen=frozen,
         rankers=_rankers(experiment),
+        slot=experiment.allocate.slot if experiment.allocate.use == "switchback" else None,
     )
 
 

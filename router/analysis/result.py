@@ -12,6 +12,7 @@ from router.analysis.aggregates import Cell, Fates, Moments, Place
 from router.analysis.credit import Credits
 from router.analysis.history import Phase
 from router.analysis.plan import Plan
+from router.analysis.slots import Slots
 
 
 class Stage(Struct, frozen=True):
@@ -93,6 +94,7 @@ class Result(Struct, frozen=True):
         strays: Metric to the outcomes that belong to no unit of the experiment.
         credits: What outcomes about items of interleaved lists say of the rankers.
         series: How things went, day by day.
+        slots: Run and phase of a switchback to its slots of time.
     """
 
     plan: Plan
@@ -101,6 +103,7 @@ class Result(Struct, frozen=True):
     strays: Mapping[str, Stray] = {}
     credits: Credits = {}
     series: Series = Series()
+    slots: Mapping[tuple[int, int], Slots] = {}
 
 
 class Folded(Struct, frozen=True):

@@ -92,6 +92,10 @@ class Summing(Struct, frozen=True):
             cells = {place: with_sketch(cell, name, found.get(place, Sketch())) for place, cell in cells.items()}
         return cells
 
+    def limited(self, completed: ir.Table) -> ir.Table:
+        """Return the observations with their values capped."""
+        return tabulate.capped(completed, self.made, self._caps(completed))
+
     def _sums(self, completed: ir.Table, facts: Facts) -> dict[Place, Cell]:
         cells: dict[Place, Cell] = {}
         for number, bundle in enumerate(self.bundles):

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from router.command.terminal import console
 from router.config.schema import Metric
-from router.report.digits import effect_in_words, overall_in_words, slice_in_words
+from router.report.digits import effect_in_words, overall_in_words, slice_in_words, slots_in_words
 from router.report.report import Check, Decision, Overall, Report, Studied
 
 _STYLES = {"ship": "bold green", "do not ship": "bold red", "keep running": "bold yellow"}
@@ -37,6 +37,7 @@ def show_report(report: Report, metrics: Mapping[str, Metric]) -> None:
         out.print(Text(f"Effects are not shown: {phase.readable.reason}"), soft_wrap=True)
     out.print()
     out.print(_effects(phase, metrics))
+    _slots(phase, metrics[report.primary])
     if any(arm.guardrails for arm in phase.arms):
         rows = [
             (arm.arm, each.guardrail.metric, each.status, each.reason) for arm in phase.arms for each in arm.guardrails
@@ -79,6 +80,11 @@ def _effects(phase: Studied, metrics: Mapping[str, Metric]) -> Grid:
             chance = "" if each.chance_to_win is None else f"{each.chance_to_win:.1%}"
             rows.append((arm.arm, each.metric, each.role, said, p, each.direction, chance))
     return _grid(("arm", "metric", "role", "change against control", "p", "shown", "chance to win"), rows)
+
+
+def _slots(phase: Studied, metric: Metric) -> None:
+    for arm, each in phase.switchbacks.items():
+        console().print(Text(f"{arm} over slots: {slots_in_words(metric, each)}"), soft_wrap=True)
 
 
 def _slices(phase: Studied, metric: Metric) -> Grid:

@@ -25,9 +25,6 @@ from router.inference.effect import Asked, Effect, Interval
 
 Floats = npt.NDArray[np.float64]
 
-MOST: Final = 4000
-"""Clusters for which degrees of freedom are computed; more have as many that it does not matter."""
-
 _ALONE: Final = 0.99  # leverage above which the others of an arm, or of a period, do not count
 _TOO_LARGE: Final = 1e150  # whose square is no number
 _LOST: Final = 1e-12  # a spread below this share of the values is rounding
@@ -156,14 +153,15 @@ def degrees_of_freedom(design: Floats, column: int) -> float:
         design: The regressors, (clusters, columns), weighted.
         column: Of the coefficient.
     """
-    number, columns = design.shape
-    if number > MOST:
-        return float(number - columns)
     inverse = np.linalg.pinv(design)
-    rest = np.eye(number) - design @ inverse
-    share = inverse[column] / np.sqrt(np.clip(np.diag(rest), 1e-12, None))
-    spread = rest * np.outer(share, share)
-    return float(np.trace(spread) ** 2 / np.sum(spread * spread))
+    basis, _ = np.linalg.qr(design)
+    leverage = np.sum(basis * basis, axis=1)
+    # With M = I - QQ' the projection off the design and a = (share)^2, the trace is that of M*a, and the sum of squares
+    # a'(M∘M)a = Σa²(1-2h) + |Q'diag(a)Q|²: no matrix of clusters by clusters is made.
+    squares = inverse[column] ** 2 / np.clip(1 - leverage, 1e-12, None)
+    within = basis.T @ (squares[:, None] * basis)
+    total = np.sum(squares * squares * (1 - 2 * leverage)) + np.sum(within * within)
+    return float(np.sum(squares * (1 - leverage)) ** 2 / total)
 
 
 def arms_of(clusters: Sequence[Cluster], found: Fitted) -> tuple[Estimate, Estimate]:

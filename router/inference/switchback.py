@@ -36,12 +36,14 @@ class Slot(Struct, frozen=True):
         treated: Whether it had the treatment.
         y: Sum of the metric, or of a ratio's numerator, without the burn-in.
         x: Observations, or the sum of a ratio's denominator.
+        of: Whose slot it is, where each tenant or user has slots of its own.
     """
 
     start: float
     treated: bool
     y: float
     x: float
+    of: str = ""
 
 
 class Design(Struct, frozen=True):
@@ -91,12 +93,12 @@ def analyse(slots: Sequence[Slot], design: Design, asked: Asked) -> Switchback:
         asked: Level of the intervals.
 
     Raises:
-        ValueError: If a start is not finite, two slots begin at the same time, or a denominator is below 0.
+        ValueError: If a start is not finite, two slots of one begin at the same time, or a denominator is below 0.
     """
     if not all(isfinite(slot.start) for slot in slots):
         raise ValueError("a slot begins at a finite time")
-    ordered = sorted(slots, key=lambda slot: slot.start)
-    if any(one.start == two.start for one, two in pairwise(ordered)):
+    ordered = sorted(slots, key=lambda slot: (slot.of, slot.start))
+    if any((one.of, one.start) == (two.of, two.start) for one, two in pairwise(ordered)):
         raise ValueError("two slots begin at the same time; merge their sums")
     clusters = [Cluster(slot.treated, slot.y, slot.x, _period(slot.start, design)) for slot in ordered]
     found, adjusted = compare(clusters, asked, _METHOD), True
@@ -112,7 +114,9 @@ def _carry_over(ordered: Sequence[Slot], design: Design, asked: Asked) -> Effect
     following = [
         (before.treated, Cluster(after.treated, after.y, after.x))
         for before, after in pairwise(ordered)
-        if abs(after.start - before.start - design.slot_s) <= 0.01 * design.slot_s and after.x > 0
+        if before.of == after.of
+        and abs(after.start - before.start - design.slot_s) <= 0.01 * design.slot_s
+        and after.x > 0
     ]
     kept, _ = usable([cluster for _, cluster in following])
     if isinstance(kept, NotEnough):

@@ -8,6 +8,7 @@ looks       looks that count: group-sequential ones, and the one at which a rati
 effects     which metrics are asked about, in which families, by which method
 within      the same within strata, and step by step of a funnel
 merged      arms that answer together: which ranker is preferred, and no metrics by arm
+slotted     a switchback: the effect over slots of time, and what a slot leaves to the next
 guardrail   whether an arm keeps within a margin
 covariance  how estimates of several metrics vary together
 overall     the overall evaluation criterion

@@ -24,8 +24,9 @@ from router.report.effects import criterion, measures, method
 from router.report.guardrail import judge_arm
 from router.report.merged import is_merged, merged, preferences
 from router.report.progress import End, change, days, lines, slopes
-from router.report.report import Check, Compared, Day, Measure, Report, Sliced, Studied
+from router.report.report import Check, Compared, Day, Measure, Report, Sliced, Studied, Switched
 from router.report.scene import Evidence, Scene, scene_of
+from router.report.slotted import carried_over, over_slots, switched
 
 MOST_PHASES: Final = 20
 
@@ -66,9 +67,12 @@ def compose(experiment: Experiment, evidence: Evidence, now: float) -> Report:
 
 def _studied(scene: Scene, *, latest: bool) -> Studied:
     quality = scene.quality
-    said = merged(scene, measures(scene)) if scene.metrics else {}
+    known = switched(scene)
+    said = over_slots(scene, merged(scene, measures(scene)), known) if scene.metrics else {}
     found = _slices(scene, said) if latest and scene.metrics and not is_merged(scene) else ()
-    arms = tuple(_compared(scene, arm, said.get(arm, ()), found if latest else None) for arm in scene.arms)
+    arms = tuple(
+        _compared(scene, arm, said.get(arm, ()), found if latest else None, known.get(arm)) for arm in scene.arms
+    )
     validity = checks.valid(quality, scene.marked)
     cells = [scene.cell(arm) for arm in (scene.control, *scene.arms)]
     return Studied(
@@ -86,6 +90,7 @@ def _studied(scene: Scene, *, latest: bool) -> Studied:
         checks=_whole(scene) if latest else (validity,),
         days=_days(scene) if latest and scene.metrics else (),
         preferences=preferences(scene),
+        switchbacks=known,
     )
 
 
@@ -118,7 +123,13 @@ def _days(scene: Scene) -> tuple[Day, ...]:
     return days(result, scene.stage, arms, compare, Asked(alpha))
 
 
-def _compared(scene: Scene, arm: str, said: tuple[Measure, ...], found: tuple[Sliced, ...] | None) -> Compared:
+def _compared(
+    scene: Scene,
+    arm: str,
+    said: tuple[Measure, ...],
+    found: tuple[Sliced, ...] | None,
+    slots: Switched | None = None,
+) -> Compared:
     if found is None or not said:
         return Compared(arm=arm, measures=said)
     by_name = {metric.name: metric for metric in scene.metrics}
@@ -140,6 +151,7 @@ def _compared(scene: Scene, arm: str, said: tuple[Measure, ...], found: tuple[Sl
                 *_lines(scene, arm),
                 checks.settled(said[0].effect, trends),
                 checks.sliced(arm, found),
+                *((carried_over(slots),) if slots is not None else ()),
             ),
             ended=end.ended,
             decide=scene.experiment.decide,

@@ -17,7 +17,7 @@ from router.analysis.plan import ONE_DAY
 from router.config.schema import Metric
 from router.inference.effect import Effect, Interval
 from router.inference.preference import Chance, Preference
-from router.report.report import Overall
+from router.report.report import Overall, Switched
 
 _MOST_DECIMALS: Final = 12
 VAST: Final = 10.0
@@ -145,6 +145,15 @@ def number(value: float) -> str:
 def moment(at: float) -> str:
     """Write a time in UTC, to the minute."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def slots_in_words(metric: Metric, found: Switched) -> str:
+    """Say what a switchback shows over its slots, and what slots leave to the next."""
+    said = effect_in_words(metric, found.effect)
+    if isinstance(found.effect, Effect):
+        p = "" if found.effect.p is None else f", p {found.effect.p:.2g}"
+        said += f"{p}, {found.effect.method}, {found.effect.basis}. " + " ".join(found.effect.notes)
+    return f"{said} [{found.slots:,} slots]"
 
 
 def preference_in_words(found: Preference) -> str:

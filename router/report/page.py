@@ -23,6 +23,7 @@ from router.report.digits import (
     overall_in_words,
     percent_with,
     slice_in_words,
+    slots_in_words,
     value_in_words,
     with_interval,
 )
@@ -109,6 +110,10 @@ def _latest(report: Report, metrics: dict[str, Metric], drawn: Sequence[Plot]) -
     if not phase.readable.now:
         yield f"<p><strong>{escape(phase.readable.reason)}.</strong> Effects are not shown before.</p>"
     yield _effects(phase.arms, metrics)
+    if report.primary is not None:
+        for name, each in phase.switchbacks.items():
+            said = slots_in_words(metrics[report.primary], each)
+            yield f"<p><b>{escape(name)}</b> over slots: {escape(said)}</p>"
     if any(arm.guardrails for arm in phase.arms):
         yield "<h2>Guardrails</h2>"
         yield _table(

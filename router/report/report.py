@@ -255,6 +255,22 @@ class Day(Struct, frozen=True, kw_only=True):
     exchanges: Mapping[str, int] = {}
 
 
+class Switched(Struct, frozen=True, kw_only=True):
+    """What a switchback shows over its slots, of one arm against control.
+
+    Attributes:
+        effect: The primary metric's effect over slots, at a fixed horizon; None while it may not be read.
+        carry_over: What a treated slot adds to the one after it.
+        slots: Slots of both arms.
+        left_out: Older slots of the phase that were not looked at.
+    """
+
+    effect: Effect | NotEnough | None
+    carry_over: Effect | NotEnough
+    slots: int
+    left_out: int = 0
+
+
 class Studied(Struct, frozen=True, kw_only=True):
     """What is said of one phase.
 
@@ -273,6 +289,7 @@ class Studied(Struct, frozen=True, kw_only=True):
         checks: What was found of the phase as a whole.
         days: How things went.
         preferences: Of interleaved rankers: outcome to which one it prefers.
+        switchbacks: Of a switchback: arm to what its slots show.
     """
 
     run: int
@@ -289,6 +306,7 @@ class Studied(Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = ()
     days: tuple[Day, ...] = ()
     preferences: Mapping[str, Preference | NotEnough] = {}
+    switchbacks: Mapping[str, Switched] = {}
 
 
 class Decision(Struct, frozen=True, kw_only=True):
