@@ -280,22 +280,34 @@ EventsFolder = Annotated[
 
 
 @app.command(epilog="Example: [bold]router analyze ranker-v2 --events data/events[/]")
-def analyze(
+def analyze(  # noqa: PLR0913 - one parameter for each option
     name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of the experiment.")],
     *,
     events: EventsFolder,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page to this file.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OTHER",
+            help="Check for interference: this experiment assigns units and the other clusters, or the reverse.",
+        ),
+    ] = None,
+    pre_post: Annotated[
+        bool, typer.Option("--pre-post", help="Compare the route before and after the latest phase began.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what is known of an experiment's arms, phase by phase, from its event log.
+    """Say whether to ship an experiment, and show all that is known of its arms, from its event log.
 
-    Units, exchanges, what became of outcomes, and each metric's estimate with its standard error. Never a verdict.
+    The decision with its reason and checklist, effects with intervals; then by phase units, exchanges, what became of
+    outcomes, and each metric's estimate with its standard error.
     """
     from router.command.analyze import analyze as run
+    from router.command.designs import Designs
     from router.command.evidence import EvidenceError
 
     try:
-        code = run(name, events, html, as_json=as_json)
+        code = run(name, events, html, Designs(against, pre_post), as_json=as_json)
     except EvidenceError as error:
         _fail(f"router analyze: {error}")
     raise typer.Exit(code)

@@ -18,7 +18,7 @@ from rich.table import Table as Grid
 
 from router.analysis.aggregates import Cell, Place
 from router.analysis.document import NOTE, document
-from router.analysis.engine import duckdb_engine
+from router.analysis.engine import Engine, duckdb_engine
 from router.analysis.estimate import estimate
 from router.analysis.observe import observe
 from router.analysis.post_stratify import by_arm
@@ -26,27 +26,31 @@ from router.analysis.quality import judge
 from router.analysis.result import Folded, Result, Stage
 from router.analysis.trust import quality_document, told
 from router.archive.reading import Archive, open_archive
-from router.command.evidence import EvidenceError, fold_watched, read_known
+from router.command.designs import Beside, Designs, documents, pre_post, show_beside
+from router.command.evidence import EvidenceError, Known, fold_watched, read_known
 from router.command.terminal import console
 from router.command.verdict import show_report
 from router.config.schema import Experiment, Metric
 from router.control.looks import read_looks
 from router.report.compose import compose
 from router.report.document import report_document
+from router.report.levels import Side, TwoLevels, two_levels
 from router.report.looks import due_of
 from router.report.page import page
 from router.report.plots import plots
+from router.report.report import Report
 from router.report.scene import Evidence
 from router.report.wording import cells_of, exposed, grouped, heading, moment, remarks, spoken, strays
 
 
-def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int:
+def analyze(name: str, folder: Path, html: Path | None, designs: Designs, *, as_json: bool) -> int:
     """Show what is known of an experiment.
 
     Args:
         name: Name of the experiment.
         folder: The router's ``events.dir``.
         html: File to write a page to.
+        designs: What is asked for beside the report.
         as_json: Write JSON instead of tables.
 
     Returns:
@@ -56,14 +60,16 @@ def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int
         EvidenceError: If the folder has no such experiment, or a file cannot be written.
     """
     known = read_known(folder)
-    if name not in known.experiments:
-        there = ", ".join(sorted(known.experiments)) or "none"
-        raise EvidenceError(f"the journal of {folder} has no experiment {name!r}; there are: {there}")
+    _there(known, folder, name, designs.against)
     with open_archive(folder) as archive:
         engine = duckdb_engine(archive.connection)
         now, experiment = time.time(), known.experiments[name]
         folded = fold_watched(engine, [experiment], known.metrics, known.history, now)
         phases = [judge(phase) for phase in observe(engine, [experiment], known.weights, now)[name]]
+        beside = Beside(
+            _levels(engine, known, folded.experiments[name], designs.against, now),
+            pre_post(archive, known, experiment, now) if designs.pre_post else None,
+        )
         warn(archive)
         unread = tuple(f"{part.path} cannot be read: {part.reason}" for part in archive.unread)
     result = folded.experiments[name]
@@ -73,22 +79,48 @@ def analyze(name: str, folder: Path, html: Path | None, *, as_json: bool) -> int
     if html is not None:
         _write(html, page(report, result, said, plots(report, result.plan.metrics[0]) if result.plan.metrics else ()))
     if as_json:
-        found = document(folded)
-        found["experiments"][name] |= {
-            "invalid": msgspec.to_builtins(known.invalid.get(name)),
-            "quality": [quality_document(phase) for phase in phases],
-            "decision": msgspec.to_builtins(report.decision),
-            "report": report_document(report),
-        }
-        json.dump(found, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        _write_json(folded, evidence, report, beside)
     else:
         for line in said:
             console().print(line, soft_wrap=True)
         show_report(report, {metric.name: metric for metric in result.plan.metrics})
+        show_beside(beside, result.plan.metrics)
         console().print()
         show(folded)
     return 0
+
+
+def _write_json(folded: Folded, evidence: Evidence, report: Report, beside: Beside) -> None:
+    found = document(folded)
+    found["experiments"][report.experiment] |= {
+        "invalid": msgspec.to_builtins(evidence.invalid),
+        "quality": [quality_document(phase) for phase in evidence.quality],
+        "decision": msgspec.to_builtins(report.decision),
+        "report": report_document(report),
+        **documents(beside),
+    }
+    json.dump(found, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _there(known: Known, folder: Path, *names: str | None) -> None:
+    """Refuse names of no experiment."""
+    for name in names:
+        if name is not None and name not in known.experiments:
+            there = ", ".join(sorted(known.experiments)) or "none"
+            raise EvidenceError(f"the journal of {folder} has no experiment {name!r}; there are: {there}")
+
+
+def _levels(engine: Engine, known: Known, result: Result, against: str | None, now: float) -> TwoLevels | None:
+    """Check for interference against another experiment; None where none was named."""
+    if against is None:
+        return None
+    one, other = known.experiments[result.plan.experiment], known.experiments[against]
+    found = fold_watched(engine, [other], known.metrics, known.history, now).experiments[against]
+    try:
+        return two_levels(Side(one, Evidence(result)), Side(other, Evidence(found)), now)
+    except ValueError as error:
+        raise EvidenceError(str(error)) from error
 
 
 def _with_looks(experiment: Experiment, evidence: Evidence, now: float, folder: Path) -> Evidence:

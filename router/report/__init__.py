@@ -9,6 +9,8 @@ effects     which metrics are asked about, in which families, by which method
 within      the same within strata, and step by step of a funnel
 merged      arms that answer together: which ranker is preferred, and no metrics by arm
 slotted     a switchback: the effect over slots of time, and what a slot leaves to the next
+levels      two experiments of one treatment, by units and by clusters: interference
+before_after  a route's exchanges before and after a phase began: pre/post
 guardrail   whether an arm keeps within a margin
 covariance  how estimates of several metrics vary together
 overall     the overall evaluation criterion

@@ -10,17 +10,19 @@ says so, and decides nothing.
 Rules: pure. What may not be read yet is not shown; carry-over is a check, and always is.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
 from router.analysis.estimate import NotEnough
 from router.analysis.slots import Slots
 from router.inference.effect import Asked, Effect
-from router.inference.switchback import Design, Slot, analyse
 from router.report.compare import shown
 from router.report.report import Check, Measure, Status, Switched
 from router.report.scene import Scene
+
+if TYPE_CHECKING:
+    from router.inference.switchback import Switchback
 
 ONCE: Final = "Over slots, at a fixed horizon: to be read once, when the phase is over; it decides nothing here."
 NAME: Final = "slots leave nothing to the next"
@@ -38,15 +40,25 @@ def switched(scene: Scene) -> dict[str, Switched]:
 
 def _switched(scene: Scene, arm: str, slots: Slots) -> Switched:
     kept = [slot for slot in slots.found if slot.arm in (arm, scene.control)]
-    found = analyse(
-        [Slot(float(slot.begin), slot.arm == arm, slot.y, slot.x, slot.of) for slot in kept],
-        Design(slots.length),
-        Asked(scene.experiment.decide.alpha / max(1, len(scene.arms))),
-    )
+    found = _analysed(scene, arm, slots, Asked(scene.experiment.decide.alpha / max(1, len(scene.arms))))
     effect: Effect | NotEnough | None = found.effect if scene.end.readable.now else None
     if isinstance(effect, Effect) and scene.experiment.decide.method != "fixed":
         effect = structs.replace(effect, notes=(ONCE, *effect.notes))
     return Switched(effect=effect, carry_over=found.carry_over, slots=len(kept), left_out=slots.left_out)
+
+
+def _analysed(scene: Scene, arm: str, slots: Slots, asked: Asked) -> "Switchback":
+    from router.inference.switchback import Design, Slot, analyse  # noqa: PLC0415 - it loads statsmodels: a second
+
+    kept = [slot for slot in slots.found if slot.arm in (arm, scene.control)]
+    turned = [Slot(float(slot.begin), slot.arm == arm, slot.y, slot.x, slot.of) for slot in kept]
+    return analyse(turned, Design(slots.length), asked)
+
+
+def over_every_slot(scene: Scene, arm: str, asked: Asked) -> Effect | NotEnough | None:
+    """Return the effect over slots, whether or not it may be read yet; None of what is no switchback."""
+    slots = scene.evidence.result.slots.get(scene.stage.phase.place)
+    return None if slots is None else _analysed(scene, arm, slots, asked).effect
 
 
 def over_slots(
