@@ -4,7 +4,7 @@ import msgspec
 
 from router.analysis.weights import in_force
 from router.config.schema import Arm, Config, Endpoint, Experiment, Route, Target, Variant
-from router.events.model import Kill, Revised, Run
+from router.events.model import Coming, Kill, Revised, Run, Ticked
 
 EVEN = {"a": 1.0, "b": 1.0}
 KILL = Kill(by="ann", reason=None, time=3.0, arm="a", identity="i")
@@ -57,3 +57,23 @@ def test_an_epoch_with_two_weights_has_none() -> None:
     other = Run(number=1, phase=2, epoch=0)
     found = in_force([_revised(1, run, EVEN), _revised(2, run, {"a": 1.0, "b": 0.0}), _revised(3, other, EVEN)])
     assert found == {"e": {(1, 2, 0, ""): EVEN}}
+
+
+def test_epochs_of_ticks_are_known_at_once_and_for_later() -> None:
+    """Weights that allocators published, those for a coming period too, wherever requests came from."""
+    run, later = Run(number=1, phase=1, epoch=0), Run(number=1, phase=1, epoch=1)
+    mostly, hardly = {"a": 9.0, "b": 1.0}, {"a": 1.0, "b": 9.0}
+    ticks = (
+        Ticked(number=2, time=2.0, author="thompson", weights={"e": mostly}, runs={"e": later}),
+        Ticked(
+            number=3,
+            time=3.0,
+            author="thompson",
+            runs={"e": later},
+            coming={"e": Coming(start=9.0, epoch=2, weights=hardly)},
+        ),
+    )
+    found = in_force([_revised(1, run, EVEN)], ticks)
+    assert found == {"e": {(1, 1, 0, ""): EVEN, (1, 1, 1, ""): mostly, (1, 1, 2, ""): hardly}}
+    coming = msgspec.structs.replace(_revised(1, run, EVEN), coming={"e": Coming(start=9.0, epoch=5, weights=hardly)})
+    assert in_force([coming])["e"][1, 1, 5, ""] == hardly
