@@ -9,14 +9,17 @@ time. A phase that the journal no longer has is completed from the exposures (``
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from msgspec import Struct, structs
 
-from router.config.schema import Experiment
+from router.config.schema import Experiment, Metric
 from router.events.model import Revised, Revision
 
 Place = tuple[int, int]
 """Run and phase."""
+
+_MOST: Final = 100  # changes of its rules that are remembered of a phase
 
 
 class Epoch(Struct, frozen=True):
@@ -48,6 +51,7 @@ class Phase(Struct, frozen=True):
         arms: The arms, in the order of the file; empty when unknown.
         control: The arm that is the baseline; None when unknown.
         clustered: Whether the unit was something other than the user (``is_clustered``); None when unknown.
+        redecided: When, within the phase, ``decide`` changed or what is measured did, in unix seconds; the latest.
     """
 
     run: int
@@ -57,6 +61,7 @@ class Phase(Struct, frozen=True):
     arms: tuple[str, ...] = ()
     control: str | None = None
     clustered: bool | None = None
+    redecided: tuple[float, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -80,6 +85,7 @@ def history(revisions: Iterable[Revised | Revision]) -> History:
     """Return the past that revisions tell, oldest first."""
     phases: dict[str, list[Phase]] = {}
     epochs: dict[str, list[Epoch]] = {}
+    rules: dict[str, tuple[object, ...]] = {}
     for place, revised in enumerate(sorted(revisions, key=lambda entry: entry.number)):
         # The oldest that is left, unless it is the first of all, says what had begun before it.
         began = revised.time if place or revised.number == 1 else None
@@ -92,6 +98,9 @@ def history(revisions: Iterable[Revised | Revision]) -> History:
             if run is None:
                 continue
             _enter(phases.setdefault(name, []), (run.number, run.phase), experiment, revised.time, began)
+            before, rules[name] = rules.get(name), _rules(experiment, revised.config.metrics)
+            if before is not None and before != rules[name] and phases[name][-1].start != revised.time:
+                phases[name][-1] = _redecided(phases[name][-1], revised.time)
             weights = dict(revised.weights.get(name, {}))
             known = epochs.setdefault(name, [])
             last = known[-1] if known else None
@@ -142,3 +151,13 @@ def _enter(found: list[Phase], place: Place, experiment: Experiment, time: float
 
 def _ended(phase: Phase, end: float) -> Phase:
     return structs.replace(phase, end=end)
+
+
+def _rules(experiment: Experiment, metrics: Iterable[Metric]) -> tuple[object, ...]:
+    """Return what an experiment is judged by: chosen after a look at the data, it no longer means what it says."""
+    named = experiment.metrics.names() if experiment.metrics is not None else ()
+    return experiment.decide, experiment.metrics, [metric for metric in metrics if metric.name in named]
+
+
+def _redecided(phase: Phase, time: float) -> Phase:
+    return structs.replace(phase, redecided=(*phase.redecided[1 - _MOST :], time))

@@ -24,7 +24,7 @@ from router.config.schema import Metric
 from router.inference import always_valid
 from router.inference.effect import Asked, Effect
 from router.inference.preference import Preference
-from router.report.digits import number, slice_in_words
+from router.report.digits import moment, number, slice_in_words
 from router.report.report import Check, Sliced, Slope, Status
 
 P: Final = 0.001
@@ -93,6 +93,21 @@ def whole_weeks(stage: Stage, now: float) -> Check:
         )
     evidence = f"{shown} and {duration(rest)}: some weekdays weigh more than others"
     return Check(name="whole weeks", status="warn", hard=False, evidence=evidence)
+
+
+def as_planned(stage: Stage) -> Check:
+    """Say whether what a phase is judged by was fixed before it began."""
+    name, changed = "rules were fixed beforehand", stage.phase.redecided
+    if stage.phase.start is None:
+        return Check(name=name, status="unknown", hard=False, evidence="when the phase began is not known")
+    if not changed:
+        return Check(name=name, status="pass", hard=False, evidence="no change of decide or metrics since it began")
+    times = "once" if len(changed) == 1 else f"{len(changed)} times"
+    evidence = (
+        f"decide or metrics changed {times} since it began, last at {moment(changed[-1])}: alpha is not what it says "
+        "if that was after a look at the data"
+    )
+    return Check(name=name, status="warn", hard=False, evidence=evidence)
 
 
 def before_exposure(metrics: Sequence[Metric], arm: Cell, control: Cell) -> Check | None:

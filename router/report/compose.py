@@ -100,6 +100,7 @@ def _whole(scene: Scene) -> tuple[Check, ...]:
     return (
         checks.valid(scene.quality, scene.marked),
         checks.whole_weeks(scene.stage, scene.now),
+        checks.as_planned(scene.stage),
         *checks.told(scene.quality),
         checks.missing(tuple(result.strays.items()), scene.evidence.log, scene.evidence.unread, scene.stage.fates),
     )

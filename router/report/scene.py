@@ -107,9 +107,13 @@ class Scene(NamedTuple):
         return Question(metric, treatment, control)
 
     def looks(self, arm: str) -> tuple[Taken, ...]:
-        """Return the looks at an arm that counted."""
-        place = self.stage.phase.place
-        return tuple(each for each in self.evidence.looks if (each.run, each.phase, each.arm) == (*place, arm))
+        """Return the looks at an arm that counted, by the present method: what another spent is not its own."""
+        place, tested = self.stage.phase.place, self.experiment.decide.method == "sprt"
+        return tuple(
+            each
+            for each in self.evidence.looks
+            if (each.run, each.phase, each.arm) == (*place, arm) and bool(each.decision) == tested
+        )
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -1,5 +1,7 @@
 """History: when each phase began and ended, from revisions, and from exposures where those are gone."""
 
+from msgspec import structs
+
 from router.analysis.history import Epoch, Phase, complete, history
 from router.config.load import load_text
 from router.events.model import Revised, Run
@@ -68,3 +70,17 @@ def test_what_the_oldest_revision_that_is_left_has_began_at_an_unknown_time() ->
     ]
     first, *_ = complete(found.phases["e"], {(1, 1): 12.0, (1, 2): 31.0, (1, 3): 951.0})
     assert first == Phase(1, 1, 12.0, 31.0)
+
+
+def test_a_change_of_what_decides_is_remembered_with_its_time() -> None:
+    """``decide`` may be edited while an experiment runs; the phase goes on, and its history says when that was."""
+    first = revised(1, 10.0, (1, 1, 0), (95, 5))
+    edited = [
+        structs.replace(experiment, decide=structs.replace(experiment.decide, alpha=0.2))
+        for experiment in first.config.experiments
+    ]
+    config = structs.replace(first.config, experiments=tuple(edited))
+    second = structs.replace(revised(2, 20.0, (1, 1, 0), (95, 5)), config=config)
+    third = structs.replace(revised(3, 30.0, (1, 2, 0), (50, 50)), config=config)
+    found = history([first, second, third]).phases["e"]
+    assert [phase.redecided for phase in found] == [(20.0,), ()]

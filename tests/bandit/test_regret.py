@@ -1,4 +1,4 @@
-"""What allocators earn in the long run, by simulation: small and seeded; ``benchmarks.bandit`` has large ones."""
+"""What allocators earn in the long run, by simulation: small and seeded."""
 
 import math
 from typing import NamedTuple

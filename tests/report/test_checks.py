@@ -1,6 +1,7 @@
 """Lines of the checklist: what could make a result wrong though its arithmetic is right."""
 
 import pytest
+from msgspec import structs
 
 from router.analysis.aggregates import Aggregate, Cell, Fates, Moments
 from router.analysis.finding import Finding
@@ -80,3 +81,15 @@ def test_missing_data_are_named() -> None:
     assert checks.missing((), (), ()).status == "pass"
     late = checks.missing((), (), (), {"ctr": Fates(attributed=90, overdue=10)})
     assert "10.00% of the outcomes in windows were received too late" in late.evidence
+
+
+def test_rules_that_changed_in_a_phase_are_told() -> None:
+    """Alpha is a promise made beforehand; a change of what a phase is judged by is on the checklist with its time."""
+    fixed = stage(10, ["control", "treatment"])
+    assert checks.as_planned(fixed).status == "pass"
+    changed = structs.replace(fixed, phase=structs.replace(fixed.phase, redecided=(START + DAY, START + 2 * DAY)))
+    found = checks.as_planned(changed)
+    assert (found.status, found.hard) == ("warn", False)
+    assert "2 times" in found.evidence
+    unknown = structs.replace(fixed, phase=structs.replace(fixed.phase, start=None))
+    assert checks.as_planned(unknown).status == "unknown"

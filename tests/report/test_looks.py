@@ -153,6 +153,13 @@ def test_a_probability_ratio_test_is_bound_by_the_first_look_that_decides(folder
     assert none[0].decision.verdict == "do not ship"
 
 
+def test_looks_of_one_method_are_none_of_another(folder: Path) -> None:
+    """Who changes the method in mid-phase gets that method's own verdict, not what is left of the other's looks."""
+    run(planned(), [(1000, 100, 105)], folder)
+    tested = experiment(decide=Decide(method="sprt", effect=0.3))
+    assert run(tested, [(3000, 300, 400)], folder)[0].decision.verdict == "ship"
+
+
 def test_no_looks_are_no_file(tmp_path: Path) -> None:
     """A folder that never had a look has none, and nothing is written for none."""
     assert read_looks(tmp_path) == {}
