@@ -97,8 +97,9 @@ def show_duration(given: Mapping[str, Any]) -> int:
         "novelty": arrivals.novelty,
         "assumptions": [*assumed, *more],
     }
+    enrolled = f"{found.days} {'day' if found.days == 1 else 'days'} until {total:g} units are enrolled"
     lines = [
-        f"{found.days} days until {total:g} units are enrolled; run it {found.run_days} days, which is whole weeks",
+        f"{enrolled}; run it {found.run_days} days, which is whole weeks",
         f"it can be read after {found.read_days} days",
     ]
     return _write(answer, lines, as_json=given["as_json"])
