@@ -9,9 +9,9 @@ Rules: reads only what the ticker keeps; no nan and no infinity.
 from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
-from router.admin.families import FAMILIES
+from router.admin.family import counter_of, gauge_of
 from router.config.schema import Experiment
 from router.control.ticker import Ticker
 from router.events.model import Revision
@@ -41,8 +41,8 @@ class BanditMetrics:
 
     def collect(self, revision: Revision) -> Iterator[Metric]:
         """Yield all of them."""
-        ticks, failures = (_counter(name) for name in ("router_bandit_ticks_total", "router_bandit_failures_total"))
-        failed, known = (_gauge(name) for name in ("router_bandit_failed", "router_bandit_observations"))
+        ticks, failures = (counter_of(name) for name in ("router_bandit_ticks_total", "router_bandit_failures_total"))
+        failed, known = (gauge_of(name) for name in ("router_bandit_failed", "router_bandit_observations"))
         for experiment in revision.config.experiments:
             name = experiment.name
             if not experiment.allocate.bandit:
@@ -53,13 +53,3 @@ class BanditMetrics:
                 known.add_metric([name, arm], found["observations"])
         failures.add_metric([], self._ticker.failures)
         yield from (ticks, failures, failed, known)
-
-
-def _counter(name: str) -> CounterMetricFamily:
-    family = FAMILIES[name]
-    return CounterMetricFamily(family.name, family.help, labels=family.labels)
-
-
-def _gauge(name: str) -> GaugeMetricFamily:
-    family = FAMILIES[name]
-    return GaugeMetricFamily(family.name, family.help, labels=family.labels)

@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from router import counters, histogram
 from router.admin.endpoints import STATE_VALUES, memberships, standings
-from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
+from router.admin.families import LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
+from router.admin.family import counter_of, gauge_of, histogram_of
 from router.control.keeper import Keeper
 from router.events.model import Revision
 from router.routing.breaker import NAMES
@@ -107,9 +108,9 @@ class Metrics(Collector):
 
     def _pairs(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
         requests, received, sent = map(
-            _counter, ("router_requests_total", "router_request_bytes_total", "router_response_bytes_total")
+            counter_of, ("router_requests_total", "router_request_bytes_total", "router_response_bytes_total")
         )
-        seconds, first_byte = map(_histogram, ("router_request_seconds", "router_first_byte_seconds"))
+        seconds, first_byte = map(histogram_of, ("router_request_seconds", "router_first_byte_seconds"))
         for names, base in rows:
             row = fold(self._segment, base, counters.PAIR_WORDS)
             for code, count in zip(counters.CODE_LABELS, row[counters.PAIR_CODES :], strict=False):
@@ -122,7 +123,7 @@ class Metrics(Collector):
         yield from (requests, seconds, first_byte, received, sent)
 
     def _routes(self, rows: Sequence[tuple[list[str], int]]) -> Iterator[Metric]:
-        no_unit, gone, shed = map(_counter, ("router_no_unit_total", "router_client_gone_total", "router_shed_total"))
+        no_unit, gone, shed = map(counter_of, ("router_no_unit_total", "router_client_gone_total", "router_shed_total"))
         for names, base in rows:
             row = fold(self._segment, base, counters.ROUTE_WORDS)
             no_unit.add_metric(names, row[counters.ROUTE_NO_UNIT])
@@ -132,9 +133,9 @@ class Metrics(Collector):
         yield from (no_unit, gone, shed)
 
     def _targets(self, rows: Sequence[tuple[list[str], int]], present: set[str]) -> Iterator[Metric]:
-        inflight, queued = map(_gauge, ("router_inflight", "router_queued"))
-        faults, connects = map(_counter, ("router_upstream_faults_total", "router_upstream_connects_total"))
-        retries, hedges = map(_counter, ("router_retries_total", "router_hedges_total"))
+        inflight, queued = map(gauge_of, ("router_inflight", "router_queued"))
+        faults, connects = map(counter_of, ("router_upstream_faults_total", "router_upstream_connects_total"))
+        retries, hedges = map(counter_of, ("router_retries_total", "router_hedges_total"))
         for names, base in rows:
             row = fold(self._segment, base, counters.TARGET_WORDS)
             if row[counters.TARGET_INFLIGHT] or names[0] in present:
@@ -150,15 +151,15 @@ class Metrics(Collector):
         yield from (inflight, queued, faults, connects, retries, hedges)
 
     def _fallbacks(self, rows: Sequence[tuple[list[str], int]]) -> Metric:
-        family = _counter("router_fallback_total")
+        family = counter_of("router_fallback_total")
         for names, base in rows:
             for cause, count in zip(counters.CAUSES, fold(self._segment, base, counters.FALLBACK_WORDS), strict=True):
                 family.add_metric([*names, cause], count)
         return family
 
     def _endpoints(self, rows: Sequence[tuple[list[str], int]], revision: Revision | None) -> Iterator[Metric]:
-        state, healthy = map(_gauge, ("router_breaker_state", "router_endpoint_healthy"))
-        openings = _counter("router_breaker_openings_total")
+        state, healthy = map(gauge_of, ("router_breaker_state", "router_endpoint_healthy"))
+        openings = counter_of("router_breaker_openings_total")
         for names, base in rows:
             openings.add_metric(names, fold(self._segment, base, counters.ENDPOINT_WORDS)[counters.ENDPOINT_OPENINGS])
         now_ms = self._clock_ns() // 1_000_000
@@ -177,7 +178,7 @@ class Metrics(Collector):
             exchanges = sum(fold(self._segment, base + counters.ARM_EXCHANGES, counters.UNIT_BUCKETS))
             before = sums.get((experiment, arm), (0, 0))
             sums[experiment, arm] = (before[0] + exchanges, before[1] + failures)
-        family = _counter("router_arm_requests_total")
+        family = counter_of("router_arm_requests_total")
         for names, (exchanges, failures) in sums.items():
             # The two words are read at two moments, so the difference may fall by what came between.
             self._ok[names] = max(self._ok.get(names, 0), exchanges - failures)
@@ -192,8 +193,10 @@ class Metrics(Collector):
             row = fold(self._segment, base, counters.SHADOW_WORDS)
             sums[target] = histogram.merge(sums[target], row) if target in sums else row
         inflight, total, seconds = (
-            _gauge("router_shadow_inflight"), _counter("router_shadow_total"), _histogram("router_shadow_seconds"),
-        )  # fmt: skip
+            gauge_of("router_shadow_inflight"),
+            counter_of("router_shadow_total"),
+            histogram_of("router_shadow_seconds"),
+        )
         for target, row in sums.items():
             inflight.add_metric([target], row[counters.SHADOW_INFLIGHT])
             for result, count in zip(counters.SHADOW_RESULTS, row[counters.SHADOW_COUNTS :], strict=False):
@@ -202,7 +205,7 @@ class Metrics(Collector):
         yield from (inflight, total, seconds)
 
     def _fans(self, rows: Sequence[tuple[list[str], int]], revision: Revision | None) -> Iterator[Metric]:
-        total, state = _counter("router_fanout_total"), _gauge("router_fanout_state")
+        total, state = counter_of("router_fanout_total"), gauge_of("router_fanout_state")
         for names, base in rows:
             row = fold(self._segment, base + counters.FAN_COUNTS, len(counters.FAN_RESULTS))
             for result, count in zip(counters.FAN_RESULTS, row, strict=True):
@@ -213,50 +216,50 @@ class Metrics(Collector):
 
     def _workers(self) -> Iterator[Metric]:
         status = fold(self._segment, 0, counters.ROWS)
-        refused, skipped = map(_counter, ("router_refused_total", "router_gather_skipped_total"))
+        refused, skipped = map(counter_of, ("router_refused_total", "router_gather_skipped_total"))
         for number, cause in enumerate(counters.REFUSALS):
             refused.add_metric([cause], status[counters.REFUSED + number])
         for number, cause in enumerate(counters.GATHER_CAUSES):
             skipped.add_metric([cause], status[counters.GATHER + number])
-        rewards = _counter("router_rewards_total")
+        rewards = counter_of("router_rewards_total")
         for number, result in enumerate(counters.REWARD_RESULTS):
             rewards.add_metric([result], status[counters.REWARDS + number])
         yield rewards
-        tokens = _counter("router_jwt_total")
+        tokens = counter_of("router_jwt_total")
         for number, result in enumerate(counters.JWT_RESULTS):
             tokens.add_metric([result], status[counters.JWT + number])
         yield tokens
-        overhead = _histogram("router_overhead_seconds")
+        overhead = histogram_of("router_overhead_seconds")
         _add_histogram(overhead, (), status[counters.OVERHEAD :], OVERHEAD_BOUNDS_US)
         yield from (refused, skipped, overhead)
-        yield _value(_gauge("router_connections"), status[counters.CONNECTIONS])
-        yield _value(_gauge("router_tunnels"), status[counters.TUNNELS])
-        yield _value(_counter("router_connections_accepted_total"), status[counters.CONNECTIONS_TOTAL])
-        yield _value(_counter("router_accept_pauses_total"), status[counters.ACCEPT_PAUSES])
-        yield _value(_counter("router_events_dropped_total"), status[counters.EVENTS_DROPPED])
+        yield _value(gauge_of("router_connections"), status[counters.CONNECTIONS])
+        yield _value(gauge_of("router_tunnels"), status[counters.TUNNELS])
+        yield _value(counter_of("router_connections_accepted_total"), status[counters.CONNECTIONS_TOTAL])
+        yield _value(counter_of("router_accept_pauses_total"), status[counters.ACCEPT_PAUSES])
+        yield _value(counter_of("router_events_dropped_total"), status[counters.EVENTS_DROPPED])
 
     def _outcomes(self) -> Iterator[Metric]:
         header = self._segment.words
-        total = _counter("router_outcomes_total")
+        total = counter_of("router_outcomes_total")
         for number, fate in enumerate(counters.OUTCOME_FATES):
             total.add_metric([fate], header[counters.OUTCOMES + number])
         yield total
-        yield _value(_gauge("router_outcomes_waiting"), header[counters.OUTCOMES_WAITING])
-        yield _value(_gauge("router_outcomes_failed"), header[counters.OUTCOMES_FAILED])
-        yield _value(_gauge("router_outcomes_store_bytes"), header[counters.OUTCOMES_BYTES])
+        yield _value(gauge_of("router_outcomes_waiting"), header[counters.OUTCOMES_WAITING])
+        yield _value(gauge_of("router_outcomes_failed"), header[counters.OUTCOMES_FAILED])
+        yield _value(gauge_of("router_outcomes_store_bytes"), header[counters.OUTCOMES_BYTES])
 
     def _archive(self) -> Iterator[Metric]:
         tally = self._keeper.tally
-        yield _value(_counter("router_archive_sealed_total"), tally.sealed)
-        yield _value(_counter("router_archive_unsound_total"), tally.unsound)
-        yield _value(_counter("router_archive_failures_total"), tally.failures)
-        yield _value(_gauge("router_archive_waiting_bytes"), tally.waiting_bytes)
-        yield _value(_gauge("router_archive_bytes"), tally.archive_bytes)
-        yield _value(_gauge("router_archive_files"), tally.files)
+        yield _value(counter_of("router_archive_sealed_total"), tally.sealed)
+        yield _value(counter_of("router_archive_unsound_total"), tally.unsound)
+        yield _value(counter_of("router_archive_failures_total"), tally.failures)
+        yield _value(gauge_of("router_archive_waiting_bytes"), tally.waiting_bytes)
+        yield _value(gauge_of("router_archive_bytes"), tally.archive_bytes)
+        yield _value(gauge_of("router_archive_files"), tally.files)
 
     def _sinks(self) -> Iterator[Metric]:
-        sent, dropped = _counter("router_sink_sent_total"), _counter("router_sink_dropped_total")
-        waiting = _gauge("router_sink_waiting_bytes")
+        sent, dropped = counter_of("router_sink_sent_total"), counter_of("router_sink_dropped_total")
+        waiting = gauge_of("router_sink_waiting_bytes")
         for name, done in self._keeper.sinks().items():
             sent.add_metric([name], done.sent)
             dropped.add_metric([name], done.dropped)
@@ -268,38 +271,23 @@ class Metrics(Collector):
         oldest = self._clock_ns() - ALIVE_NS
         blocks = [self._segment.block(worker) for worker in range(self._segment.workers)]
         published = header[counters.PUBLISHED]
-        yield _value(_gauge("router_workers"), sum(block[counters.HEARTBEAT] > oldest for block in blocks))
+        yield _value(gauge_of("router_workers"), sum(block[counters.HEARTBEAT] > oldest for block in blocks))
         acknowledged = sum(block[counters.ACKNOWLEDGED] == published > 0 for block in blocks)
-        yield _value(_gauge("router_workers_acknowledged"), acknowledged)
-        yield _value(_gauge("router_revision"), published)
-        yield _value(_gauge("router_config_reload_success"), header[counters.RELOAD_OK])
-        yield _value(_gauge("router_journal_failed"), header[counters.JOURNAL_FAILED])
-        yield _value(_counter("router_worker_restarts_total"), header[counters.RESTARTS])
-        weights = _gauge("router_arm_weight")
+        yield _value(gauge_of("router_workers_acknowledged"), acknowledged)
+        yield _value(gauge_of("router_revision"), published)
+        yield _value(gauge_of("router_config_reload_success"), header[counters.RELOAD_OK])
+        yield _value(gauge_of("router_journal_failed"), header[counters.JOURNAL_FAILED])
+        yield _value(counter_of("router_worker_restarts_total"), header[counters.RESTARTS])
+        weights = gauge_of("router_arm_weight")
         for experiment, arms in (revision.weights if revision else {}).items():
             for arm, weight in arms.items():
                 weights.add_metric([experiment, arm], weight)
         yield weights
-        killed = _gauge("router_experiment_killed")
+        killed = gauge_of("router_experiment_killed")
         if revision is not None:
             for each in revision.config.experiments:
                 killed.add_metric([each.name], each.name in revision.killed)
         yield killed
-
-
-def _counter(name: str) -> CounterMetricFamily:
-    family = FAMILIES[name]
-    return CounterMetricFamily(family.name, family.help, labels=family.labels)
-
-
-def _gauge(name: str) -> GaugeMetricFamily:
-    family = FAMILIES[name]
-    return GaugeMetricFamily(family.name, family.help, labels=family.labels)
-
-
-def _histogram(name: str) -> HistogramMetricFamily:
-    family = FAMILIES[name]
-    return HistogramMetricFamily(family.name, family.help, labels=family.labels)
 
 
 def _value(family: CounterMetricFamily | GaugeMetricFamily, value: float) -> Metric:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from router.admin.families import FAMILIES
+from router.admin.family import gauge_of
 from router.admin.results import results_view
 from router.analysis.finding import Finding, Insufficient
 from router.analysis.promotion import may_promote
@@ -104,7 +104,9 @@ class QualityMetrics:
     def collect(self, revision: Revision) -> Iterator[Metric]:
         """Yield all of them."""
         snapshot = self._fold.snapshot
-        invalid, p, checks = map(_gauge, ("router_experiment_invalid", "router_sample_ratio_p", "router_data_quality"))
+        invalid, p, checks = map(
+            gauge_of, ("router_experiment_invalid", "router_sample_ratio_p", "router_data_quality")
+        )
         for experiment in revision.config.experiments:
             name = experiment.name
             invalid.add_metric([name], name in revision.invalid)
@@ -114,7 +116,7 @@ class QualityMetrics:
                 _add(checks, [name], present.findings)
         yield from (invalid, p, checks)
         logged, lag, took, failed = map(
-            _gauge, ("router_log_quality", "router_fold_lag_seconds", "router_fold_seconds", "router_fold_failed")
+            gauge_of, ("router_log_quality", "router_fold_lag_seconds", "router_fold_seconds", "router_fold_failed")
         )
         if snapshot is not None:
             _add(logged, [], snapshot.log)
@@ -128,8 +130,3 @@ def _add(family: GaugeMetricFamily, names: list[str], findings: tuple[Finding | 
     for found in findings:
         if found.status in VALUES:
             family.add_metric([*names, found.check], VALUES[found.status])
-
-
-def _gauge(name: str) -> GaugeMetricFamily:
-    family = FAMILIES[name]
-    return GaugeMetricFamily(family.name, family.help, labels=family.labels)
