@@ -28,6 +28,8 @@ BANDITS: Final = CONTEXTUAL | {
     "successive_elimination",
 }
 """Policies that learn from a reward."""
+DRIVEN: Final = frozenset({"rollout", "blue_green", "rolling"})
+"""Releases: weights follow from where the release is, step by step."""
 
 
 class WarmUp(Struct, frozen=True, kw_only=True):
@@ -170,6 +172,11 @@ class Allocate(Struct, frozen=True, kw_only=True):
     def bandit(self) -> bool:
         """Whether weights follow a reward."""
         return self.use in BANDITS
+
+    @property
+    def driven(self) -> bool:
+        """Whether weights follow from where a release is."""
+        return self.use in DRIVEN
 
     @property
     def slotted(self) -> float | None:

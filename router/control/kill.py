@@ -57,6 +57,14 @@ def kept(killed: Mapping[str, Kill], before: Config, coming: Config) -> dict[str
     }
 
 
+def written(experiment: Experiment) -> dict[str, float]:
+    """Return the weights before any allocator said something: the file's; of a release all units have control."""
+    if experiment.allocate.driven:
+        control = control_arm(experiment)
+        return {arm.name: float(arm.name == control) for arm in experiment.arms}
+    return {arm.name: arm.weight for arm in experiment.arms}
+
+
 def weigh(config: Config, free: Mapping[str, Mapping[str, float]], killed: Mapping[str, Kill]) -> Weights:
     """Return the weights that are served: a killed experiment has everything on its control arm.
 
@@ -67,7 +75,7 @@ def weigh(config: Config, free: Mapping[str, Mapping[str, float]], killed: Mappi
     """
     weights: Weights = {}
     for experiment in config.experiments:
-        given = free.get(experiment.name, {arm.name: arm.weight for arm in experiment.arms})
+        given = free.get(experiment.name) or written(experiment)
         kill = killed.get(experiment.name)
         if kill is not None:
             # The arm that was the control then: another `control:` in the file shall not move traffic.

@@ -133,6 +133,9 @@ def resume(state: State, published: Revision) -> State:
         killed=published.killed,
         invalid=published.invalid,
         coming=published.coming,
+        rollouts=published.rollouts,
+        mirrors=published.mirrors,
+        endpoints=published.endpoints,
     )
     if state.revision is not None and state.revision.number > published.number:
         slots = allocate(published.slots, row_keys(state.revision.config, state.revision.runs))
@@ -257,6 +260,7 @@ def unnumbered(
     cause, author, now = why
     config, weights, killed = what
     following = runs(state.revision, config, weights)
+    before = state.revision
     return Revised(
         number=0,
         time=now,
@@ -267,8 +271,9 @@ def unnumbered(
         weights=weights,
         runs=following,
         killed=killed,
-        invalid=kept_marks(state.revision.invalid, following) if state.revision is not None else {},
-        coming=allocated.kept_coming(state.revision, weights, following) if state.revision is not None else {},
+        invalid=kept_marks(before.invalid, following) if before is not None else {},
+        coming=allocated.kept_coming(before, weights, following) if before is not None else {},
+        **(allocated.kept_release(before, config, following) if before is not None else allocated.NOTHING),
     )
 
 
@@ -324,4 +329,7 @@ def _revision(entry: Revised, slots: dict[str, int]) -> Revision:
         killed=entry.killed,
         invalid=entry.invalid,
         coming=entry.coming,
+        rollouts=entry.rollouts,
+        mirrors=entry.mirrors,
+        endpoints=entry.endpoints,
     )

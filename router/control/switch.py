@@ -12,6 +12,7 @@ from dataclasses import replace
 import msgspec
 
 from router.config.mistake import Mistake
+from router.control import allocated
 from router.control import kill as kills
 from router.control.state import Refusal, State, current, follow, unnumbered
 from router.counters import CountersFull
@@ -73,6 +74,7 @@ def resume(state: State, name: str, now: float, by: str, reason: str | None) -> 
 def _switch(state: State, why: tuple[str, str, float], killed: dict[str, Kill], said: str) -> tuple[State, Revision]:
     present = current(state)
     free = {name: weights for name, weights in present.weights.items() if name not in present.killed}
+    free |= allocated.released(present, present.config)
     weights = kills.weigh(present.config, free, killed)
     coming = unnumbered(state, why, present.digest, (present.config, weights, killed))
     coming = msgspec.structs.replace(coming, changes=(said,))

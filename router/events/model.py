@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from router.config.schema import Config
 from router.events.policy import LinearModel
+from router.events.rollout import Progress
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -92,6 +93,9 @@ class Revision(Struct, frozen=True, kw_only=True):
         invalid: Experiment to what makes its data invalid.
         policies: Experiment to the model that gives each request its weights; without one the weights hold.
         coming: Experiment to the weights that it has from a later moment on.
+        rollouts: Experiment to where its release is.
+        mirrors: Experiment to the share of units whose requests are copied to the target of its new arm.
+        endpoints: Target to the base URLs of it that are in use; a target that is missing uses all.
     """
 
     number: int
@@ -108,6 +112,9 @@ class Revision(Struct, frozen=True, kw_only=True):
     invalid: dict[str, Invalid] = {}
     policies: dict[str, LinearModel] = {}
     coming: dict[str, Coming] = {}
+    rollouts: dict[str, Progress] = {}
+    mirrors: dict[str, float] = {}
+    endpoints: dict[str, tuple[str, ...]] = {}
 
 
 class Enrolment(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -328,6 +335,9 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
         edits: What the files changed, value by value; the first of them when there are many.
         edited: How many there were.
         coming: Experiment to the weights that it has from a later moment on.
+        rollouts: Experiment to where its release is.
+        mirrors: Experiment to the share of units whose requests are copied to the target of its new arm.
+        endpoints: Target to the base URLs of it that are in use; a target that is missing uses all.
     """
 
     number: int
@@ -344,6 +354,9 @@ class Revised(Struct, frozen=True, kw_only=True, tag_field="type", tag="revised"
     edits: tuple[Edit, ...] = ()
     edited: int = 0
     coming: dict[str, Coming] = {}
+    rollouts: dict[str, Progress] = {}
+    mirrors: dict[str, float] = {}
+    endpoints: dict[str, tuple[str, ...]] = {}
 
 
 class Ticked(Struct, frozen=True, kw_only=True, tag_field="type", tag="ticked"):
