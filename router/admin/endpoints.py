@@ -36,6 +36,7 @@ class Standing(Struct, frozen=True):
         openings: How often that opened.
         readiness: What it says about itself; None where it is not asked.
         active: Exchanges that it is working on.
+        in_use: Whether it gets exchanges; a release may leave it out.
     """
 
     target: str
@@ -44,6 +45,7 @@ class Standing(Struct, frozen=True):
     openings: int
     readiness: Readiness | None
     active: int
+    in_use: bool = True
 
 
 def standings(revision: Revision, segment: Segment, now_ms: int | None = None) -> Iterator[Standing]:
@@ -65,6 +67,7 @@ def standings(revision: Revision, segment: Segment, now_ms: int | None = None) -
                 openings=words[counters.ENDPOINT_OPENINGS],
                 readiness=Readiness.of(word) if target.health is not None else None,
                 active=words[counters.ENDPOINT_ACTIVE],
+                in_use=endpoint.url in revision.endpoints.get(target.name, (endpoint.url,)),
             )
 
 
@@ -92,6 +95,7 @@ def view(standing: Standing, offset_s: float) -> dict[str, Any]:
         "url": standing.endpoint.url,
         "weight": standing.endpoint.weight,
         "active": standing.active,
+        "in_use": standing.in_use,
         "breaker": {
             "state": NAMES[register.state],
             "since": register.stamp_ms / 1000 + offset_s if register.stamp_ms else None,

@@ -4,12 +4,14 @@ Responsible for: choosing an endpoint among those that may be used, and what hap
 configuration changes.
 Does not know: requests, connections, why an endpoint may not be used (``routing.standing``).
 
-Rules: an endpoint that stays in the configuration keeps its connections, breaker and health. What may be used is worked
+Rules: an endpoint that stays in the configuration keeps its connections, breaker and health. So does one that a release
+leaves out (``Revision.endpoints``): it gets no new exchange, and those under way finish. A target whose endpoints are
+all left out has no share of any experiment; what reaches it all the same may use them all. What may be used is worked
 out when something changes, not for each request. The last usable endpoint is never taken away from a request that has
-nowhere else to go: all are used then (*panic*, as Envoy calls it).
+nowhere else to go: all in use are used then (*panic*, as Envoy calls it).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from random import random
 from time import monotonic
 from typing import Final, NamedTuple
@@ -48,7 +50,8 @@ class TargetPool:
         target: The target's part of the configuration.
         row: First word of its counters.
         endpoints: All of them.
-        usable: Those that may be used.
+        used: Those of them that a release does not leave out.
+        usable: Those of these that may be used now.
         direct: Whether ``choose`` may be called without a further question.
         straight: Whether an exchange may go to what ``choose`` gives without being looked at again.
         retrying: Further attempts under way.
@@ -59,8 +62,9 @@ class TargetPool:
     """
 
     __slots__ = (
-        "_admission", "_balancer", "_key", "_kind", "_moving", "_panic_at", "_probing", "_shared", "closed_by",
-        "direct", "endpoints", "gate", "hedging", "retrying", "row", "straight", "target", "usable", "waiting",
+        "_admission", "_balancer", "_key", "_kind", "_moving", "_panic_at", "_probing", "_served", "_shared",
+        "closed_by", "direct", "endpoints", "gate", "hedging", "retrying", "row", "straight", "target", "usable",
+        "used", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +93,8 @@ class TargetPool:
         # Per revision
         self.target = target
         self.endpoints: tuple[Endpoint, ...] = ()
+        self.used: tuple[Endpoint, ...] = ()
+        self._served: frozenset[str] = frozenset()  # base URLs that get exchanges of their own accord
         self._kind = ""
         self._balancer: Balancer
         self._panic_at = 0  # usable endpoints at or below which all are used
@@ -133,17 +139,25 @@ class TargetPool:
             planned.append(endpoint)
         return planned
 
-    def update(self, target: schema.Target, endpoints: list[Endpoint]) -> None:
-        """Follow a change of the configuration; endpoints that stay keep connections, load and latency."""
+    def update(self, target: schema.Target, endpoints: list[Endpoint], in_use: Collection[str] | None = None) -> None:
+        """Follow a change of the configuration; endpoints that stay keep connections, load and latency.
+
+        Args:
+            target: The target.
+            endpoints: Its endpoints, as ``plan`` gave them.
+            in_use: Base URLs of those that may get exchanges; None is all, and so are none that it has.
+        """
         now = monotonic()
         before, self.endpoints = self.endpoints, tuple(endpoints)
-        urls = {endpoint.url for endpoint in before}
+        served = self._served
+        self._served = frozenset(each.url for each in endpoints if in_use is None or each.url in in_use)
+        self.used = tuple(each for each in endpoints if each.url in self._served) or self.endpoints
         self.target = target
-        self._panic_at = int(target.breaker.panic * len(endpoints))
+        self._panic_at = int(target.breaker.panic * len(self.used))
         for item, endpoint in zip(target.endpoints, endpoints, strict=True):
             endpoint.configure(item, target)
             endpoint.standing.reconfigure(target, now)
-            if before and endpoint.url not in urls:
+            if before and endpoint.url in self._served - served:
                 endpoint.standing.warm_up(now)
         for endpoint in before:
             if endpoint not in endpoints:
@@ -204,14 +218,14 @@ class TargetPool:
             standing = endpoint.standing
             endpoint.weight = max(1, round(FULL_WEIGHT * item.weight * standing.share(now)))
             self._moving = self._moving or standing.moving
-            if standing.usable:
+            if standing.usable and (not self._served or endpoint.url in self._served):
                 usable.append(endpoint)
                 self._probing = self._probing or standing.probing
                 admission = max(admission, standing.breaker.share(now))
         self.usable = usable
         self._admission = admission
         # A target of which some endpoints fail and some are not ready is one that fails: that passes by itself.
-        failing = any(endpoint.standing.ready for endpoint in self.endpoints)
+        failing = any(endpoint.standing.ready for endpoint in self.used)
         self.closed_by = "breaker_open" if failing else "unavailable"
         self.direct = len(usable) > self._panic_at and not self._probing and admission >= 1.0
         self.straight = self.direct and self.target.hedge is None
@@ -246,18 +260,19 @@ class TargetPool:
             if not candidates or (self._admission < 1.0 and random() >= self._admission):
                 return None
         elif len(candidates) <= self._panic_at:
-            candidates = self.endpoints
+            candidates = self.used
         if avoid is not None and len(candidates) > 1:
             candidates = [endpoint for endpoint in candidates if endpoint is not avoid]
         return candidates[self._balancer.pick(candidates, key, random)]
 
 
 class Planned(NamedTuple):
-    """What a pool is to become."""
+    """What a pool is to become; the last three as ``TargetPool.update`` takes them."""
 
     pool: TargetPool
     target: schema.Target
     endpoints: list[Endpoint]
+    in_use: Collection[str] | None = None
 
 
 def plan_pool(
@@ -270,14 +285,15 @@ def plan_pool(
     """Return the pool of a target and what it is to become, without changing it; raises OSError as ``plan`` does."""
     slots = revision.slots
     pool = known.get(target.name) or TargetPool(target, slots[counters.target_key(target.name)], shared, key)
-    return Planned(pool, target, pool.plan(target, slots, trust_anew=revision.cause == "certificate"))
+    endpoints = pool.plan(target, slots, trust_anew=revision.cause == "certificate")
+    return Planned(pool, target, endpoints, revision.endpoints.get(target.name))
 
 
 def follow(known: Mapping[str, TargetPool], planned: Iterable[Planned]) -> dict[str, TargetPool]:
     """Carry out what was planned, and close what is no longer there."""
     pools: dict[str, TargetPool] = {}
-    for pool, target, endpoints in planned:
-        pool.update(target, endpoints)
+    for pool, target, endpoints, in_use in planned:
+        pool.update(target, endpoints, in_use)
         pools[target.name] = pool
     for name, pool in known.items():
         if name not in pools:

@@ -269,6 +269,7 @@ def test_targets_show_their_counts(tmp_path: Path) -> None:
                 "url": "http://127.0.0.1:8001",
                 "weight": 1,
                 "active": 0,
+                "in_use": True,
                 "breaker": {"state": "closed", "since": None, "openings": 0},
                 "health": None,
             }

@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from router import counters
 from router.config import schema
+from router.events.model import Revision
 from router.proxy import pool as pool_module
 from router.proxy.endpoint import Endpoint
-from router.proxy.pool import Shared, TargetPool
+from router.proxy.pool import Shared, TargetPool, follow, plan_pool
 from router.proxy.upstream import Upstream
 from router.routing.breaker import HALF_OPEN
 from router.routing.readiness import HEALTHY, RECOVERED, UNHEALTHY, Readiness
@@ -119,6 +120,7 @@ class Story(RuleBasedStateMachine):
         self.blocks = [memoryview(bytearray(8 * 4096)).cast("q") for _ in range(WORKERS)]
         self.control = memoryview(bytearray(8 * 4096)).cast("q")
         self.config = target(URLS[:2], balance)
+        self.in_use: tuple[str, ...] | None = None
         row = self.slots[counters.target_key("t")]
         self.pools = [TargetPool(self.config, row, Shared(self.blocks, n, self.control)) for n in range(WORKERS)]
         self._update()
@@ -127,7 +129,7 @@ class Story(RuleBasedStateMachine):
         async def update() -> None:
             for pool in self.pools:
                 before = pool.endpoints
-                pool.update(self.config, pool.plan(self.config, self.slots, trust_anew=False))
+                pool.update(self.config, pool.plan(self.config, self.slots, trust_anew=False), self.in_use)
                 self.gone += [endpoint for endpoint in before if endpoint not in pool.endpoints]
 
         self.loop.run_until_complete(update())
@@ -160,10 +162,12 @@ class Story(RuleBasedStateMachine):
             assert spare
             assert pool.closed_by in {"breaker_open", "unavailable"}
         else:
-            panic = not spare and len(admitted) <= pool.target.breaker.panic * len(pool.endpoints)
-            assert endpoint in (pool.endpoints if panic else admitted)
+            panic = not spare and len(admitted) <= pool.target.breaker.panic * len(pool.used)
+            assert endpoint in (pool.used if panic else admitted)
             if endpoint is failed:
-                assert len(pool.endpoints if panic else admitted) == 1
+                assert len(pool.used if panic else admitted) == 1
+            if self.in_use is not None and {each.url for each in pool.endpoints} & set(self.in_use):
+                assert endpoint.url in self.in_use
 
     @precondition(lambda self: self.attempts)
     @rule(index=st.integers(0, 50), outcome=st.sampled_from(["good", "good", "bad", "gone"]))
@@ -217,6 +221,17 @@ class Story(RuleBasedStateMachine):
         self.config = target(tuple(urls), self.config.balance, panic)
         self._update()
 
+    @rule(urls=st.none() | st.lists(st.sampled_from(URLS), unique=True).map(tuple))
+    def leave_out(self, urls: tuple[str, ...] | None) -> None:
+        """Leave endpoints out, as a release does, or take them back: they stay, with all that is known of them."""
+        self.time(0.05)  # workers know the same
+        known = [{each: (each.breaker.register, each.standing.ready) for each in pool.endpoints} for pool in self.pools]
+        self.in_use = urls
+        self._update()
+        for pool, before in zip(self.pools, known, strict=True):
+            assert {each: (each.breaker.register, each.standing.ready) for each in pool.endpoints} == before
+            assert not any(each.closed for each in pool.endpoints)
+
     @rule()
     def turn(self) -> None:
         """Let the loop go on."""
@@ -244,7 +259,7 @@ class Story(RuleBasedStateMachine):
     def what_may_be_used_is_known(self) -> None:
         """The pool's view is that of its endpoints, without a tick between."""
         for pool in getattr(self, "pools", ()):
-            assert pool.usable == [endpoint for endpoint in pool.endpoints if endpoint.standing.usable]
+            assert pool.usable == [endpoint for endpoint in pool.used if endpoint.standing.usable]
             assert all(endpoint.weight >= 1 for endpoint in pool.endpoints)
             if pool.direct:
                 assert pool.usable
@@ -274,3 +289,50 @@ class Story(RuleBasedStateMachine):
 
 
 TestStory = pytest.mark.fuzz(Story.TestCase)
+
+
+def pool_of(urls: tuple[str, ...], in_use: tuple[str, ...] | None) -> tuple[Loop, TargetPool]:
+    """Make a pool that leaves out all but some of its endpoints, and its loop."""
+    loop = Loop()
+    keys = [(counters.endpoint_key("t", url), counters.ENDPOINT_WORDS) for url in urls]
+    slots = counters.allocate({}, [(counters.target_key("t"), counters.TARGET_WORDS), *keys])
+    config = target(urls)
+    pool = TargetPool(
+        config, slots[counters.target_key("t")], Shared([memoryview(bytearray(8 * 4096)).cast("q")], 0, None)
+    )
+
+    async def update() -> None:
+        pool.update(config, pool.plan(config, slots, trust_anew=False))
+        pool.update(config, list(pool.endpoints), in_use)
+
+    loop.run_until_complete(update())
+    return loop, pool
+
+
+def test_endpoint_that_comes_into_use_again_warms_up() -> None:
+    """An endpoint that a release brings into use takes its share over ``slow_start``; those in use keep theirs."""
+    loop, pool = pool_of(URLS, (URLS[0],))
+    pool.update(pool.target, list(pool.endpoints), URLS[:2])
+    assert [(each.url, each.standing.moving) for each in pool.usable] == [(URLS[0], False), (URLS[1], True)]
+    loop.close()
+
+
+def test_target_that_is_left_out_as_a_whole_still_answers_who_has_no_other_way() -> None:
+    """With every endpoint left out, what comes all the same is served: by any of them, none refused."""
+    loop, pool = pool_of(URLS, ())
+    chosen = {pool.pick(key, Random(key).random, spare=False) for key in range(50)}  # noqa: S311 - the choices of balancers
+    assert chosen == set(pool.endpoints)
+    loop.close()
+
+
+def test_worker_leaves_out_what_its_revision_leaves_out() -> None:
+    """What a revision says of a target's endpoints reaches its pool."""
+    loop, pool = pool_of(URLS, None)
+    shared = Shared([memoryview(bytearray(8 * 4096)).cast("q")], 0, None)
+    revision = Revision(
+        number=2, time=0, cause="batch", author="router", digest="", config=schema.Config(targets=(), routes=()),
+        weights={}, runs={}, slots={}, endpoints={"t": (URLS[2],)},
+    )  # fmt: skip
+    follow({"t": pool}, [plan_pool({"t": pool}, pool.target, revision, shared)])
+    assert [each.url for each in pool.usable] == [URLS[2]]
+    loop.close()
