@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct, field
 
 from router.config.contextual import Feature
+from router.config.preview import Preview
 from router.config.terms import Name, Pointer, Share, Slot
 
 Patience = Annotated[float, Meta(ge=0.001, le=3600, extra={"scalar": "duration"})]
@@ -167,6 +168,9 @@ class Allocate(Struct, frozen=True, kw_only=True):
         float,
         Meta(ge=0, le=1e6, description="of `lin_ucb`: standard errors of its upper bounds, in units of the reward"),
     ] = 1.0
+    preview: Annotated[
+        Preview | None, Meta(description="of a release: which requests the new version serves before it has traffic")
+    ] = None
 
     @property
     def bandit(self) -> bool:

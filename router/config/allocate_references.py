@@ -7,6 +7,7 @@ Does not know: shapes and ranges of values, which the schema checks; other parts
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from router.config.allocate import DRIVEN
 from router.config.mistake import show
 from router.config.parts import Report, given
 from router.config.resolve import BROKEN
@@ -20,6 +21,7 @@ _OWNERS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     "merge": (frozenset({"interleave"}), "only interleave merges lists"),
     "at": (frozenset({"ensemble"}), "only ensemble combines values"),
     "combine": (frozenset({"ensemble"}), "only ensemble combines values"),
+    "preview": (DRIVEN, "only a release has a new version to look at"),
     **dict.fromkeys(
         _FAN, (frozenset({"interleave", "ensemble"}), "only interleave and ensemble send a request to several arms")
     ),

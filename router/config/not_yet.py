@@ -19,7 +19,6 @@ KEYS: frozenset[str] = frozenset(
         "$.experiments[].allocate.keep_control",
         "$.experiments[].allocate.bake",
         "$.experiments[].allocate.holdout",
-        "$.experiments[].allocate.preview",
         "$.experiments[].allocate.tests",
         "$.experiments[].allocate.keep_warm",
         "$.experiments[].allocate.batch",

@@ -165,7 +165,9 @@ def _experiment(seen: Seen, request: Request) -> Iterator[Step]:
     if seen.arm is None:
         return
     if seen.forced:
-        yield Step("override", seen.arm.label.decode(), "given to this unit, whatever the weights", chosen=True)
+        preview = trial.preview if seen.result == "previewed" else None
+        who = "this unit" if preview is None else f"requests with {text(preview.field)}"
+        yield Step("override", seen.arm.label.decode(), f"given to {who}, whatever the weights", chosen=True)
     if seen.unit is None:
         return
     whose = "" if trial.policy is None else ", by the policy for these features"

@@ -5,8 +5,8 @@ Does not know: how an arm is chosen (``router.routing.trial``), what follows fro
 
 Rules, in this order, for each layer (an experiment without one is a layer of its own):
 
-1. An arm that is forced, by ``overrides`` or a signed header, is taken. Then nothing of the exchange counts for any
-   experiment, because what one sees depends on what was forced.
+1. An arm that is forced, by a signed header, the preview of a release or ``overrides``, is taken. Then nothing of the
+   exchange counts for any experiment, because what one sees depends on what was forced.
 2. A unit in a holdout of the layer is in none of its experiments. Holdouts look at the exchange's own unit, whatever
    the experiment assigns: who is held out never sees an arm.
 3. The layer's unit is the experiment's own, or the exchange's; a slot of time is added where slots are assigned.
@@ -184,7 +184,8 @@ class Structure(Struct, frozen=True):
             return None
         layer = self.layers[0]
         trial = layer.trials[0]
-        return trial if trial.open and trial.policy is None and not layer.sources and not layer.slot else None
+        plain = trial.policy is None and trial.preview is None
+        return trial if trial.open and plain and not layer.sources and not layer.slot else None
 
     def has(self, experiment: str, arm: str) -> bool:
         """Return whether somebody may force an arm: nothing of a killed experiment gets any request."""
@@ -215,14 +216,14 @@ class Structure(Struct, frozen=True):
             enrolled.bot = self.bots.is_bot(request.fields.get(AGENT, b""))
         arms: dict[str, ArmPlan] = {}
         for layer in self.layers:
-            given = _given(layer, unit, forced)
+            given = _given(layer, request, unit, forced)
             if given is not None:
-                trial, arm = given
+                trial, arm, why = given
                 enrolled.forced = True
                 arms[trial.experiment] = arm
                 enrolled.entered.append(Entered(arm, None, data or b""))
                 if enrolled.seen is not None:
-                    enrolled.seen.append(Seen(layer, trial, "forced", arm, unit, None, forced=True))
+                    enrolled.seen.append(Seen(layer, trial, why, arm, unit, None, forced=True))
             elif not enrolled.held or layer.holdouts.isdisjoint(enrolled.held):
                 self._enter(layer, request, (unit, data), enrolled, arms)
             elif enrolled.seen is not None:
@@ -285,15 +286,22 @@ class Structure(Struct, frozen=True):
         return None
 
 
-def _given(layer: LayerPlan, unit: str | None, forced: tuple[str, str] | None) -> tuple[Trial, ArmPlan] | None:
-    """Return the arm that is forced in a layer; a signed override comes before those of the configuration."""
+def _given(
+    layer: LayerPlan, request: Request, unit: str | None, forced: tuple[str, str] | None
+) -> tuple[Trial, ArmPlan, str] | None:
+    """Return the arm that is forced in a layer, and why: what a request asks for comes before what its unit is given.
+
+    A signed override comes first.
+    """
     if forced is not None:
         for trial in layer.trials:
             if trial.experiment == forced[0]:
-                return trial, trial.named[forced[1]]
+                return trial, trial.named[forced[1]], "forced"
     for trial in layer.trials:
+        if trial.preview is not None and trial.preview.wants(request):
+            return trial, trial.preview.arm, "previewed"
         if unit is not None and unit in trial.overrides:
-            return trial, trial.overrides[unit]
+            return trial, trial.overrides[unit], "forced"
     return None
 
 
@@ -319,6 +327,7 @@ def compile_structure(route: Route, revision: Revision) -> Structure | None:
     fields = {source.field for source in read if source.field is not None}
     people = any(trial.people for layer in layers for trial in layer.trials)
     fields |= {AGENT} if people else set()
+    fields |= {trial.preview.field for layer in layers for trial in layer.trials if trial.preview is not None}
     timed = any(layer.slot for layer in layers) or any(item.reads_time for item in facts)
     timed = timed or any(source.timed for source in read)
     beyond = any(item.reads_body or item.reads_request for item in facts)

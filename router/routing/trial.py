@@ -57,6 +57,25 @@ class ArmPlan(Struct, frozen=True, gc=False):
     cells: int
 
 
+class PreviewPlan(Struct, frozen=True):
+    """Which requests get the new arm of a release, whatever its share.
+
+    Attributes:
+        field: Header field that they have, in lower case.
+        value: Its value; None is any.
+        arm: The arm.
+    """
+
+    field: bytes
+    value: bytes | None
+    arm: ArmPlan
+
+    def wants(self, request: Request) -> bool:
+        """Return whether a request is one of them."""
+        found = request.fields.get(self.field)
+        return found is not None and (self.value is None or found == self.value)
+
+
 class Trial(Struct, frozen=True):
     """An experiment, compiled.
 
@@ -78,6 +97,7 @@ class Trial(Struct, frozen=True):
         named: Name to arm, also those of weight 0, in the order of the file.
         weights: Arm to weight, likewise.
         policy: What gives each request weights of its own; None where those above hold for all.
+        preview: Which requests get its new arm all the same; None without any, and while it is killed.
     """
 
     experiment: str
@@ -96,6 +116,7 @@ class Trial(Struct, frozen=True):
     named: Mapping[str, ArmPlan]
     weights: Mapping[str, float]
     policy: LinearPolicy | None = None
+    preview: PreviewPlan | None = None
 
     @property
     def open(self) -> bool:
@@ -198,7 +219,18 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
         named=named,
         weights={name: weights[name] for name in named},
         policy=_policy(revision.policies.get(experiment.name), run.number, arms, attributes),
+        preview=None if killed else _preview(experiment, named),
     )
+
+
+def _preview(experiment: Experiment, named: Mapping[str, ArmPlan]) -> PreviewPlan | None:
+    preview = experiment.allocate.preview
+    if preview is None:
+        return None
+    control = experiment.control or experiment.arms[0].name
+    (arm,) = (plan for name, plan in named.items() if name != control)
+    value = None if preview.value is None else preview.value.encode()
+    return PreviewPlan(preview.header.lower().encode(), value, arm)
 
 
 def _policy(
