@@ -10,6 +10,9 @@ openapi     the OpenAPI document of those routes
 ofrep       OFREP: flags for other programs, one and all
 driven      flags whose value an experiment gives, for a context
 stream      OFREP's change stream
+events      the event stream: decisions and revisions as they come
+sse         server-sent events, whatever they say
+releases    what was decided about releases
 metrics     the shared counters as Prometheus families
 
 Mutable state: *Per process* one application, one ``Control`` (``router.control.loop``).

@@ -24,6 +24,7 @@ from router.admin.ofrep import STREAM_PATH, Ofrep
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.admin.outcomes import PATH, Outcomes
 from router.admin.quality import QualityMetrics, report_view, with_marks
+from router.admin.releases import ReleaseMetrics, add_releases
 from router.admin.reports import POLICY, Pages
 from router.admin.stream import Streams
 from router.config.scalars import Listen, is_loopback, parse_listen
@@ -78,6 +79,7 @@ def application(control: Control) -> web.Application:
     app.router.add_get("/v1/experiments/{name}/report", api.report)
     app.router.add_post("/v1/experiments/{name}/kill", api.kill)
     app.router.add_post("/v1/experiments/{name}/resume", api.resume)
+    add_releases(app, control)
     _add_flags(app, control)
     outcomes = Outcomes(control)
     app.cleanup_ctx.append(outcomes.run)
@@ -100,7 +102,7 @@ class _Api:
         # Per process
         self._control = control
         self._pages = Pages(control)
-        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker))
+        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker), ReleaseMetrics(control.decisions))
         self._metrics = Metrics(control.seat.segment, lambda: control.revision, parts=parts, keeper=control.keeper)
 
     async def health(self, _request: web.Request) -> web.Response:

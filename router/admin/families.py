@@ -116,6 +116,9 @@ FAMILIES: Final = {
         Family("router_sink_waiting_bytes", "gauge", ("sink",), "Events that wait for a sink."),
         Family("router_outcomes_store_bytes", "gauge", (), "Size of the outcome store on the disk."),
         Family("router_journal_failed", "gauge", (), "1 while the last decision could not be written to the journal."),
+        Family("router_decisions_failed", "gauge", (), "1 while the decision log cannot be written."),
+        Family("router_decisions_dropped_total", "counter", (), "Decisions that were never written down."),
+        Family("router_decisions_unsound_total", "counter", (), "Lines of the decision log that are no decisions."),
     )
 }  # fmt: skip
 

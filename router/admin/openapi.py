@@ -28,6 +28,8 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ): "what its data say and whether they can be trusted; a page for `Accept: text/html`",
     ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
     ("post", "/v1/experiments/{name}/resume"): "end its kill",
+    ("get", "/v1/experiments/{name}/decisions"): "what was decided about it and why, newest first",
+    ("get", "/v1/events"): "server-sent events: decisions about releases and new revisions, as they come",
     ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",
     **{route: operation["summary"] for route, operation in OPERATIONS.items()},
     ("get", "/openapi.json"): "this API as an OpenAPI document",
@@ -69,10 +71,23 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "/v1/experiments/{name}": [_EXPERIMENT],
     "/v1/experiments/{name}/report": [_EXPERIMENT],
+    "/v1/experiments/{name}/decisions": [
+        _EXPERIMENT,
+        _parameter("limit", "query", "at most so many, up to 1000; default 100", type="integer"),
+        _parameter("before", "query", "only older ones than this; `before` of an answer, to go on"),
+        _parameter("run", "query", "of this run of the experiment", type="integer"),
+        _parameter("action", "query", "what was done: rollback, advance, …; several with commas"),
+        _parameter("since", "query", "not before, in unix seconds", type="number"),
+        _parameter("until", "query", "not after, in unix seconds", type="number"),
+    ],
+    "/v1/events": [
+        _parameter("experiment", "query", "only decisions about this experiment"),
+        _parameter("Last-Event-ID", "header", "number of the last decision that was seen; default from now on"),
+    ],
     "/v1/experiments/{name}/kill": [_EXPERIMENT, _SEEN],
     "/v1/experiments/{name}/resume": [_EXPERIMENT, _SEEN],
 }
-_TYPES: Final = {"/": "text/html", "/metrics": "text/plain"}
+_TYPES: Final = {"/": "text/html", "/metrics": "text/plain", "/v1/events": "text/event-stream"}
 _SWITCHED: Final = {
     "400": "the body or If-Match is not right",
     "403": "asked by a page of another origin",
@@ -102,6 +117,12 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
     },
     "/v1/experiments/{name}": {"404": "there is no such experiment"},
     "/v1/experiments/{name}/report": {"404": "there is no such experiment"},
+    "/v1/experiments/{name}/decisions": {
+        "400": "a parameter is not right",
+        "404": "there is no such experiment, and nothing was decided about one",
+        "503": "older ones cannot be read",
+    },
+    "/v1/events": {"503": "there are too many streams; `Retry-After` says when to come back"},
     "/v1/experiments/{name}/kill": _SWITCHED,
     "/v1/experiments/{name}/resume": _SWITCHED,
 }

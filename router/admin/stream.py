@@ -1,30 +1,20 @@
 """OFREP's change stream: server-sent events that tell providers to ask again.
 
-Responsible for: the events, keep-alive comments, the number of streams, and their end.
-Does not know: what a flag is, who may listen (``guard``).
+Responsible for: when there is something to tell, and the form of the event.
+Does not know: what a flag is, how a stream is kept (``sse``).
 
-Rules: a stream holds no queue: what it says is the present state, so a slow reader misses steps and not the last one.
-One that cannot take an event in time is closed, one whose reader has gone is noticed within ``LOOK_S``, and all end
-when the listener shuts down, so that the process need not wait for them.
+Rules: what a stream says is the present state, so a slow reader misses steps and not the last one.
 """
 
-import asyncio
 import hashlib
-from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from router.admin.guard import problem
+from router.admin.sse import Server
 from router.control.loop import Control
 from router.control.schedule import moments
 from router.events.model import Revision
-
-MAX_STREAMS: Final = 64
-LOOK_S: Final = 1.0
-KEEP_ALIVE_S: Final = 15.0  # below the idle time-outs of proxies, 30 to 60 s
-RETRY_MS: Final = 3000
-_WRITE_S: Final = 10.0
 
 
 def flag_tag(revision: Revision) -> str:
@@ -49,52 +39,18 @@ class Streams:
     def __init__(self, control: Control) -> None:
         # Per process
         self._control = control
-        self._open = 0
-        self._closing = asyncio.Event()
+        self._server = Server(control)
         self._seen: tuple[Revision | None, str, int] = (None, "", 0)
 
-    async def close(self, _app: web.Application) -> None:
+    async def close(self, app: web.Application) -> None:
         """End all streams."""
-        self._closing.set()
+        await self._server.close(app)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer ``GET /ofrep/v1/events`` until the reader goes, or the listener shuts down."""
-        if self._open >= MAX_STREAMS:
-            refused = problem(503, f"there are {MAX_STREAMS} streams already")
-            refused.headers["Retry-After"] = "30"
-            return refused
-        self._open += 1
-        try:
-            return await self._serve(request)
-        finally:
-            self._open -= 1
+        return await self._server.serve(request, _Changes(self))
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        known, _ = self._present()
-        spoke = loop.time()
-        try:
-            await self._write(response, f"retry: {RETRY_MS}\n: {known}\n\n")
-            while not self._closing.is_set() and request.transport is not None:
-                await self._pause()
-                tag, moment = self._present()
-                if tag != known:
-                    known, spoke = tag, loop.time()
-                    await self._write(response, _event(tag, moment))
-                elif loop.time() - spoke >= KEEP_ALIVE_S:
-                    spoke = loop.time()
-                    await self._write(response, ": keep-alive\n\n")
-        except (ConnectionError, TimeoutError):
-            pass  # the reader has gone, or does not read; it comes back by itself
-        if request.transport is not None and not self._closing.is_set():
-            request.transport.abort()
-        return response
-
-    def _present(self) -> tuple[str, int]:
+    def present(self) -> tuple[str, int]:
         """Return the tag of the present revision, and when that tag came, in unix seconds."""
         revision = self._control.revision
         before, tag, moment = self._seen
@@ -105,19 +61,25 @@ class Streams:
             self._seen = (revision, tag, moment)
         return tag, moment
 
-    async def _pause(self) -> None:
-        """Wait for another revision, but no longer than ``LOOK_S``."""
-        waiters = [asyncio.ensure_future(event.wait()) for event in (self._closing, self._control.news)]
-        try:
-            await asyncio.wait(waiters, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()
 
-    @staticmethod
-    async def _write(response: web.StreamResponse, text: str) -> None:
-        async with asyncio.timeout(_WRITE_S):
-            await response.write(text.encode())
+class _Changes:
+    """What one stream says."""
+
+    def __init__(self, streams: Streams) -> None:
+        # Per connection
+        self._streams = streams
+        self._known = ""
+
+    def opening(self) -> str:
+        self._known, _ = self._streams.present()
+        return self._known
+
+    def news(self) -> str:
+        tag, moment = self._streams.present()
+        if tag == self._known:
+            return ""
+        self._known = tag
+        return _event(tag, moment)
 
 
 def _event(tag: str, moment: int) -> str:

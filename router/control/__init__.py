@@ -9,6 +9,7 @@ refuse     what may not change while the router runs, and what makes an experime
 edits      which values a change of the files changed, from which file and line, and whose file that is (pure)
 watch      notices that the bytes of files have changed, whatever way they were saved
 publish    a revision on its way to the workers, and their acknowledgements
+decisions  the decision log, off the loop, with an alarm instead of an error
 ledger     the journal, in order and off the loop, with an alarm instead of an error
 private    files that workers read for themselves: certificates and signing keys
 seat       what goes in and out of the loop, as frozen data

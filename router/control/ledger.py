@@ -22,7 +22,7 @@ _WAITING: Final = 100
 _AGAIN_S: Final = 2.0
 
 
-class Decisions(Protocol):
+class Journal(Protocol):
     """Where decisions are written down."""
 
     def append(self, entry: Revised) -> None:
@@ -39,7 +39,7 @@ class Decisions(Protocol):
 class Ledger:
     """What is to be written down, and the one task that writes."""
 
-    def __init__(self, journal: Decisions, segment: Segment) -> None:
+    def __init__(self, journal: Journal, segment: Segment) -> None:
         # Per process
         self._journal = journal
         self._segment = segment

@@ -21,10 +21,11 @@ from router.control import schedule, switch
 from router.control import state as decide
 from router.control.ask import Asker
 from router.control.counted import count
+from router.control.decisions import Decisions
 from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.kill import tag
-from router.control.ledger import Decisions, Ledger
+from router.control.ledger import Journal, Ledger
 from router.control.mark import mark
 from router.control.measure import Question, Snapshot
 from router.control.notice import Notice
@@ -63,9 +64,10 @@ class Control:
         news: Set when the next revision is published; another one follows it.
         fold: What the event log says of the experiments.
         ticker: What bandits have learned of it.
+        decisions: What was decided about releases.
     """
 
-    def __init__(self, source: Source, seat: Seat, journal: Decisions, state: State, ticks: Ticks) -> None:
+    def __init__(self, source: Source, seat: Seat, journal: Journal, state: State, ticks: Ticks) -> None:
         # Per process
         self.source = source
         self.state = state
@@ -76,6 +78,7 @@ class Control:
         self.keeper = Keeper(seat.segment)
         self.fold = Fold()
         self.ticker = Ticker()
+        self.decisions = Decisions(ticks.folder)
         self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
@@ -112,6 +115,7 @@ class Control:
             ConfigError: If the configuration cannot be compiled.
         """
         self.seat.segment.words[CONTROL_HEARTBEAT] = time.monotonic_ns()
+        await self.decisions.begin()
         if loaded is None:
             published = self.seat.publisher.read()
             known = self.state.history
@@ -155,6 +159,7 @@ class Control:
                 self.ask_reload()
         finally:
             await self.ledger.close()
+            await self.decisions.close()
 
     async def reload(self) -> None:
         """Read the configuration and apply it; a mistake changes nothing and is kept in ``rejected``."""
@@ -258,7 +263,10 @@ class Control:
         if asked.tag is not None and asked.tag != tag(self.revision, name):
             return Stale()
         refused = await self._commit(*decided, urgent=decided[1].cause == "kill")
-        return self.revision if refused is None else refused
+        if refused is not None:
+            return refused
+        self.decisions.record(switch.told(self.revision, name, asked.reason), self.revision.number)
+        return self.revision
 
     async def _commit(
         self, following: State, revision: Revision, *, known: bool = False, urgent: bool = False

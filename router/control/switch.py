@@ -1,6 +1,6 @@
 """What killing and resuming an experiment make of the present revision.
 
-Responsible for: the revision after a kill and after its end.
+Responsible for: the revision after a kill and after its end, and the line of the decision log about it.
 Does not know: who may ask, the journal, when workers have it.
 
 Rules: pure. A kill is never refused, not even for want of counter rows: then it keeps the rows, and so the phase, of
@@ -17,6 +17,7 @@ from router.control import kill as kills
 from router.control.state import Refusal, State, current, follow, unnumbered
 from router.counters import CountersFull
 from router.events.model import Kill, Revision
+from router.events.rollout import Decided
 
 
 def kill(state: State, name: str, now: float, by: str, reason: str | None) -> tuple[State, Revision]:
@@ -69,6 +70,29 @@ def resume(state: State, name: str, now: float, by: str, reason: str | None) -> 
         return _switch(state, ("resume", by, now), killed, f"experiment {name!r} resumed{_because(reason)}")
     except CountersFull as error:
         return Refusal((Mistake(f"experiment {name}", 0, "", str(error)),))
+
+
+def told(revision: Revision, name: str, reason: str | None) -> Decided:
+    """Return the line of the decision log about a kill, or its end, that made this revision."""
+    experiment = kills.find(revision.config, name)
+    run, progress, weights = revision.runs[name], revision.rollouts.get(name), revision.weights[name]
+    control = kills.control_arm(experiment)
+    whole = sum(weights.values())
+    return Decided(
+        id="",
+        time=revision.time,
+        experiment=name,
+        run=run.number,
+        phase=run.phase,
+        revision=revision.number,
+        step=progress.step if progress is not None else "none",
+        stage=progress.stage if progress is not None else 0,
+        share=1.0 - weights.get(control, 0.0) / whole if whole else 0.0,
+        action=revision.cause,
+        alternative="traffic as before, had nobody asked",
+        by=revision.author,
+        reason=reason or "no reason was given",
+    )
 
 
 def _switch(state: State, why: tuple[str, str, float], killed: dict[str, Kill], said: str) -> tuple[State, Revision]:

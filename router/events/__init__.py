@@ -8,6 +8,9 @@
 ``keep``     which segments may go, by age and size
 ``older``    what the journal let go, compressed, so that any revision can come back
 ``ticks``    which weights bandits published, apart from the journal
+``lines``    a log of lines beside the journal: fsynced, mended, bounded
+``decisions``  the decision log: its lines, their numbers, questions about the past
+``rollout``  where a release is, what guardrails said, what was decided
 ``journal``  what was decided: fsynced, checked, compacted
 
 Mutable state: *Per process* one ``EventLog`` in a worker, one ``Journal`` in the control process.

@@ -17,12 +17,14 @@ from router.admin.bandits import BanditMetrics
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
 from router.admin.quality import QualityMetrics
+from router.admin.releases import ReleaseMetrics
 from router.analysis.finding import Finding
 from router.analysis.quality import Observed, judge
 from router.analysis.sample_ratio import Block
 from router.archive.courier import Sent
 from router.config.allocate import Allocate
 from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Shadow, Target
+from router.control.decisions import Decisions
 from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.measure import Snapshot
@@ -334,7 +336,9 @@ def bandit(current: Revision) -> Revision:
     return replace(current, config=replace(current.config, experiments=experiments))
 
 
-def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_family_is_shown_with_its_labels(
+    segment: Segment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The table of families and the exposition agree on names, types and labels."""
     current = revision()
     keeper = Keeper(segment)
@@ -346,7 +350,7 @@ def test_every_family_is_shown_with_its_labels(segment: Segment, monkeypatch: py
     shown = {}
     ticker = Ticker()
     ticker.standings["e"] = {"arms": {"treatment": {"observations": 3}}}
-    parts = (QualityMetrics(fold),)
+    parts = (QualityMetrics(fold), ReleaseMetrics(Decisions(tmp_path)))
     learned = BanditMetrics(ticker).collect(bandit(current))
     for metric in (*Metrics(segment, lambda: current, parts=parts, keeper=keeper).collect(), *learned):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name

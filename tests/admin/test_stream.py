@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from router.admin import stream
+from router.admin import sse
 from router.admin.stream import flag_tag
 from tests.admin.flagging import changed, flag_desk, write_flags
 from tests.admin.ofrep_schema import check
@@ -103,8 +103,8 @@ def test_other_changes_are_not_told(tmp_path: Path) -> None:
 
 def test_a_silent_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments, which readers ignore, keep what lies between from closing it."""
-    monkeypatch.setattr(stream, "KEEP_ALIVE_S", 0)
-    monkeypatch.setattr(stream, "LOOK_S", 0.001)
+    monkeypatch.setattr(sse, "KEEP_ALIVE_S", 0)
+    monkeypatch.setattr(sse, "LOOK_S", 0.001)
 
     async def use(client: Client) -> None:
         async with reading(client) as response:
@@ -116,8 +116,8 @@ def test_a_silent_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_streams_are_bounded_and_a_reader_that_goes_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more is 503 with a time to come back; a place is free again soon after its reader has gone."""
-    monkeypatch.setattr(stream, "MAX_STREAMS", 2)
-    monkeypatch.setattr(stream, "LOOK_S", 0.001)
+    monkeypatch.setattr(sse, "MAX_STREAMS", 2)
+    monkeypatch.setattr(sse, "LOOK_S", 0.001)
 
     async def use(client: Client) -> None:
         async with reading(client):
