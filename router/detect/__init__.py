@@ -1,4 +1,11 @@
 """Detectors: whether a stream of measurements is not what it was.
 
-Pure. A map of the package:
+Pure: frozen state and a measurement in, frozen state and what is said of it out. A map of the package:
+
+- ``baseline``: what a stream is like while it is in control, learned from itself; measurements in its units
+- ``share``: the same for a number of failures among a number of exchanges, however few
+- ``chart``: control charts over such units: 3-sigma (Shewhart), EWMA, CUSUM, Page-Hinkley
+- ``change_point``: a change of level within a window of such units, by PELT
+- ``run_length``: how often a chart is wrong, and the limit for which it is so rarely enough
+- ``stream``: one watched stream: learn, judge, begin and end an episode
 """
