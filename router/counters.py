@@ -24,7 +24,7 @@ MiB are address space.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
-from router.histogram import HISTOGRAM_WORDS
+from router.histogram import BUCKETS, HISTOGRAM_WORDS
 
 # --- Header -------------------------------------------------------------------------------------------------------
 MAGIC: Final = 0  # MAGIC_VALUE, written last; anything else is not (yet) a segment
@@ -134,6 +134,19 @@ SHADOW_INFLIGHT: Final = 0  # gauge: copies that wait for their answer, or for t
 SHADOW_COUNTS: Final = 1  # one word for each of SHADOW_RESULTS
 SHADOW_SECONDS: Final = SHADOW_COUNTS + len(SHADOW_RESULTS)  # histogram: copy sent to its last byte in
 SHADOW_WORDS: Final = SHADOW_SECONDS + HISTOGRAM_WORDS
+# mirror\0EXPERIMENT: how copies for a release compare with the requests themselves; what is one is in the same bucket
+UNIT_BUCKETS: Final = 256
+LATENCY_CLUSTERS: Final = 32
+MIRROR_COPIES: Final = 0  # one word for each bucket of the unit's hash: copies whose result is known
+MIRROR_FAILED: Final = UNIT_BUCKETS  # likewise: copies that failed
+MIRROR_PRIMARY_FAILED: Final = 2 * UNIT_BUCKETS  # likewise: the requests themselves that failed
+MIRROR_COMPARED: Final = 3 * UNIT_BUCKETS  # likewise: answers that could be compared
+MIRROR_AGREED: Final = 4 * UNIT_BUCKETS  # likewise: those of them that agree
+# For each cluster (the bucket modulo their number) the buckets of a histogram: of copies, and of the requests
+# themselves, where neither failed
+MIRROR_SECONDS: Final = 5 * UNIT_BUCKETS
+MIRROR_PRIMARY_SECONDS: Final = MIRROR_SECONDS + LATENCY_CLUSTERS * BUCKETS
+MIRROR_WORDS: Final = MIRROR_PRIMARY_SECONDS + LATENCY_CLUSTERS * BUCKETS
 # target\0TARGET
 TARGET_INFLIGHT: Final = 0  # gauge: exchanges that the target is working on
 TARGET_FAULTS: Final = 1  # one word for each of FAULTS
@@ -168,7 +181,6 @@ ENDPOINT_WORDS: Final = 11
 FAN_COUNTS: Final = ENDPOINT_WORDS  # one word for each of FAN_RESULTS
 FAN_WORDS: Final = FAN_COUNTS + len(FAN_RESULTS)
 # arm\0EXPERIMENT\0RUN\0PHASE\0ARM
-UNIT_BUCKETS: Final = 256
 ARM_EXCHANGES: Final = 0  # one word for each bucket of the unit's hash
 ARM_FAILURES: Final = UNIT_BUCKETS  # likewise; counted in ARM_EXCHANGES too
 ARM_WORDS: Final = 2 * UNIT_BUCKETS
@@ -183,6 +195,7 @@ _SIZES: Final = {
     "fan": FAN_WORDS,
     "copies": ENDPOINT_WORDS,
     "shadow": SHADOW_WORDS,
+    "mirror": MIRROR_WORDS,
     "rate": RATE_WORDS,
     "units": UNITS_WORDS,
 }
@@ -253,6 +266,8 @@ class _Target(Protocol):
 class _Allocate(Protocol):
     @property
     def use(self) -> str: ...
+    @property
+    def shadow(self) -> object | None: ...
 
 
 class _Experiment(Protocol):
@@ -260,6 +275,8 @@ class _Experiment(Protocol):
     def name(self) -> str: ...
     @property
     def route(self) -> str: ...
+    @property
+    def control(self) -> str | None: ...
     @property
     def allocate(self) -> _Allocate: ...
     @property
@@ -339,9 +356,22 @@ def shadow_key(route: str, target: str) -> str:
     return f"shadow\0{route}\0{target}"
 
 
+def mirror_key(experiment: str) -> str:
+    """Return the key of the row of the copies for a release."""
+    return f"mirror\0{experiment}"
+
+
 def rate_key(route: str, per: str) -> str:
     """Return the key of the row of a route's rate limit, ``per`` route or unit."""
     return f"{'units' if per == 'unit' else 'rate'}\0{route}"
+
+
+def mirrored_target(experiment: _Experiment) -> str | None:
+    """Return the target that gets copies before a release has traffic, that of its new arm; None without a shadow."""
+    if experiment.allocate.shadow is None:
+        return None
+    control = experiment.control or experiment.arms[0].name
+    return next((arm.target for arm in experiment.arms if arm.name != control), None)
 
 
 def row_size(key: str) -> int:
@@ -383,22 +413,34 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
             yield pair_key(name, target_name), PAIR_WORDS
     fallbacks = [fallback_key(route.name, fallback_name(step)) for route in _routes(config) for step in route.fallback]
     yield from ((key, FALLBACK_WORDS) for key in dict.fromkeys(fallbacks))
+    mirrored = _mirrored(config)
+    yield from ((shadow_key(*pair), SHADOW_WORDS) for pair in mirrored)
     for route in config.routes:
-        for shadow in route.shadow:
-            yield shadow_key(route.name, shadow.target), SHADOW_WORDS
         if route.rate_limit is not None:
             key = rate_key(route.name, route.rate_limit.per)
             yield key, row_size(key)
     for experiment in config.experiments:
         run = runs[experiment.name]
+        if mirrored_target(experiment) is not None:
+            yield mirror_key(experiment.name), MIRROR_WORDS
         for arm in experiment.arms:
             yield arm_key(experiment.name, run.number, run.phase, arm.name), ARM_WORDS
             if experiment.allocate.use in FANS:
                 yield fan_key(experiment.name, arm.name), FAN_WORDS
 
 
+def _mirrored(config: _Config) -> dict[tuple[str, str], None]:
+    """Return the pairs of a route and a target that ever gets copies of its requests."""
+    pairs = [(route.name, shadow.target) for route in config.routes for shadow in route.shadow]
+    for experiment in config.experiments:
+        target = mirrored_target(experiment)
+        if target is not None:
+            pairs.append((experiment.route, target))
+    return dict.fromkeys(pairs)
+
+
 def _target_keys(config: _Config) -> Iterator[tuple[str, int]]:
-    mirrored = {shadow.target for route in config.routes for shadow in route.shadow}
+    mirrored = {target for _, target in _mirrored(config)}
     for target in config.targets:
         yield target_key(target.name), TARGET_WORDS
         for endpoint in target.endpoints:

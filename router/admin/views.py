@@ -29,6 +29,7 @@ from router.config.variant import applied
 from router.control.loop import Control
 from router.control.seat import Rejected
 from router.events.model import Revised, Revision
+from router.routing.sample import mirrors
 from router.segment import Segment, fold
 
 MAX_VALUES = 20_000  # in one answer
@@ -210,24 +211,26 @@ def targets_view(revision: Revision, segment: Segment) -> list[dict[str, Any]]:
 def _shadow_views(revision: Revision, segment: Segment, target: str) -> list[dict[str, Any]]:
     """Return how a target does as a shadow of each route: of the answers that could be compared, how many agree."""
     views = []
-    for route in revision.config.routes:
-        for shadow in route.shadow:
-            if shadow.target != target:
-                continue
-            row = fold(segment, revision.slots[counters.shadow_key(route.name, target)], counters.SHADOW_SECONDS)
-            results = dict(zip(counters.SHADOW_RESULTS, row[counters.SHADOW_COUNTS :], strict=True))
-            agreed, compared = results["agree"], results["agree"] + results["differ"]
-            views.append(
-                {
-                    "route": route.name,
-                    "share": shadow.share,
-                    "inflight": row[counters.SHADOW_INFLIGHT],
-                    "agreement": agreed / compared if compared else None,
-                    "agreed": agreed,
-                    "compared": compared,
-                    "results": results,
-                }
-            )
+    shadows = ((route.name, shadow) for route in revision.config.routes for shadow in route.shadow)
+    copied = {name: shadow.share for name, shadow in shadows if shadow.target == target}
+    for release, shadow in mirrors(revision.config, revision.mirrors):
+        if shadow.target == target:
+            copied[release.route] = max(copied.get(release.route, 0.0), shadow.share)
+    for route, share in copied.items():
+        row = fold(segment, revision.slots[counters.shadow_key(route, target)], counters.SHADOW_SECONDS)
+        results = dict(zip(counters.SHADOW_RESULTS, row[counters.SHADOW_COUNTS :], strict=True))
+        agreed, compared = results["agree"], results["agree"] + results["differ"]
+        views.append(
+            {
+                "route": route,
+                "share": share,
+                "inflight": row[counters.SHADOW_INFLIGHT],
+                "agreement": agreed / compared if compared else None,
+                "agreed": agreed,
+                "compared": compared,
+                "results": results,
+            }
+        )
     return views
 
 

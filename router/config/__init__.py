@@ -19,6 +19,7 @@ paths          paths that people write, by keys and names
 shape          which places of two trees are merged, and which hold one value
 merge          trees of several files → one tree, each value with its file and line and what it replaced
 lock           which changes of a lower file are refused because an upper one has locked the value
+rehearsal      the part of the schema about what a release passes before it has traffic
 decide         the part of the schema about verdicts, guardrails and notes
 flags          the part of the schema about flag files
 flag_files     which flag files there are, and all of them together

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from router.config.contextual import Feature
 from router.config.preview import Preview
+from router.config.rehearsal import Mirroring
 from router.config.terms import Name, Pointer, Share, Slot
 
 Patience = Annotated[float, Meta(ge=0.001, le=3600, extra={"scalar": "duration"})]
@@ -144,6 +145,14 @@ class Allocate(Struct, frozen=True, kw_only=True):
     delta: Annotated[
         Part, Meta(description="of `successive_elimination`: chance that the best arm is ever taken out")
     ] = 0.05
+
+    shadow: Annotated[
+        Annotated[Mirroring, Meta(extra={"shorthand": "for"})] | None,
+        Meta(
+            description="of `rollout`: before the first stage the new arm's target gets copies of requests, for so "
+            "long or as a map says; its answers have to hold up against those that callers get"
+        ),
+    ] = None
 
     features: Annotated[
         tuple[Annotated[Feature, Meta(extra={"shorthand": "category"})], ...],

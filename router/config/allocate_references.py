@@ -22,6 +22,7 @@ _OWNERS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     "at": (frozenset({"ensemble"}), "only ensemble combines values"),
     "combine": (frozenset({"ensemble"}), "only ensemble combines values"),
     "preview": (DRIVEN, "only a release has a new version to look at"),
+    "shadow": (frozenset({"rollout"}), "only a rollout has a shadow before its stages; a route has one at any time"),
     **dict.fromkeys(
         _FAN, (frozenset({"interleave", "ensemble"}), "only interleave and ensemble send a request to several arms")
     ),

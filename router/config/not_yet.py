@@ -14,7 +14,6 @@ KEYS: frozenset[str] = frozenset(
         "$.targets[].rewrite",
         "$.targets[].headers",
         "$.experiments[].metrics.guardrails[].when",
-        "$.experiments[].allocate.shadow",
         "$.experiments[].allocate.stages",
         "$.experiments[].allocate.keep_control",
         "$.experiments[].allocate.bake",

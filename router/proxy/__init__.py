@@ -27,6 +27,7 @@ question      the key of what a request asks, and which answers may be given aga
 last_good     those answers, each worker's share of them
 remember      from an exchange to them, and from them to another exchange
 shadow        its copies to shadows: room, comparison, counters and an event
+tally         what they count for a release that has no traffic yet
 copy          one of them, on its way to a shadow and back
 upstream      one connection to an endpoint
 endpoint      one endpoint of a target: connections kept, names resolved

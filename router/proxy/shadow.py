@@ -27,8 +27,9 @@ from router.proxy.copy import Copy
 from router.proxy.phase import DONE
 from router.proxy.pool import Planned, Shared, TargetPool, plan_pool
 from router.proxy.sending import request_lines
+from router.proxy.tally import tally
 from router.routing.compare import Answer, compare_answers
-from router.routing.sample import ShadowPlan
+from router.routing.sample import ShadowPlan, mirrors
 
 if TYPE_CHECKING:
     from router.proxy.exchange import Exchange
@@ -73,6 +74,7 @@ class Mirror(Struct, gc=False, eq=False):
     seconds: float = 0.0
     size: int = 0
     fault: str | None = None
+    failed: bool = False  # the target that it was decided to go to, whoever answered
 
     def upload(self, exchange: "Exchange", data: bytes) -> None:
         """Take further bytes of the request; send the copies when it is whole."""
@@ -127,6 +129,7 @@ class Mirror(Struct, gc=False, eq=False):
         self.seconds = now - exchange.started
         self.size = exchange.response_bytes
         self.fault = exchange.outcome_fault or _elsewhere(exchange)
+        self.failed = exchange.target_failed
         if self.framed and self.body is not None and self.fault is None:
             self.body = chunked_content(bytes(self.body))
         for copy in self.copies.copy():
@@ -195,6 +198,7 @@ class Shadows:
         """Return what the pools are to become with a revision, as ``pool.plan_pool``."""
         config = revision.config
         mirrored = {shadow.target for route in config.routes for shadow in route.shadow}
+        mirrored.update(shadow.target for _, shadow in mirrors(config, revision.mirrors))
         return [
             plan_pool(self.pools, target, revision, shared, counters.copies_key)
             for target in config.targets
@@ -325,6 +329,8 @@ class Shadows:
     def _settle(self, copy: Copy, primary: Mirror, result: str, differences: tuple[str, ...] = ()) -> None:
         """Count and log a comparison; nothing is held of it afterwards."""
         self.release(copy.plan, result)
+        if copy.plan.tally >= 0:
+            tally(self._words, copy, primary, result)
         copy.primary = None
         primary.copies.remove(copy)
         decision = primary.decision

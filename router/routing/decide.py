@@ -20,13 +20,13 @@ from msgspec.structs import replace
 
 from router.config.schema import Route
 from router.counters import pair_key, route_key
-from router.events.model import Enrolment
+from router.events.model import Enrolment, Revision
 from router.routing.bucket import unit_key
 from router.routing.degrade import Level, compile_levels
 from router.routing.fanout import NO_FANS, FanPlan
 from router.routing.request import Request
 from router.routing.reward import RewardPlan
-from router.routing.sample import ShadowPlan, compile_shadow, sampled
+from router.routing.sample import ShadowPlan, compile_shadows, sampled
 from router.routing.source import MAX_UNIT_BYTES, Source, compile_source
 from router.routing.steps import CachedStep, Step, WrittenStep, compile_steps
 from router.routing.structure import Enrolled, Structure
@@ -300,7 +300,7 @@ def _enrolments(enrolled: Enrolled) -> tuple[Enrolment, ...]:
 def compile_route(
     route: Route,
     structure: Structure | None,
-    slots: Mapping[str, int],
+    revision: Revision,
     kept: Kept,
     rewards: RewardPlan | None = None,
 ) -> RoutePlan:
@@ -309,7 +309,7 @@ def compile_route(
     Args:
         route: The route.
         structure: Its experiments, compiled.
-        slots: Key of a counter row to its first word.
+        revision: Whose it is; for counter rows, and releases that are to have copies.
         kept: Where its decisions are kept.
         rewards: What is read from its answers, compiled.
 
@@ -317,6 +317,7 @@ def compile_route(
         KeyError: If a counter row is missing.
         ValueError: If a source is of no known kind.
     """
+    slots = revision.slots
     sources = tuple(compile_source(label, route.inspect_bytes) for label in route.unit)
     attributes = {name: compile_source(label, route.inspect_bytes) for name, label in route.attributes.items()}
     fallback = compile_steps(route, attributes, slots)
@@ -353,7 +354,7 @@ def compile_route(
         timed=(structure is not None and structure.timed)
         or any(source.timed for source in (*sources, *attributes.values())),
         kept=ref(kept),
-        shadows=tuple(compile_shadow(route.name, shadow, slots) for shadow in route.shadow if shadow.share > 0),
+        shadows=compile_shadows(route, revision),
         rewards=rewards,
         keeps=cached or rewards is not None,
         fans=fans,

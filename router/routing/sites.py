@@ -75,7 +75,7 @@ def compile_routes(revision: Revision, kept: Kept, routes: Iterable[Route]) -> d
     for route in routes:
         structure = compile_structure(route, revision)
         rewards = compile_rewards(route.name, revision.config)
-        found[route.name] = compile_route(route, structure, revision.slots, kept, rewards)
+        found[route.name] = compile_route(route, structure, revision, kept, rewards)
     return found
 
 
