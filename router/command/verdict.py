@@ -40,7 +40,9 @@ def show_report(report: Report, metrics: Mapping[str, Metric]) -> None:
     _slots(phase, metrics[report.primary])
     if any(arm.guardrails for arm in phase.arms):
         rows = [
-            (arm.arm, each.guardrail.metric, each.status, each.reason) for arm in phase.arms for each in arm.guardrails
+            (arm.arm, each.guardrail.metric or "", each.status, each.reason)
+            for arm in phase.arms
+            for each in arm.guardrails
         ]
         out.print(_grid(("guardrail of", "metric", "status", ""), rows))
     for arm in phase.arms:

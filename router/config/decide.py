@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from router.config.terms import Change, Duration, Name, Share
+from router.config.terms import Duration, Share
 
 Method = Literal["sequential", "group_sequential", "fixed", "sprt"]
 Spending = Literal["obrien_fleming", "pocock", "kim_demets", "hwang_shih_decani"]
@@ -17,8 +17,6 @@ Level = Annotated[float, Meta(ge=0.000001, le=0.5, extra={"scalar": "share"})]
 Looks = Annotated[int, Meta(ge=1, le=100)]
 Parameter = Annotated[float, Meta(ge=-40, le=40)]
 Units = Annotated[int, Meta(ge=2)]
-Ratio = Annotated[float, Meta(ge=0.000001, le=1e6)]
-Difference = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Note = Annotated[str, Meta(max_length=4096)]
 Size = Annotated[float, Meta(ge=0.0001, le=10, extra={"scalar": "change"})]
 
@@ -76,30 +74,6 @@ class Decide(Struct, frozen=True, kw_only=True):
         Duration | None,
         Meta(description="of `fixed` and `group_sequential`: instead of `units`, how long a phase lasts"),
     ] = None
-
-
-class Guardrail(Struct, frozen=True, kw_only=True):
-    """How much worse a metric may be than control's; exactly one of `ratio`, `relative`, `absolute`."""
-
-    metric: Annotated[Name, Meta(description="metric that must not get worse than this")]
-    ratio: Annotated[
-        Ratio | None,
-        Meta(description="at most (`goal: down`) or at least so many times control's"),
-    ] = None
-    relative: Annotated[
-        Change | None, Meta(description="change at which it is broken, as a share of control's value; -5% or 5%")
-    ] = None
-    absolute: Annotated[
-        Difference | None, Meta(description="difference at which it is broken, in the metric's unit")
-    ] = None
-    action: Annotated[
-        Literal["rollback", "warn"],
-        Meta(
-            description="`rollback`: hard, nothing is called ready to ship before it has passed, and a bandit takes an "
-            "arm out that breaks it (other experiments are not switched by themselves: the report says so); `warn`: "
-            "it is told"
-        ),
-    ] = "rollback"
 
 
 class Notes(Struct, frozen=True, kw_only=True):

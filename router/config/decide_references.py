@@ -1,4 +1,4 @@
-"""What has to fit together in an experiment's ``decide``, its guardrails and its overall criterion.
+"""What has to fit together in an experiment's ``decide``, and its overall criterion.
 
 Responsible for: keys that a method needs and keys without effect, margins on the side that is worse, weights that add
 up to 1.
@@ -12,7 +12,7 @@ from math import fsum
 from typing import Any, Final
 
 from router.config.allocate import BANDITS
-from router.config.mistake import child, show
+from router.config.mistake import child
 from router.config.parts import Report, items, named, part
 from router.config.resolve import BROKEN
 from router.config.scalars import format_share
@@ -27,7 +27,6 @@ _ONLY: Final[Mapping[str, tuple[str, ...]]] = {
     "duration": ("fixed", "group_sequential"),
 }
 _PARAMETER: Final = ("kim_demets", "hwang_shih_decani")
-_MARGINS: Final = ("ratio", "relative", "absolute")
 _ROUNDING: Final = 1e-9  # of weights such as 1/3 as people write them in floating point
 
 
@@ -44,8 +43,6 @@ def check_decide(config: Mapping[str, Any], report: Report) -> None:
         if "decide" in experiment and "metrics" not in experiment:
             report(at, "has no effect without metrics, which say what is decided by")
         measured = part(experiment, "metrics")
-        for place, guardrail in items(measured, "guardrails", f"{path}.metrics"):
-            _guardrail(place, guardrail, metrics, report)
         _overall(f"{path}.metrics.oec", measured, metrics, report)
 
 
@@ -86,25 +83,6 @@ def _looks(at: str, decide: Mapping[str, Any], report: Report) -> None:
             report(f"{at}.information", "does not grow from look to look")
         elif shares[-1] != 1:
             report(f"{at}.information", "does not end with 100%, which is the last look")
-
-
-def _guardrail(at: str, guardrail: Mapping[str, Any], metrics: Mapping[str, Any], report: Report) -> None:
-    margins = [key for key in _MARGINS if key in guardrail]
-    if len(margins) != 1:
-        report(at, "needs one of ratio, relative and absolute" + ("; it has more" if margins else ""))
-        return
-    (key,) = margins
-    value = guardrail[key]
-    goal = metrics.get(guardrail.get("metric", ""), {}).get("goal", BROKEN)
-    if BROKEN in (value, goal):
-        return
-    none = 1.0 if key == "ratio" else 0.0
-    if value == none or (value > none) == (goal == "up"):
-        side = "below" if goal == "up" else "above"
-        report(
-            f"{at}.{key}",
-            f"allows nothing worse: {show(guardrail['metric'])} has goal: {goal}, so a margin is {side} {none:g}",
-        )
 
 
 def _overall(at: str, measured: Mapping[str, Any], metrics: Mapping[str, Any], report: Report) -> None:

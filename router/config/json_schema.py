@@ -50,6 +50,16 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
         "pattern": r"^(failed|duration|first_byte|header:.+|json:(/.*)?)$",
         "examples": ["failed", "duration", "header:x-gpu-seconds", "json:/safety/flagged"],
     },
+    "bound": {
+        "type": "string",
+        "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(%|ms|s|m|h|d|per\s+[0-9]+(\.[0-9]+)?)?\s*$",
+        "examples": ["2%", "250ms", "3 per 10000"],
+    },
+    "condition": {
+        "type": "string",
+        "maxLength": 500,
+        "examples": ["error_rate > 5% for 5m", "p99 > 2 * control and rate > 1000/s"],
+    },
     "url": {"type": "string", "pattern": rf"^[hH][tT][tT][pP][sS]?://{_HOST}(:[0-9]{{1,5}})?/?$"},
     "listen": {"type": "string", "pattern": rf"^({_HOST}:[0-9]{{1,5}}|unix:/.+)$"},
     "network": {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "examples": ["10.0.0.0/8"]},

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
-from router.config.decide import Guardrail
+from router.config.guardrail import Guardrail
 from router.config.terms import Name, Share
 
 Kind = Literal["proportion", "mean", "ratio", "quantile", "retention", "count", "funnel"]
@@ -109,9 +109,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     primary: Annotated[Name, Meta(description="metric that decides")]
     secondary: Annotated[tuple[Name, ...], Meta(description="metrics that are reported beside it")] = ()
 
-    guardrails: Annotated[
-        tuple[Guardrail, ...], Meta(description="metrics that must not get worse, by how much, and what then")
-    ] = ()
+    guardrails: Annotated[tuple[Guardrail, ...], Meta(description="what must not happen, and what then")] = ()
     oec: Annotated[
         dict[Name, Weight],
         Meta(
@@ -122,7 +120,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
     def names(self) -> tuple[str, ...]:
         """Return every metric, each once, the primary first."""
-        guarded = (guardrail.metric for guardrail in self.guardrails)
+        guarded = (name for guardrail in self.guardrails for name in guardrail.metrics())
         return tuple(dict.fromkeys((self.primary, *self.secondary, *guarded, *self.oec)))
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from router.config import scalars
+from router.config.condition import metrics_of
+from router.config.condition_parser import parse
 from router.config.metric import DAY, KINDS
 from router.config.mistake import child, show
 from router.config.parts import Report, items, must_exist, named, part
@@ -91,9 +93,18 @@ def _also(path: str, experiment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
     """Give the metrics that may be named above, too: of guardrails, and of the overall criterion."""
     measured = part(experiment, "metrics")
     for at, guardrail in items(measured, "guardrails", f"{path}.metrics"):
-        yield f"{at}.metric", guardrail.get("metric", BROKEN)
+        if "metric" in guardrail:
+            yield f"{at}.metric", guardrail["metric"]
     for name in part(measured, "oec"):
         yield child(f"{path}.metrics.oec", name), name
+
+
+def _conditions(path: str, experiment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the metrics that conditions name; whether they exist is ``guardrail_references``'s to say."""
+    for at, guardrail in items(part(experiment, "metrics"), "guardrails", f"{path}.metrics"):
+        if guardrail.get("when", BROKEN) is not BROKEN:
+            for name in metrics_of(parse(guardrail["when"])):
+                yield f"{at}.when", name
 
 
 def _kept(config: Mapping[str, Any], report: Report) -> None:
@@ -104,7 +115,7 @@ def _kept(config: Mapping[str, Any], report: Report) -> None:
     longest: dict[str, tuple[float, str]] = {}
     for path, experiment in items(config, "experiments"):
         length = _length(part(experiment, "active"))
-        for _, name in (*_names(path, experiment), *_also(path, experiment)):
+        for _, name in (*_names(path, experiment), *_also(path, experiment), *_conditions(path, experiment)):
             if name is not BROKEN and length > longest.get(name, (0.0, ""))[0]:
                 longest[name] = (length, f"experiment {show(experiment.get('name'))}")
     for path, metric in items(config, "metrics"):

@@ -13,7 +13,6 @@ KEYS: frozenset[str] = frozenset(
         "$.notify",
         "$.targets[].rewrite",
         "$.targets[].headers",
-        "$.experiments[].metrics.guardrails[].when",
         "$.experiments[].allocate.stages",
         "$.experiments[].allocate.keep_control",
         "$.experiments[].allocate.bake",

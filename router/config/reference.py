@@ -28,6 +28,8 @@ _WORDS = {
     "source": "source",
     "measure": "measure",
     "pointer": "JSON pointer",
+    "condition": "condition",
+    "bound": "bound",
     "url": "URL",
     "listen": "address",
     "network": "network",

@@ -18,6 +18,7 @@ from router.config import scalars
 from router.config.decide_references import check_decide
 from router.config.evaluators import check_evaluators
 from router.config.experiment_references import check_experiments, check_overrides
+from router.config.guardrail_references import check_guardrails
 from router.config.jwt_references import check_jwt
 from router.config.keys import read_keys
 from router.config.metric_references import check_metrics
@@ -58,6 +59,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_overrides(config, report)
     check_metrics(config, report)
     check_decide(config, report)
+    check_guardrails(config, report)
     check_outcomes(config, report)
     check_sinks(config, report)
     _layered_by(config, report)

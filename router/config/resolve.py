@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple
 from msgspec import NODEFAULT, inspect
 
 from router.config import not_yet, scalars
+from router.config.condition import canonical, limit_in_words
+from router.config.condition_parser import parse, parse_bound
 from router.config.document import Node
 from router.config.mistake import ROOT, Mistakes, child, show
 
@@ -53,6 +55,8 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
 _NORMALISERS: Mapping[str, Callable[[str], str]] = {
     "source": lambda text: scalars.format_source(scalars.parse_source(text)),
     "measure": scalars.parse_measure,
+    "condition": lambda text: canonical(parse(text)),
+    "bound": lambda text: limit_in_words(parse_bound(text)),
     "url": lambda text: scalars.format_url(scalars.parse_url(text)),
     "listen": lambda text: scalars.format_listen(scalars.parse_listen(text)),
     "network": scalars.parse_network,

@@ -15,7 +15,6 @@ from msgspec import Meta, Struct, field
 
 from router.config.allocate import Allocate as Allocate
 from router.config.decide import Decide as Decide
-from router.config.decide import Guardrail as Guardrail
 from router.config.decide import Notes as Notes
 from router.config.experiment import Active as Active
 from router.config.experiment import Arm as Arm
@@ -26,6 +25,8 @@ from router.config.experiment import Override as Override
 from router.config.experiment import Prerequisite as Prerequisite
 from router.config.flags import Flags as Flags
 from router.config.flags import FlagSet as FlagSet
+from router.config.guardrail import Burn as Burn
+from router.config.guardrail import Guardrail as Guardrail
 from router.config.jwt import Jwt as Jwt
 from router.config.metric import Covariate as Covariate
 from router.config.metric import Measured as Measured

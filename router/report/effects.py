@@ -67,7 +67,7 @@ def _roles(experiment: Experiment, metrics: tuple[Metric, ...]) -> dict[str, Rol
     roles: dict[str, Role] = {}
     for metric in metrics:
         roles[metric.name] = "criterion"
-        if measured is not None and metric.name in {guardrail.metric for guardrail in measured.guardrails}:
+        if measured is not None and any(metric.name in guardrail.metrics() for guardrail in measured.guardrails):
             roles[metric.name] = "guardrail"
         if measured is not None and metric.name in measured.secondary:
             roles[metric.name] = "secondary"

@@ -71,7 +71,7 @@ def _margin_in_words(guardrail: Guardrail, metric: Metric) -> str:
 def judge_arm(
     experiment: Experiment, metrics: Mapping[str, Metric], cells: tuple[Cell, Cell], compare: Compare
 ) -> tuple[Guarded, ...]:
-    """Judge all guardrails of one arm.
+    """Judge all guardrails of one arm that compare it with control.
 
     Args:
         experiment: The experiment.
@@ -84,6 +84,8 @@ def judge_arm(
     treatment, control = cells
     judged: list[Guarded] = []
     for guardrail in experiment.metrics.guardrails:
+        if not guardrail.compared or guardrail.metric is None:
+            continue
         metric = metrics[guardrail.metric]
         question = Question(metric, known(treatment, metric), known(control, metric))
         effect = compare(*question, asked(question, experiment.decide, experiment.decide.alpha))
@@ -109,10 +111,15 @@ def broken_arms(experiment: Experiment, result: Result) -> dict[str, str]:
             continue
         pair = tuple(result.cells.get(Place(run, phase, name), Cell()) for name in (arm.name, control))
         judged = judge_arm(experiment, metrics, (pair[0], pair[1]), sequential(experiment))
-        failed = next((each for each in judged if each.status == "fail" and each.guardrail.action == "rollback"), None)
+        failed = next((each for each in judged if each.status == "fail" and hard(each.guardrail)), None)
         if failed is not None:
             broken[arm.name] = f"{failed.guardrail.metric}: {failed.reason}"
     return broken
+
+
+def hard(guardrail: Guardrail) -> bool:
+    """Return whether an arm that breaks it has to go."""
+    return guardrail.action == "rollback" and not guardrail.dry_run
 
 
 def known(cell: Cell, metric: Metric) -> Aggregate:

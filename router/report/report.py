@@ -13,7 +13,8 @@ from typing import Literal
 from msgspec import Struct
 
 from router.analysis.estimate import NotEnough
-from router.config.decide import Decide, Guardrail, Notes
+from router.config.decide import Decide, Notes
+from router.config.guardrail import Guardrail
 from router.inference.effect import Basis, Effect, Interval
 from router.inference.funnels import Step
 from router.inference.preference import Preference

@@ -23,6 +23,7 @@ from router.analysis.estimate import NotEnough
 from router.config.schema import Decide, Metric
 from router.inference.effect import Effect
 from router.report.digits import effect_in_words, overall_in_words
+from router.report.guardrail import hard
 from router.report.report import Check, Compared, Decision, Guarded, Measure, Overall, Status, Verdict
 
 ENOUGH: Final = "enough units"
@@ -120,7 +121,7 @@ def _primary(case: Case) -> Check:
 
 
 def _hard(guarded: Guarded) -> bool:
-    return guarded.guardrail.action == "rollback"
+    return hard(guarded.guardrail)
 
 
 def _guardrail(guarded: Guarded) -> Check:
