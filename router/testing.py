@@ -6,7 +6,7 @@ Does not know: the built-ins; they are checked by the same functions, in this pr
 Rules: a check needs no test framework, no network and no clock, and gives the same answer each time. One that passes
 means that the router can work with the plug-in, not that what it does is wise.
 
-The seams so far: the balancer, the sink. Allocators, metrics and notifiers come with the capabilities that ask for
+The seams so far: the balancer, the sink, the notifier. Allocators and metrics come with the capabilities that ask for
 them.
 """
 
@@ -22,10 +22,14 @@ from msgspec import Struct
 from router.archive.sink import Outlet, Sink
 from router.events.model import Enrolment, Exchange
 from router.events.model import Shadow as Comparison
+from router.events.rollout import Found
+from router.notify.notice import Notice, Notifier, Post, Run, Severity
+from router.notify.webhook import one_place
 from router.routing.balance import Balancer
 
 _KEYS: Final = (0, 1, 0x9E3779B97F4A7C15, 2**64 - 1)
 _SMALLEST, _LARGEST = 0.0, 1 - 2**-53  # what ``random.random`` gives at its ends
+_SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 _SEED: Final = 20_261_122
 _RANDOM_CASES: Final = 500
 _LISTED: Final = 8  # candidates that a message describes
@@ -101,6 +105,61 @@ def check_sink(sink: Sink, received: Callable[[], Sequence[bytes]]) -> None:
             )
         outlet.close()
         outlet.close()
+
+
+def check_notifier(notifier: Notifier) -> None:
+    """Check that a notifier keeps the contract of ``router.notify.notice``.
+
+    It must be a frozen ``msgspec.Struct``, must answer each notification with a ``Post`` or a ``Run`` that can be
+    carried out, and give the same answer again; also when texts hold markup, line ends and letters of any script.
+
+    Args:
+        notifier: As the configuration makes it.
+
+    Raises:
+        AssertionError: If it breaks the contract; the message says how.
+    """
+    name = type(notifier).__qualname__
+    if not (isinstance(notifier, Struct) and type(notifier).__struct_config__.frozen):
+        raise AssertionError(f"{name} is not a frozen msgspec.Struct")  # a broken contract
+    for notice in _notices():
+        first, second = notifier.message(notice), notifier.message(notice)
+        if not isinstance(first, Post | Run):  # a broken contract, not a wrong argument
+            raise AssertionError(f"{name} returned {first!r}, which is neither a Post nor a Run")  # noqa: TRY004 - see above
+        if first != second:
+            raise AssertionError(f"{name} is not a function of the notification: {first!r}, then {second!r}")
+        if first.timeout <= 0:
+            raise AssertionError(f"{name} allows {first.timeout} s, which is no time")
+        if isinstance(first, Post):
+            _check_post(name, first)
+        elif not first.argv or any("\0" in word for word in first.argv):
+            raise AssertionError(f"{name} runs {first.argv!r}, which no system can")
+
+
+def _check_post(name: str, post: Post) -> None:
+    try:
+        one_place(post.url, post.url_file)
+    except ValueError as error:
+        raise AssertionError(f"{name}: {error}") from error
+    for field, value in post.headers.items():
+        if not field.isascii() or any(ord(character) < 0x20 for character in field + value):
+            raise AssertionError(f"{name} sends {field!r}: {value!r}, which is no header field")
+
+
+def _notices() -> Iterator[Notice]:
+    """Make notifications of every severity, with and without a release and evidence, with hostile texts."""
+    for number, text in enumerate(("errors doubled", '<!channel> & "\n\r\0', "ü\u2028\ud7ff" * 2000, "")):
+        found = Found(
+            name=text, status="fail", action="rollback", reason=text, estimate=2.5, high=None, counts={"n": 1.0}
+        )
+        for severity in ("info", "warning", "critical"):
+            notice = Notice(
+                id=f"e-{number}", time=1.0 + number, event="rollback", severity=severity, text=text, experiment="e"
+            )  # fmt: skip
+            yield notice
+            yield msgspec.structs.replace(
+                notice, run=1, step="stage", stage=2, share=0.05, found=(found,) * (20 * number)
+            )
 
 
 def _events(first: int, count: int) -> tuple[bytes, ...]:

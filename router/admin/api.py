@@ -102,7 +102,8 @@ class _Api:
         # Per process
         self._control = control
         self._pages = Pages(control)
-        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker), ReleaseMetrics(control.decisions))
+        releases = ReleaseMetrics(control.decisions, control.notices)
+        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker), releases)
         self._metrics = Metrics(control.seat.segment, lambda: control.revision, parts=parts, keeper=control.keeper)
 
     async def health(self, _request: web.Request) -> web.Response:

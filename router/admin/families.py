@@ -116,6 +116,10 @@ FAMILIES: Final = {
         Family("router_sink_waiting_bytes", "gauge", ("sink",), "Events that wait for a sink."),
         Family("router_outcomes_store_bytes", "gauge", (), "Size of the outcome store on the disk."),
         Family("router_journal_failed", "gauge", (), "1 while the last decision could not be written to the journal."),
+        Family(
+            "router_notifications_total", "counter", ("notifier", "result"), "Notifications by what became of them."
+        ),
+        Family("router_notifications_waiting", "gauge", ("notifier",), "Notifications that wait for a notifier."),
         Family("router_decisions_failed", "gauge", (), "1 while the decision log cannot be written."),
         Family("router_decisions_dropped_total", "counter", (), "Decisions that were never written down."),
         Family("router_decisions_unsound_total", "counter", (), "Lines of the decision log that are no decisions."),
@@ -159,6 +163,9 @@ removed, and begin at 0 when the router starts.
 - Those of the archive and the sinks begin at 0 when the control process starts.
 - `result` of `router_jwt_total` is one of {jwt}; see [targeting.md](targeting.md#tokens).
 - `fate` of `router_outcomes_total` is one of {fates}; see [outcomes.md](outcomes.md#fates).
+- `result` of `router_notifications_total` is `sent`, `retried` (a try failed, and another follows), `failed` (given
+  up), `dropped` (too many waited) or `duplicate` (told within a day already); `notifier` is `use`, with a number from
+  the second of a kind on.
 - `router_breaker_state` is 1 while the breaker is half-open or on its ramp.
 - `endpoint` is a base URL of the configuration. `router_endpoint_healthy` is left out where `health` is not configured,
   and before the first answers tell.

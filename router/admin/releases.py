@@ -17,6 +17,7 @@ from router.admin.family import counter_of, gauge_of
 from router.admin.guard import problem
 from router.control.decisions import Decisions
 from router.control.loop import Control
+from router.control.notices import RESULTS, Notices
 from router.events.decisions import Wanted, number_of
 from router.events.model import Revision
 
@@ -105,10 +106,11 @@ def _moment(key: str, text: str) -> float:
 
 
 class ReleaseMetrics:
-    """The families of releases, read from the decision log."""
+    """The families of the decision log and of notifiers."""
 
-    def __init__(self, decisions: Decisions) -> None:
+    def __init__(self, decisions: Decisions, notices: Notices) -> None:
         self._decisions = decisions
+        self._notices = notices
 
     def collect(self, _revision: Revision) -> Iterator[Metric]:
         """Yield all of them."""
@@ -120,4 +122,9 @@ class ReleaseMetrics:
         )
         dropped.add_metric([], decisions.dropped)
         unsound.add_metric([], decisions.unsound)
-        yield from (failed, dropped, unsound)
+        told, waiting = counter_of("router_notifications_total"), gauge_of("router_notifications_waiting")
+        for name, count in self._notices.waiting().items():
+            waiting.add_metric([name], count)
+            for result in RESULTS:
+                told.add_metric([name, result], self._notices.results[name][result])
+        yield from (failed, dropped, unsound, told, waiting)

@@ -10,7 +10,6 @@ in both.
 KEYS: frozenset[str] = frozenset(
     {
         "$.watch",
-        "$.notify",
         "$.targets[].rewrite",
         "$.targets[].headers",
         "$.experiments[].allocate.stages",

@@ -23,6 +23,7 @@ from router.config.jwt_references import check_jwt
 from router.config.keys import read_keys
 from router.config.metric_references import check_metrics
 from router.config.mistake import show
+from router.config.notify_references import check_notify
 from router.config.outcome_references import check_outcomes
 from router.config.overload_references import check_overload
 from router.config.parts import Report, given, items, must_exist, part, unique_names
@@ -62,6 +63,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_guardrails(config, report)
     check_outcomes(config, report)
     check_sinks(config, report)
+    check_notify(config, report)
     _layered_by(config, report)
 
 

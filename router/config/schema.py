@@ -31,6 +31,7 @@ from router.config.jwt import Jwt as Jwt
 from router.config.metric import Covariate as Covariate
 from router.config.metric import Measured as Measured
 from router.config.metric import Metric as Metric
+from router.config.notify import Notify
 from router.config.outcomes import Outcomes as Outcomes
 from router.config.overload import Concurrency as Concurrency
 from router.config.overload import Degrade as Degrade
@@ -207,6 +208,7 @@ class Config(Struct, frozen=True, kw_only=True):
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()
     flags: Annotated[Flags, Meta(description="feature flags")] = field(default_factory=Flags)
+    notify: Notify = ()
     evaluators: Annotated[
         dict[Name, Json],
         Meta(description="parts of JSONLogic rules by name; `{$ref: NAME}` in a rule stands for one, as in flagd"),

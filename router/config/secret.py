@@ -3,15 +3,15 @@
 Responsible for: which paths lead to what may be a credential.
 Does not know: who is shown what.
 
-Rules: header fields whose name says so are hidden, wherever a configuration names fields, and so are options of sinks,
-which may be anybody's. The router's own keys and tokens are files, whose names are no secret.
+Rules: header fields whose name says so are hidden, wherever a configuration names fields, and so are options of sinks
+and notifiers, which may be anybody's. The router's own keys and tokens are files, whose names are no secret.
 """
 
 from typing import Any, Final
 
 HIDDEN: Final = "(hidden)"
-_SINKS: Final = "$.events.sinks["
-_PLAIN: Final = frozenset({"key", "properties_file"})  # options of built-in sinks that only sound like it
+_PLUGINS: Final = ("$.events.sinks[", "$.notify[")
+_PLAIN: Final = frozenset({"key", "properties_file", "secret_file"})  # options of built-ins that only sound like it
 _FIELDS: Final = ("authorization", "cookie", "proxy-authorization", "token", "secret", "key", "password")
 
 
@@ -23,8 +23,10 @@ def shown(path: str, value: Any) -> Any:
         value: plain data.
     """
     name = path.partition(".headers")[2]
-    if path.startswith(_SINKS):
+    if path.startswith(_PLUGINS):
         name = path.partition("].")[2]
+        if name == "url":  # of Slack and others the URL itself is the credential
+            return HIDDEN
     if name not in _PLAIN and any(word in name.lower() for word in _FIELDS):
         return HIDDEN
     if isinstance(value, dict):

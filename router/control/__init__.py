@@ -10,6 +10,9 @@ edits      which values a change of the files changed, from which file and line,
 watch      notices that the bytes of files have changed, whatever way they were saved
 publish    a revision on its way to the workers, and their acknowledgements
 decisions  the decision log, off the loop, with an alarm instead of an error
+notices    who is told what, once, over restarts
+outbox     what waits for one notifier: tries, pauses, giving up
+deliver    one try to deliver a notification: a request, or a program
 ledger     the journal, in order and off the loop, with an alarm instead of an error
 private    files that workers read for themselves: certificates and signing keys
 seat       what goes in and out of the loop, as frozen data

@@ -29,6 +29,7 @@ from router.control.ledger import Journal, Ledger
 from router.control.mark import mark
 from router.control.measure import Question, Snapshot
 from router.control.notice import Notice
+from router.control.notices import Notices
 from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
 from router.control.seat import Asked, Rejected, Seat, Source, Stale
@@ -39,6 +40,7 @@ from router.control.watch import Watch
 from router.counters import CONTROL_HEARTBEAT, DRAINING, RELOAD_OK
 from router.events.model import Revised, Revision
 from router.events.ticks import Ticks
+from router.rollout.effect import Say
 from router.routing.table import Table, compile_table
 from router.segment import reset_left_gauges
 
@@ -65,6 +67,7 @@ class Control:
         fold: What the event log says of the experiments.
         ticker: What bandits have learned of it.
         decisions: What was decided about releases.
+        notices: Who is told.
     """
 
     def __init__(self, source: Source, seat: Seat, journal: Journal, state: State, ticks: Ticks) -> None:
@@ -79,6 +82,7 @@ class Control:
         self.fold = Fold()
         self.ticker = Ticker()
         self.decisions = Decisions(ticks.folder)
+        self.notices = Notices(ticks.folder)
         self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
@@ -154,6 +158,7 @@ class Control:
                 group.create_task(self._keep_time())
                 group.create_task(self.fold.run(self._question, self._judge))
                 group.create_task(self.ticker.run(self._learned, self._allot))
+                group.create_task(self.notices.run(lambda: self.revision))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
@@ -265,7 +270,9 @@ class Control:
         refused = await self._commit(*decided, urgent=decided[1].cause == "kill")
         if refused is not None:
             return refused
-        self.decisions.record(switch.told(self.revision, name, asked.reason), self.revision.number)
+        told = self.decisions.record(switch.told(self.revision, name, asked.reason), self.revision.number)
+        said = f"{told.action} by {told.by}: {told.reason}"
+        self.notices.tell(Say(event=told.action, severity="warning", text=said, key=told.id), name, self.revision)
         return self.revision
 
     async def _commit(
@@ -404,7 +411,11 @@ class Control:
                 return
             for said in following.history[-1].changes:
                 log.error("%s", said)
+            marked = {name: why for name, why in revision.invalid.items() if self.revision.invalid.get(name) != why}
             refused = await self._commit(following, revision)
+        for name, why in marked.items() if refused is None else ():
+            text = f"the data are invalid until this is fixed: {why.reason}"
+            self.notices.tell(Say(event="quality", severity="warning", text=text, key=text), name, revision)
         for mistake in refused.mistakes if refused is not None else ():
             log.error("a mark of invalid data cannot be published, and is tried again: %s", mistake)
 

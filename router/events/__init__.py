@@ -10,6 +10,7 @@
 ``ticks``    which weights bandits published, apart from the journal
 ``lines``    a log of lines beside the journal: fsynced, mended, bounded
 ``decisions``  the decision log: its lines, their numbers, questions about the past
+``told``     which notifications were told to whom
 ``rollout``  where a release is, what guardrails said, what was decided
 ``journal``  what was decided: fsynced, checked, compacted
 

@@ -1,6 +1,7 @@
 """What Prometheus sees: names that are documented, sums over workers, counters that never fall."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from router.control.decisions import Decisions
 from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.measure import Snapshot
+from router.control.notices import Notices
 from router.control.ticker import Ticker
 from router.counters import (
     allocate,
@@ -350,7 +352,10 @@ def test_every_family_is_shown_with_its_labels(
     shown = {}
     ticker = Ticker()
     ticker.standings["e"] = {"arms": {"treatment": {"observations": 3}}}
-    parts = (QualityMetrics(fold), ReleaseMetrics(Decisions(tmp_path)))
+    notices = Notices(tmp_path)
+    monkeypatch.setattr(notices, "waiting", lambda: {"webhook": 1})
+    notices.results["webhook"] = Counter(sent=1)
+    parts = (QualityMetrics(fold), ReleaseMetrics(Decisions(tmp_path), notices))
     learned = BanditMetrics(ticker).collect(bandit(current))
     for metric in (*Metrics(segment, lambda: current, parts=parts, keeper=keeper).collect(), *learned):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
