@@ -20,6 +20,7 @@ Ratio = Annotated[float, Meta(ge=0.000001, le=1e6)]
 Difference = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Condition = Annotated[str, Meta(min_length=1, max_length=MOST_LETTERS, extra={"scalar": "condition"})]
 Bound = Annotated[float, Meta(ge=-1e15, le=1e15)] | Annotated[str, Meta(max_length=64, extra={"scalar": "bound"})]
+Negligible = Annotated[float, Meta(ge=0.000001, le=0.5, extra={"scalar": "share"})]
 Objective = Annotated[float, Meta(ge=0.5, le=0.999999, extra={"scalar": "share"})]
 Period = Annotated[float, Meta(ge=86400, le=90 * 86400, extra={"scalar": "duration"})]
 BurnRate = Annotated[float, Meta(ge=0.1, le=1e6)]
@@ -68,6 +69,13 @@ class Guardrail(Struct, frozen=True, kw_only=True):
     ] = None
     absolute: Annotated[
         Difference | None, Meta(description="difference at which it is broken, in the metric's unit")
+    ] = None
+    negligible: Annotated[
+        Negligible | None,
+        Meta(
+            description="of `ratio` and `relative` on a share: difference from control's that matters to nobody, so "
+            "that it passes however large the ratio; default 0.5% with `exchange: failed`, else none"
+        ),
     ] = None
     at_most: Annotated[
         Bound | None,

@@ -21,6 +21,7 @@ from router.config.resolve import BROKEN
 from router.config.scalars import format_duration, format_share
 
 _OF: Final[Mapping[str, str]] = {"over": "trend", "within": "slo", "period": "slo", "burn": "slo"}
+_SHARES: Final = ("proportion", "retention", "funnel")
 _QUANTITIES: Final = ("error_rate", "p50", "p90", "p95", "p99", "p99.9", "rate", "exchanges", "inflight")
 
 
@@ -76,6 +77,8 @@ def _form(at: str, guardrail: Mapping[str, Any], report: Report) -> str | None:
     for key, of in _OF.items():
         if key in guardrail and form != of:
             report(f"{at}.{key}", f"has no effect without {of}")
+    if "negligible" in guardrail and form not in ("ratio", "relative"):
+        report(f"{at}.negligible", "has no effect without ratio or relative, which say little where control has few")
     if form in ("slo", "when") and "metric" in guardrail:
         what = "names its metrics itself" if form == "when" else "is of the exchanges; say within for slow ones"
         report(f"{at}.metric", f"has no effect with {form}, which {what}")
@@ -103,6 +106,8 @@ def _of_metric(at: str, form: str, guardrail: Mapping[str, Any], metric: Mapping
         side = "below" if goal == "up" else "above"
         what = "slope" if form == "trend" else "margin"
         report(f"{at}.{form}", f"allows nothing worse: {named_}, so a {what} is {side} {none:g}")
+    if "negligible" in guardrail and metric.get("exchange") != "failed" and metric.get("kind") not in _SHARES:
+        report(f"{at}.negligible", f"is a difference of shares, and {show(guardrail['metric'])} is none")
     if form == "trend" and counted(metric) is None:
         report(
             f"{at}.metric",
@@ -119,7 +124,7 @@ def _unit(metric: Mapping[str, Any], limit: Limit) -> Iterator[str]:
             yield "is of a duration; write a number and a unit, as in 250ms"
     elif limit.unit == "seconds":
         yield f"{format_duration(limit.value)} is a duration, and the metric is none"
-    elif (kind in ("proportion", "retention", "funnel") or exchange == "failed") and not 0 <= limit.value <= 1:
+    elif (kind in _SHARES or exchange == "failed") and not 0 <= limit.value <= 1:
         yield "is of a share, which is between 0% and 100%"
 
 

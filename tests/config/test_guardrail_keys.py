@@ -87,6 +87,10 @@ when
     guardrails[0].metric: has no effect with slo, which is of the exchanges; say within for slow ones
 {metric: e, when: p99 > 1s}
     guardrails[0].metric: has no effect with when, which names its metrics itself
+{metric: e, absolute: 1, negligible: 1%}
+    guardrails[0].negligible: has no effect without ratio or relative, which say little where control has few
+{metric: cost, ratio: 2, negligible: 1%}
+    guardrails[0].negligible: is a difference of shares, and "cost" is none
 {slo: 99%, over: 1h}
     guardrails[0].over: has no effect without trend
 {metric: e, ratio: 2, period: 30d}
