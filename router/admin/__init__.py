@@ -6,6 +6,7 @@ api         the routes and what each answers
 endpoints   breaker, health and load of each endpoint, from the shared counters
 views       revisions, configuration, targets and experiments as JSON (pure)
 bandits     what bandits have learned, as JSON and as Prometheus families
+release     where releases are, as JSON (pure)
 openapi     the OpenAPI document of those routes
 ofrep       OFREP: flags for other programs, one and all
 driven      flags whose value an experiment gives, for a context

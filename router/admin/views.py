@@ -18,6 +18,7 @@ from router import counters
 from router.admin.bandits import bandit_view
 from router.admin.endpoints import standings, view
 from router.admin.quality import marks_view
+from router.admin.release import release_view
 from router.config.load import Loaded
 from router.config.mistake import Mistake, child
 from router.config.origins import leaves
@@ -274,6 +275,7 @@ def experiments_view(control: Control) -> list[dict[str, Any]]:
                 **marks_view(revision, control.fold, experiment.name),
                 "arms": arms,
                 "bandit": bandit_view(experiment, revision, control.ticker),
+                "release": release_view(experiment, revision, control.driver),
                 "sites": {
                     variant.label: {arm.name: arm.weight for arm in own.arms}
                     for variant in revision.config.variants

@@ -11,12 +11,14 @@ from msgspec import Meta, Struct, field
 from router.config.contextual import Feature
 from router.config.preview import Preview
 from router.config.rehearsal import Mirroring
+from router.config.release import HOUR_S, RECIPE, Hold, Stage
 from router.config.terms import Name, Pointer, Share, Slot
 
 Patience = Annotated[float, Meta(ge=0.001, le=3600, extra={"scalar": "duration"})]
 Held = Annotated[int, Meta(ge=1, le=16 * 1024**2, extra={"scalar": "size"})]
 Update = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
 Part = Annotated[float, Meta(ge=0.001, le=0.999, extra={"scalar": "share"})]
+KeptShare = Annotated[float, Meta(ge=0, le=0.5, extra={"scalar": "share"})]
 Observations = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 CONTEXTUAL: Final = frozenset({"linear_thompson", "lin_ucb"})
@@ -58,12 +60,15 @@ class Allocate(Struct, frozen=True, kw_only=True):
             "successive_elimination",
             "linear_thompson",
             "lin_ucb",
+            "rollout",
         ],
         Meta(
             description="`fixed`: the weights of the file; `switchback`: likewise, but what is assigned to an arm is a "
             "slot of time (for each of the experiment's `unit`, if it has one); `interleave`: each request goes to "
             "both arms, and the answer has a merge of their ranked lists; `ensemble`: to all arms, and the answer has "
-            "what their values come to (docs/interleaving.md); the others are bandits (docs/statistics.md)"
+            "what their values come to (docs/interleaving.md); `rollout`: the new arm's share grows stage by stage, "
+            "and goes back to nothing when a guardrail fails (docs/rollouts.md); the others are bandits "
+            "(docs/statistics.md)"
         ),
     ] = "fixed"
     slot: Annotated[Slot | None, Meta(description="length of a slot of time; `switchback` needs it")] = None
@@ -180,6 +185,37 @@ class Allocate(Struct, frozen=True, kw_only=True):
     preview: Annotated[
         Preview | None, Meta(description="of a release: which requests the new version serves before it has traffic")
     ] = None
+
+    stages: Annotated[
+        tuple[Stage, ...],
+        Meta(
+            max_length=32,
+            description="of `rollout`: the stages, each with a larger share; default 1% for 24h, 5% for 24h, 25% for "
+            "12h, 100% for 1h",
+        ),
+    ] = ()
+    keep_control: Annotated[
+        KeptShare,
+        Meta(description="of `rollout`: share that control keeps to compare with until the bake is over"),
+    ] = 0.05
+    bake: Annotated[Hold, Meta(description="of `rollout`: how long guardrails go on guarding after the last stage")] = (
+        600.0
+    )
+    holdout: Annotated[
+        KeptShare, Meta(description="of `rollout`: share that control keeps after it is done, for the long term")
+    ] = 0.0
+
+    @property
+    def ladder(self) -> tuple[Stage, ...]:
+        """The stages of a rollout, those of the recipe when none are named."""
+        return self.stages or RECIPE
+
+    @property
+    def rehearsal(self) -> Mirroring | None:
+        """The time in which a rollout gets copies first; the recipe's when no stages are named."""
+        if self.shadow is not None or self.stages:
+            return self.shadow
+        return Mirroring(hold=HOUR_S)
 
     @property
     def bandit(self) -> bool:

@@ -24,7 +24,15 @@ class Arm(Struct, frozen=True, kw_only=True):
     value: Annotated[
         Json, Meta(description="value of the experiment's `flag` for this arm, instead of a target: text, number, …")
     ] = None
-    weight: Annotated[float, Meta(ge=0, le=1e9, description="relative share of units; 0 serves nobody but overrides")]
+    weight: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1e9,
+            description="relative share of units; 0 serves nobody but overrides; only a release, whose stages say it, "
+            "does without",
+        ),
+    ] = 1.0
 
 
 class Active(Struct, frozen=True, kw_only=True, rename={"start": "from"}):

@@ -9,12 +9,14 @@ Rules: those of ``references``.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from router.config.allocate import DRIVEN
 from router.config.allocate_references import check_allocate
 from router.config.bandit_references import check_bandit
 from router.config.contextual_references import check_contextual
 from router.config.metric import SLICES
 from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part, unique_names
+from router.config.release_references import check_release
 from router.config.resolve import BROKEN
 from router.config.targeting_references import check_eligible, check_time_zone
 
@@ -32,9 +34,10 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
         names = {arm["name"]: arm for _, arm in arms if given(arm, "name")}
         if "control" in experiment:
             must_exist(f"{path}.control", experiment["control"], names, "arm", report)
-        _weights(path, arms, report)
+        _weights(arms, report, path, part(experiment, "allocate").get("use"))
         _active(path, part(experiment, "active"), report)
         check_allocate(path, part(experiment, "allocate"), arms, report)
+        check_release(path, part(experiment, "allocate"), arms, report)
         check_bandit(path, experiment, config, report)
         check_contextual(path, experiment, config, report)
         route = experiment.get("route", BROKEN)
@@ -61,7 +64,10 @@ def _choices(
             report(at, 'key "target" is missing: target that serves this arm')
 
 
-def _weights(path: str, arms: Sequence[tuple[str, dict[str, Any]]], report: Report) -> None:
+def _weights(arms: Sequence[tuple[str, dict[str, Any]]], report: Report, path: str, use: object) -> None:
+    for at, arm in arms:
+        if "weight" not in arm and use not in DRIVEN and use is not BROKEN:
+            report(at, 'key "weight" is missing: relative share of units; 0 serves nobody but overrides')
     weights = [arm.get("weight", BROKEN) for _, arm in arms]
     if weights and BROKEN not in weights and not any(weights):
         report(f"{path}.arms", "every arm has weight 0; one needs more")

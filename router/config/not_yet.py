@@ -12,10 +12,6 @@ KEYS: frozenset[str] = frozenset(
         "$.watch",
         "$.targets[].rewrite",
         "$.targets[].headers",
-        "$.experiments[].allocate.stages",
-        "$.experiments[].allocate.keep_control",
-        "$.experiments[].allocate.bake",
-        "$.experiments[].allocate.holdout",
         "$.experiments[].allocate.tests",
         "$.experiments[].allocate.keep_warm",
         "$.experiments[].allocate.batch",
@@ -26,7 +22,6 @@ KEYS: frozenset[str] = frozenset(
 VALUES: dict[str, frozenset[str]] = {
     "$.experiments[].allocate.use": frozenset(
         {
-            "rollout",
             "blue_green",
             "rolling",
         }

@@ -24,6 +24,12 @@ allocated  which weights of bandits other changes keep (pure)
 tick       what a tick of the bandits makes of the present revision (pure)
 ticker     when bandits tick, and what is known of them
 allot      one tick: from the event log to what allocators say
+driver     drives releases: looks at them, and carries out what is decided
+aftermath  what follows from a decision once traffic was moved
+sense      what the shared counters say of releases
+observe    what the event log says of them
+clocks     how long their steps have lasted, also over restarts
+steer      what a decision about a release makes of the present revision (pure)
 produce    the seam between a tick and what learns
 learn      what a bandit that needs no features learns from the log
 beside     work in a thread of low priority
@@ -31,5 +37,6 @@ terms      what the control process and the supervisor say to each other; light,
 address    why an address cannot be listened on; light, because the supervisor imports it
 =========  ==========================================================================================================
 
-Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``, one ``Ticker``.
+Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``, one ``Ticker``, one
+``Driver`` with its ``Clocks`` and ``Senses``.
 """

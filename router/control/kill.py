@@ -86,7 +86,7 @@ def weigh(config: Config, free: Mapping[str, Mapping[str, float]], killed: Mappi
 
 
 def tag(revision: Revision, name: str) -> str:
-    """Return what changes with an experiment's configuration, run, phase or kill, and with nothing else.
+    """Return what changes with an experiment's configuration, run, phase, kill or step, and with nothing else.
 
     Raises:
         LookupError: If there is no such experiment.
@@ -95,7 +95,10 @@ def tag(revision: Revision, name: str) -> str:
     run = revision.runs[name]
     targets = [target for target in revision.config.targets if target.name in {arm.target for arm in experiment.arms}]
     versions = {target.name: target.version for target in targets}
-    return _digest([experiment, versions, run.number, run.phase, revision.killed.get(name)])
+    parts = [experiment, versions, run.number, run.phase, revision.killed.get(name)]
+    if (progress := revision.rollouts.get(name)) is not None:
+        parts.append([progress.step, progress.stage, progress.status])
+    return _digest(parts)
 
 
 def _digest(value: object) -> str:

@@ -19,12 +19,15 @@ from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
 from router.control import schedule, switch
 from router.control import state as decide
+from router.control.aftermath import Aftermath
 from router.control.ask import Asker
+from router.control.clocks import Clocks
 from router.control.counted import count
 from router.control.decisions import Decisions
+from router.control.driver import Decide, Driver, Scene
 from router.control.fold import Fold
 from router.control.keeper import Keeper
-from router.control.kill import tag
+from router.control.kill import find, tag
 from router.control.ledger import Journal, Ledger
 from router.control.mark import mark
 from router.control.measure import Question, Snapshot
@@ -33,14 +36,18 @@ from router.control.notices import Notices
 from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
 from router.control.seat import Asked, Rejected, Seat, Source, Stale
+from router.control.sense import Senses
 from router.control.state import Refusal, State
+from router.control.steer import Move, steer
 from router.control.tick import CAUSE, Allotment, tick
 from router.control.ticker import Ticker
 from router.control.watch import Watch
 from router.counters import CONTROL_HEARTBEAT, DRAINING, RELOAD_OK
 from router.events.model import Revised, Revision
 from router.events.ticks import Ticks
-from router.rollout.effect import Say
+from router.rollout import observed
+from router.rollout.effect import Say, Shift
+from router.rollout.turn import Refused, Turn
 from router.routing.table import Table, compile_table
 from router.segment import reset_left_gauges
 
@@ -68,6 +75,8 @@ class Control:
         ticker: What bandits have learned of it.
         decisions: What was decided about releases.
         notices: Who is told.
+        aftermath: What follows from decisions about releases, besides traffic.
+        driver: What is known of releases, and where they go next.
     """
 
     def __init__(self, source: Source, seat: Seat, journal: Journal, state: State, ticks: Ticks) -> None:
@@ -83,6 +92,8 @@ class Control:
         self.ticker = Ticker()
         self.decisions = Decisions(ticks.folder)
         self.notices = Notices(ticks.folder)
+        self.aftermath = Aftermath(self.decisions, self.notices)
+        self.driver = Driver(Senses(seat.segment), Clocks(ticks.folder), self.aftermath)
         self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
@@ -159,6 +170,7 @@ class Control:
                 group.create_task(self.fold.run(self._question, self._judge))
                 group.create_task(self.ticker.run(self._learned, self._allot))
                 group.create_task(self.notices.run(lambda: self.revision))
+                group.create_task(self.driver.run(self._scene, self._drive))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
@@ -219,6 +231,32 @@ class Control:
         async with self._change:
             decided = switch.resume(self.state, name, time.time(), asked.by, asked.reason)
             return await self._switch(decided, name, asked)
+
+    async def ask_release(self, name: str, what: observed.Ask, asked: Asked) -> Revision | Refusal | Stale:
+        """Do what a person asks of a release.
+
+        Args:
+            name: Its experiment.
+            what: What is asked for.
+            asked: Who asks, why, and what they saw.
+
+        Raises:
+            LookupError: If there is no such experiment.
+        """
+        async with self._change:
+            experiment = find(self.revision.config, name)
+            if not experiment.allocate.driven:
+                return _refusal(
+                    name, f"is no release: its weights are those of `allocate.use: {experiment.allocate.use}`"
+                )
+            if asked.tag is not None and asked.tag != tag(self.revision, name):
+                return Stale()
+            wish = observed.Asked(what=what, by=asked.by, reason=asked.reason)
+            turn = self.driver.act(experiment, self.revision, wish, time.time())
+            if isinstance(turn, Refused):
+                return _refusal(name, turn.reason)
+            problem = await self._carry_out(name, turn)
+            return self.revision if problem is None else _refusal(name, problem)
 
     def table(self) -> Table:
         """Return the compiled form of the present revision.
@@ -351,6 +389,34 @@ class Control:
         log.debug("revision %d published cause=tick author=%s weights=%s", entry.number, entry.author, entry.weights)
         return None
 
+    def _scene(self) -> Scene:
+        publisher = self.seat.publisher
+        return Scene(self.revision, self.fold.snapshot, publisher.acknowledged() == publisher.workers)
+
+    async def _drive(self, name: str, choose: Decide) -> str | None:
+        """Decide about a release, and have it so; return why that could not be done."""
+        async with self._change:
+            turn = choose(self.revision)
+            return await self._carry_out(name, turn) if turn is not None and not isinstance(turn, Refused) else None
+
+    async def _carry_out(self, name: str, turn: Turn) -> str | None:
+        """Move traffic first, then let the rest follow; return why traffic could not be moved."""
+        progress, effects = turn
+        shift = next((each for each in effects if isinstance(each, Shift)), None)
+        if shift is not None:
+            before = self.revision.rollouts.get(name)
+            said = f"release {name!r}: {progress.reason}"
+            move = Move(progress=progress, mirror=shift.mirror, endpoints=shift.endpoints, said=said)
+            back = before is not None and progress.share < before.share
+            decided = steer(self.state, {name: move}, (shift.cause, progress.by, time.time()), back=back)
+            refused = decided if isinstance(decided, Refusal) else None
+            if not isinstance(decided, Refusal) and decided[1] is not self.revision:
+                refused = await self._commit(*decided, urgent=shift.urgent)
+            if refused is not None:
+                return "; ".join(str(mistake) for mistake in refused.mistakes)
+        self.driver.settle(find(self.revision.config, name), turn, self.revision)
+        return None
+
     def _reject(self, mistakes: Iterable[Mistake]) -> None:
         self.rejected = Rejected(time.time(), tuple(mistakes))
         self.seat.segment.words[RELOAD_OK] = 0
@@ -453,6 +519,10 @@ class Control:
                     log.warning("the run directory had lost the revision; it is there again")
             except OSError as error:
                 log.error("the run directory cannot hold the revision: %s", error)  # noqa: TRY400 - the reason is in the text
+
+
+def _refusal(name: str, reason: str) -> Refusal:
+    return Refusal((Mistake(f"experiment {name}", 0, "", reason),))
 
 
 def _few(changes: tuple[str, ...]) -> str:

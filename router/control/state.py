@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from router.config.load import Loaded
 
 HISTORY = 100
+# Causes that move releases, and nothing else.
+RELEASE = frozenset(
+    {"begin", "stage", "promote", "done", "rollback", "abort", "pause", "approve", "wait", "hold", "deadline", "switch"}
+)
 FILE = "file"
 # Causes after which a restored configuration still holds.
-_HOLDING = ("certificate", "kill", "resume", "schedule", "invalid", "tick")
+_HOLDING = frozenset({"certificate", "kill", "resume", "schedule", "invalid", "tick"}) | RELEASE
 _CHANGES = 100
 
 

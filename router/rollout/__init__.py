@@ -2,6 +2,12 @@
 
 Pure: state, what was observed and the time in; state and effects out. A map of the package:
 
+- ``machine``: begin, step and act of whatever drives a release
+- ``ladder``: a staged rollout, step by step
+- ``rung``: its steps as one list
+- ``hold``: what keeps a release from its next step
+- ``retreat``: the way back, and when there is none
+- ``turn``: the shape of a decision, and its line in the decision log
 - ``effect``: what a decision asks of the world
 - ``observed``: what a decision is made from
 """

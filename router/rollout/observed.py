@@ -28,6 +28,8 @@ class Observed(Struct, frozen=True, kw_only=True):
         primary: What the primary metric says of the new arm.
         shadow: What the copies say; None when there are none.
         offline: What the offline check says; None when there was none.
+        control: What is known against the side that a rollback leads to: ``fail`` when it is worse than the new arm, or
+            cannot serve; None when nothing is.
         smoke: What smoke tests and readiness of the new arm say; None when not asked.
         acknowledged: Whether all workers serve the present revision.
         draining: Exchanges that the old side still works on; None when not known.
@@ -47,6 +49,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     primary: Literal["better", "worse", "equivalent", "inconclusive"] = "inconclusive"
     shadow: Found | None = None
     offline: Found | None = None
+    control: Found | None = None
     smoke: Found | None = None
     acknowledged: bool = True
     draining: int | None = None

@@ -1,0 +1,214 @@
+"""Drives releases: looks at them every moment, and carries out what is decided.
+
+Responsible for: when to look, putting together what is known, handing effects on, and why nothing was decided.
+Does not know: how anything is decided (``router.rollout``), how a revision comes about (``router.control.steer``).
+
+Rules: what the journal has is where a release is; what is only shown (why it holds) is kept here and may be lost. A
+decision is made from evidence of the very phase that it is about, under the lock of changes, so that no kill, reload or
+request of a person comes between. Traffic first: everything else follows after the weights are with the workers.
+Whatever goes wrong with one release, the others are looked at, and it is tried again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from logging import getLogger
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from router.config.schema import Experiment
+from router.control.aftermath import Aftermath
+from router.control.clocks import Clocks
+from router.control.measure import Snapshot
+from router.control.observe import logged
+from router.control.sense import Sensed, Senses
+from router.events.model import Revision
+from router.events.rollout import Progress
+from router.rollout import machine
+from router.rollout.observed import Asked, Observed
+from router.rollout.turn import Refused, Turn
+
+log = getLogger(__name__)
+
+LOOK_S: Final = 0.5
+SILENT_S: Final = 60.0  # time without traffic beyond this does not count
+
+
+class Scene(NamedTuple):
+    """What a look begins with.
+
+    Attributes:
+        revision: The present revision.
+        snapshot: What the log said last.
+        acknowledged: Whether all workers serve it.
+    """
+
+    revision: Revision
+    snapshot: Snapshot | None
+    acknowledged: bool
+
+
+Decide = Callable[[Revision], "Turn | Refused | None"]
+Change = Callable[[str, Decide], Awaitable[str | None]]
+
+
+class Driver:
+    """Looks at releases, and keeps what is known of them.
+
+    Attributes:
+        observed: Experiment to what its last decision was made from.
+        problems: Experiment to why nothing could be decided.
+    """
+
+    def __init__(self, senses: Senses, clocks: Clocks, aftermath: Aftermath) -> None:
+        # Per process
+        self.observed: dict[str, Observed] = {}
+        self.problems: dict[str, str] = {}
+        self._senses = senses
+        self._clocks = clocks
+        self._aftermath = aftermath
+        self._progress: dict[str, Progress] = {}
+        self._heard: dict[str, tuple[int, float]] = {}
+
+    async def run(self, ask: Callable[[], Scene], change: Change) -> None:
+        """Look until cancelled.
+
+        Args:
+            ask: Gives what a look begins with.
+            change: Decides under the lock of changes, and publishes; returns why that could not be done, or None.
+        """
+        while True:
+            await self.look(ask, change, (time.time(), time.monotonic()))
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self, ask: Callable[[], Scene], change: Change, now: tuple[float, float]) -> None:
+        """Look at each release once.
+
+        Args:
+            ask: As of ``run``.
+            change: As of ``run``.
+            now: Unix seconds, and seconds of the monotonic clock.
+        """
+        revision = ask().revision
+        driven = [each for each in revision.config.experiments if each.allocate.driven]
+        self._forget({each.name for each in driven})
+        for experiment in driven:
+            try:
+                problem = await self._look(experiment, ask(), change, now)
+            except Exception as error:
+                log.exception("release %r: nothing can be decided", experiment.name)
+                problem = repr(error)
+            self._note(experiment.name, problem)
+        if (clocks := self._clocks.due(now[1])) is not None:
+            await asyncio.to_thread(self._clocks.write, clocks, now[0])
+
+    def present(self, name: str, revision: Revision) -> Progress | None:
+        """Return where a release is, with what is known of why; None before it begins."""
+        journaled = revision.rollouts.get(name)
+        if journaled is None or journaled.run != revision.runs[name].number:
+            return None
+        known = self._progress.get(name)
+        if known is None:
+            return journaled
+        shown = replace(known, holding=journaled.holding, reason=journaled.reason, by=journaled.by)
+        return known if shown == journaled else journaled
+
+    def settle(self, experiment: Experiment, turn: Turn, revision: Revision) -> None:
+        """Keep what was decided, after traffic was moved, and hand on what else follows.
+
+        Args:
+            experiment: The experiment.
+            turn: What was decided.
+            revision: The revision after it.
+        """
+        progress, effects = turn
+        self._progress[experiment.name] = progress
+        self._aftermath.take(experiment, revision, effects, self.observed.get(experiment.name))
+
+    def act(self, experiment: Experiment, revision: Revision, asked: Asked, now: float) -> Turn | Refused:
+        """Decide what a person asks for.
+
+        Args:
+            experiment: The experiment.
+            revision: The present revision.
+            asked: What is asked for.
+            now: Unix seconds.
+        """
+        name = experiment.name
+        progress = self.present(name, revision)
+        if progress is None:
+            return Refused("the release has not begun yet; try again in a second")
+        run = revision.runs[name]
+        known = self.observed.get(name)
+        observed = known if known is not None and known.phase == run.phase else Observed(phase=run.phase)
+        observed = replace(observed, revision=revision.number, killed=name in revision.killed)
+        return machine.act(experiment, progress, asked, observed, now)
+
+    # --- One look -----------------------------------------------------------------------------------------------
+
+    async def _look(self, experiment: Experiment, scene: Scene, change: Change, now: tuple[float, float]) -> str | None:
+        name, revision = experiment.name, scene.revision
+        sensed = self._senses.look(experiment, revision, now[0])
+
+        def decide(present: Revision) -> Turn | None:
+            if present.runs.get(name) != revision.runs[name] or present.config is not revision.config:
+                return None  # what was seen is of another phase by now
+            progress = self.present(name, present)
+            if progress is None:
+                return machine.begin(experiment, present.runs[name].number, now[0])
+            observed = self._observe(experiment, progress, scene._replace(revision=present), sensed, now)
+            self.observed[name] = observed
+            return machine.step(experiment, progress, observed, now[0])
+
+        return await change(name, decide)
+
+    def _observe(
+        self, experiment: Experiment, progress: Progress, scene: Scene, sensed: Sensed, now: tuple[float, float]
+    ) -> Observed:
+        """Put together what is known."""
+        name, revision = experiment.name, scene.revision
+        seen = logged(experiment, revision, scene.snapshot)
+        killed = name in revision.killed
+        silent_s = self._silent(name, sum(sensed.exchanges.values()), now[1])
+        idle = progress.share > 0 and silent_s > SILENT_S
+        counts = not (killed or idle or progress.status == "paused")
+        return Observed(
+            phase=revision.runs[name].phase,
+            revision=revision.number,
+            step_s=self._clocks.look(name, progress, now, counts=counts),
+            found=sensed.found,
+            units=seen.units,
+            exchanges=sensed.exchanges,
+            sample_ratio=seen.sample_ratio,
+            quality=seen.quality,
+            primary=seen.primary,
+            control=sensed.control,
+            smoke=sensed.ready,
+            acknowledged=scene.acknowledged,
+            killed=killed,
+            silent_s=silent_s,
+        )
+
+    def _silent(self, name: str, exchanges: int, monotonic: float) -> float:
+        """Return for how long there was no exchange, in seconds."""
+        count, since = self._heard.get(name, (-1, monotonic))
+        if count != exchanges:
+            count, since = exchanges, monotonic
+        self._heard[name] = (count, since)
+        return monotonic - since
+
+    def _note(self, name: str, problem: str | None) -> None:
+        if problem is None:
+            if self.problems.pop(name, None) is not None:
+                log.info("release %r: decisions come into force again", name)
+        elif self.problems.get(name) != problem:
+            log.error("release %r: what was decided cannot come into force: %s", name, problem)
+            self.problems[name] = problem
+
+    def _forget(self, known: set[str]) -> None:
+        """Let go of what is known of releases that are no more."""
+        self._clocks.forget(known)
+        for kept in (self.observed, self.problems, self._progress, self._heard):
+            for name in kept.keys() - known:
+                del kept[name]

@@ -1,0 +1,61 @@
+"""What the event log says of a release, as the decision about it wants to know it.
+
+Responsible for: units, soundness of the data and the primary metric of the present phase, from the last fold.
+Does not know: counters, guardrails, what follows.
+
+Rules: pure. What the fold has not said is not known: it is never a pass. Imports nothing heavy.
+"""
+
+from typing import Literal, NamedTuple
+
+from router.analysis.promotion import may_promote
+from router.config.schema import Experiment
+from router.control.measure import Snapshot
+from router.events.model import Revision
+
+Primary = Literal["better", "worse", "equivalent", "inconclusive"]
+Soundness = Literal["sound", "broken", "unknown"]
+
+
+class Logged(NamedTuple):
+    """What the log says of the phase in which an experiment is.
+
+    Attributes:
+        units: Arm to its units; None when that is not known.
+        sample_ratio: Whether the data may be trusted.
+        quality: Why, in a sentence.
+        primary: What the primary metric says of the new arm.
+    """
+
+    units: dict[str, int] | None = None
+    sample_ratio: Soundness = "unknown"
+    quality: str = "the log was not read yet"
+    primary: Primary = "inconclusive"
+
+
+def logged(experiment: Experiment, revision: Revision, snapshot: Snapshot | None) -> Logged:
+    """Return what the log says of a release.
+
+    Args:
+        experiment: Its experiment.
+        revision: The present revision.
+        snapshot: What the last fold said; None before the first.
+    """
+    name, run = experiment.name, revision.runs[experiment.name]
+    mark = revision.invalid.get(name)
+    quality = snapshot.present(name, run) if snapshot is not None else None
+    promotion = may_promote(quality, mark.reason if mark is not None else None)
+    broken = mark is not None or (quality is not None and quality.invalid is not None)
+    sample_ratio: Soundness = "broken" if broken else "sound" if promotion.allowed else "unknown"
+    report = snapshot.reports.get(name) if snapshot is not None else None
+    phases = report.phases if report is not None else ()
+    studied = next((each for each in phases if (each.run, each.phase) == (run.number, run.phase)), None)
+    if studied is None:
+        return Logged(sample_ratio=sample_ratio, quality=promotion.reason)
+    units = {arm.name: int(studied.units.get(arm.name, 0)) for arm in experiment.arms}
+    primary: Primary = "inconclusive"
+    for arm in studied.arms:
+        directions = [each.direction for each in arm.measures if each.role == "primary"]
+        if directions and directions[0] in ("better", "worse"):
+            primary = "better" if directions[0] == "better" else "worse"
+    return Logged(units, sample_ratio, promotion.reason, primary)

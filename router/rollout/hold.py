@@ -1,0 +1,104 @@
+"""What keeps a release from its next step.
+
+Responsible for: the questions that a step asks, in order, and the sentence that says why not yet.
+Does not know: what follows (``ladder``), how anything was measured.
+
+Rules: pure. What is not known holds: it is never a pass. The kind of a reason, unlike its sentence, stays the same as
+long as nothing new is to be told.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from router.config.schema import Experiment
+from router.events.rollout import Found
+from router.rollout.observed import Observed
+from router.rollout.rung import Rung
+
+
+class Hold(Struct, frozen=True):
+    """Why a release stays where it is.
+
+    Attributes:
+        kind: The kind of reason, in a word.
+        reason: The reason, in a sentence.
+    """
+
+    kind: str
+    reason: str
+
+
+def blocked(experiment: Experiment, rung: Rung, observed: Observed) -> Hold | None:
+    """Return the first reason not to take the next step; None when there is none.
+
+    Args:
+        experiment: The experiment.
+        rung: Where its release is.
+        observed: What is known.
+    """
+    return next(_reasons(experiment, rung, observed), None)
+
+
+def hard(experiment: Experiment) -> bool:
+    """Say whether an experiment has a guardrail that rolls back."""
+    return experiment.metrics is not None and any(
+        guardrail.action == "rollback" for guardrail in experiment.metrics.guardrails
+    )
+
+
+def _reasons(experiment: Experiment, rung: Rung, observed: Observed) -> Iterator[Hold]:
+    if observed.sample_ratio == "broken":
+        yield Hold("data", f"the data may not be trusted: {observed.quality}")
+    if observed.step_s < rung.hold:
+        yield Hold("time", f"{rung.step} holds for {rung.hold:g} s")
+    if not observed.acknowledged:
+        yield Hold("workers", "not all workers serve the present revision yet")
+    yield from _checks(rung, observed)
+    if "guardrails" in rung.require:
+        yield from _guardrails(experiment, observed)
+    yield from _units(experiment, rung, observed)
+    if rung.require and observed.sample_ratio == "unknown":
+        yield Hold("sample ratio", f"the sample ratio is not known: {observed.quality or 'the log was not read yet'}")
+    if "primary" in rung.require and observed.primary != "better":
+        yield Hold("primary", f"the primary metric is {observed.primary}")
+
+
+def _checks(rung: Rung, observed: Observed) -> Iterator[Hold]:
+    """Yield what the steps before the first stage wait for."""
+    checks = {"shadow": observed.shadow, "offline": observed.offline}
+    if rung.step not in checks:
+        return
+    found = checks[rung.step]
+    if found is None:
+        yield Hold(rung.step, f"nothing is known of the {rung.step} check yet")
+    elif found.status != "pass":
+        yield Hold(f"{rung.step} {found.status}", f"{rung.step} check: {found.reason}")
+
+
+def _guardrails(experiment: Experiment, observed: Observed) -> Iterator[Hold]:
+    found = [each for each in observed.found if each.action == "rollback" and not each.dry_run]
+    if not found and hard(experiment):
+        yield Hold("guardrails", "the guardrails were not looked at yet")
+    for status, kind in (("error", "measurement"), ("fail", "guardrails"), ("inconclusive", "guardrails")):
+        open_ = [each for each in found if each.status == status]
+        if open_:
+            yield Hold(kind, _listed(open_))
+
+
+def _listed(found: list[Found]) -> str:
+    first = found[0]
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"guardrail {first.name} is {first.status}{more}: {first.reason}"
+
+
+def _units(experiment: Experiment, rung: Rung, observed: Observed) -> Iterator[Hold]:
+    if not rung.min_units:
+        return
+    if observed.units is None:
+        yield Hold("units", f"{rung.min_units} units of each arm are needed, and the log was not read yet")
+        return
+    for arm in experiment.arms:
+        seen = observed.units.get(arm.name, 0)
+        if seen < rung.min_units:
+            yield Hold("units", f"arm {arm.name} has {seen} units of the {rung.min_units} that are needed")

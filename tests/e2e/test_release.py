@@ -1,0 +1,49 @@
+"""A release on a real router, with real traffic."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.running import Model, Router, running, wait_until
+
+USERS = [f"u{number}" for number in range(60)]
+
+
+@contextmanager
+def releasing(folder: Path, allocate: str, workers: int = 2) -> Iterator[tuple[Router, dict[str, Model]]]:
+    """Run a router with a release from ``old`` to ``new``."""
+    with running(folder, {}, workers=workers) as (router, models):
+        lines = (
+            "experiments:",
+            "  - name: e",
+            "    route: r",
+            "    arms: [{name: old, target: old}, {name: new, target: new}]",
+            f"    allocate: {{use: rollout, {allocate}}}",
+        )
+        router.config.write_text(router.config.read_text() + "\n".join(lines) + "\n")
+        yield router, models
+
+
+def _release(router: Router) -> dict[str, Any]:
+    found: dict[str, Any] = router.json("/v1/experiments/e").get("release") or {}
+    return found
+
+
+def _served(router: Router) -> float:
+    """Ask for many users, each on a connection of its own; return the share that the new version answered."""
+    answers = [router.served(user)[1] for user in USERS]
+    return answers.count("new") / len(answers)
+
+
+def test_a_rollout_moves_traffic_stage_by_stage_to_its_end(tmp_path: Path) -> None:
+    """Each stage has its share on all workers; full share keeps some control until the bake is over, then nobody."""
+    stages = "{share: 50%, hold: 1s, require: []}, {share: 100%, hold: 1s, require: []}"
+    with releasing(tmp_path, f"stages: [{stages}], keep_control: 20%, bake: 1s") as (router, _):
+        wait_until(lambda: _release(router).get("share") == 0.5, "the first stage")
+        assert 0.2 < _served(router) < 0.8
+        wait_until(lambda: _release(router).get("share") == 0.8, "the full share")
+        assert 0.6 < _served(router) < 1.0
+        wait_until(lambda: _release(router).get("step") == "done", "the end")
+        assert _served(router) == 1.0
+        assert [each["step"] for each in _release(router)["trail"]] == ["stage 1", "stage 2", "bake", "done"]
