@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from router.config.decide import Level
 from router.config.guardrail import Guardrail
 from router.config.terms import Name, Share
 
@@ -110,6 +111,13 @@ class Measured(Struct, frozen=True, kw_only=True):
     secondary: Annotated[tuple[Name, ...], Meta(description="metrics that are reported beside it")] = ()
 
     guardrails: Annotated[tuple[Guardrail, ...], Meta(description="what must not happen, and what then")] = ()
+    guard_alpha: Annotated[
+        Level,
+        Meta(
+            description="chance, over a whole release, that its guardrails roll back a version that is no worse; "
+            "shared over all of them and all stages"
+        ),
+    ] = 0.01
     oec: Annotated[
         dict[Name, Weight],
         Meta(

@@ -19,6 +19,7 @@ seat       what goes in and out of the loop, as frozen data
 loop       the control process's own tasks: start, reload, restore, kill, watch, retention, heartbeat
 probe      whom to ask for readiness and when, and telling the workers
 ask        one such question over HTTP
+evidence   what the shared counters say of a release, for its guardrails
 notice     saying in the log when an endpoint is left alone, and when it is back
 allocated  which weights of bandits other changes keep (pure)
 tick       what a tick of the bandits makes of the present revision (pure)
