@@ -8,4 +8,7 @@ Pure: frozen state and a measurement in, frozen state and what is said of it out
 - ``change_point``: a change of level within a window of such units, by PELT
 - ``run_length``: how often a chart is wrong, and the limit for which it is so rarely enough
 - ``stream``: one watched stream: learn, judge, begin and end an episode
+- ``drift``: whether values are distributed as in a reference window, by PSI or Kolmogorov-Smirnov
+- ``season``: what a stream's daily course leaves, by STL
+- ``novelty``: several streams together, by an isolation forest or an autoencoder
 """

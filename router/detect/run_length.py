@@ -10,8 +10,9 @@ EWMA): solved at Gauss-Legendre nodes. Where both directions count, 1 / ARL of a
 Dobben de Bruyn 1968).
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from math import erfc, sqrt
+from math import erfc, log, sqrt
 from statistics import NormalDist
 from typing import Final
 
@@ -21,9 +22,11 @@ from numpy.typing import NDArray
 
 from router.detect.chart import Chart, Cusum, Direction, Ewma, PageHinkley, Shewhart
 
-_NODES: Final = 120
+_NODES: Final = 80
 _LOWEST: Final = 9.0  # standard deviations of an EWMA: so far down a one-sided one practically never is
 _SOLVED: Final = 256  # limits kept; one for each way in which a configuration watches
+_CLOSE: Final = 1e-4  # of the logarithm of a run length
+_STEPS: Final = 50
 _LEAST_POINTS: Final = 2.0
 _MOST_POINTS: Final = 1e9
 
@@ -62,14 +65,33 @@ def with_run_length(chart: Chart, points: float, direction: Direction = "both") 
         share = 1 / points / (2 if direction == "both" else 1)
         return Shewhart(max(1e-3, -NormalDist().inv_cdf(share)))
     name = "threshold" if isinstance(chart, PageHinkley) else "limit"
-    low, high = 1e-3, 1.0
-    while run_length(replace(chart, **{name: high}), 0.0, direction) < points:
-        low, high = high, high * 2
-    while high - low > 1e-4 * high:
-        middle = (low + high) / 2
-        short = run_length(replace(chart, **{name: middle}), 0.0, direction) < points
-        low, high = (middle, high) if short else (low, middle)
-    return replace(chart, **{name: high})
+
+    def rises(limit: float) -> float:
+        return log(run_length(replace(chart, **{name: limit}), 0.0, direction))
+
+    return replace(chart, **{name: _solved(rises, log(points))})
+
+
+def _solved(rises: Callable[[float], float], wanted: float) -> float:
+    """Return where a function that rises, nearly in a straight line, has a value: by false position (Illinois)."""
+    low, high = 1e-3, 4.0
+    below, above = rises(low) - wanted, rises(high) - wanted
+    while above < 0:
+        low, below, high = high, above, high * 2
+        above = rises(high) - wanted
+    if below >= 0:
+        return low
+    found = high
+    for _ in range(_STEPS):
+        found = (low * above - high * below) / (above - below)
+        value = rises(found) - wanted
+        if abs(value) < _CLOSE:
+            break
+        if value > 0:
+            high, above, below = found, value, below / 2
+        else:
+            low, below, above = found, value, above / 2
+    return found
 
 
 def _cusum(slack: float, limit: float, shift: float) -> float:

@@ -50,7 +50,7 @@ def test_three_sigma_is_wrong_once_in_370_points() -> None:
 
 @pytest.mark.parametrize("chart", [Shewhart(), Ewma(), Cusum(), PageHinkley()], ids=lambda chart: type(chart).__name__)
 @pytest.mark.parametrize("direction", ["up", "down", "both"])
-@pytest.mark.parametrize("points", [100.0, 43_200.0, 5_256_000.0])
+@pytest.mark.parametrize("points", [100.0, 5_256_000.0])
 def test_a_limit_has_the_run_length_it_was_made_for(chart: Chart, direction: Direction, points: float) -> None:
     """Solving for the limit and asking for its run length agree."""
     assert run_length(with_run_length(chart, points, direction), 0.0, direction) == pytest.approx(points, rel=0.01)

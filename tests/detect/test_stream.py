@@ -60,7 +60,7 @@ def test_only_changes_in_the_direction_that_matters_are_told(direction: Directio
 
 
 @given(st.lists(st.one_of(st.sampled_from(HOSTILE), st.floats(), st.floats(-10, 10)), max_size=80))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: type(chart).__name__)
 @pytest.mark.parametrize("kind", ["value", "log"])
 def test_no_value_whatever_breaks_a_stream(chart: Chart, kind: str, values: list[float | None]) -> None:
@@ -75,7 +75,7 @@ def test_no_value_whatever_breaks_a_stream(chart: Chart, kind: str, values: list
 
 
 @given(st.lists(st.tuples(st.integers(-3, 2**40), st.integers(-3, 2**40)), max_size=40))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_no_count_whatever_breaks_a_share(counts: list[tuple[int, int]]) -> None:
     """More failures than exchanges, or fewer than none, are a missing point; huge counts are counts."""
     plan, state = Plan(chart=Cusum(), kind="share", learn=10), State()
@@ -110,19 +110,19 @@ def test_page_hinkley_alarms_where_a_cusum_does() -> None:
     assert begins[0] == charted.index(True) - 1
 
 
-@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: type(chart).__name__)
+@pytest.mark.parametrize("chart", CHARTS[:3], ids=lambda chart: type(chart).__name__)
 def test_a_self_starting_stream_is_wrong_about_as_rarely_as_its_chart(chart: Chart) -> None:
-    """In 10,000 points of streams that learn as they go there are as many alarms as stated: within 4.5 deviations."""
+    """In 6,000 points of streams that learn as they go there are as many alarms as stated: within 4.5 deviations."""
     plan = Plan(chart=with_run_length(chart, 500))
     alarms = 0
-    for seed in range(5):
+    for seed in range(3):
         state = State()
         for point in gaussian(100 + seed, 2000, 20):
             state, said = take(plan, state, point)
             if said.change == "begun":
                 alarms += 1
                 state = msgspec.structs.replace(state, since=None, sums=Sums())
-    expected = 5 * (2000 - plan.learn) / run_length(with_run_length(chart, 500))
+    expected = 3 * (2000 - plan.learn) / run_length(with_run_length(chart, 500))
     assert abs(alarms - expected) < 4.5 * expected**0.5 + 5
 
 
