@@ -7,4 +7,5 @@
 - ``process``    starting programs on one core, their CPU time and memory, ending them by pid
 - ``load``       closed-loop load by wrk
 - ``error_budget``  no speed at all: how often statistical methods are wrong; its parts are ``budget_*``
+- ``rollouts``   no speed either: whole releases on a simulated clock, beside Flagger and Argo Rollouts
 """
