@@ -26,13 +26,13 @@ from router.control.sense import Sensed, Senses
 from router.events.model import Revision
 from router.events.rollout import Progress
 from router.rollout import machine
+from router.rollout.hold import SILENT_S
 from router.rollout.observed import Asked, Observed
 from router.rollout.turn import Refused, Turn
 
 log = getLogger(__name__)
 
 LOOK_S: Final = 0.5
-SILENT_S: Final = 60.0  # time without traffic beyond this does not count
 
 
 class Scene(NamedTuple):
@@ -111,7 +111,9 @@ class Driver:
         known = self._progress.get(name)
         if known is None:
             return journaled
-        shown = replace(known, holding=journaled.holding, reason=journaled.reason, by=journaled.by)
+        shown = replace(
+            known, holding=journaled.holding, holds=journaled.holds, reason=journaled.reason, by=journaled.by
+        )
         return known if shown == journaled else journaled
 
     def settle(self, experiment: Experiment, turn: Turn, revision: Revision) -> None:
@@ -171,8 +173,7 @@ class Driver:
         seen = logged(experiment, revision, scene.snapshot)
         killed = name in revision.killed
         silent_s = self._silent(name, sum(sensed.exchanges.values()), now[1])
-        idle = progress.share > 0 and silent_s > SILENT_S
-        counts = not (killed or idle or progress.status == "paused")
+        counts = not (killed or silent_s > SILENT_S or progress.status == "paused")
         return Observed(
             phase=revision.runs[name].phase,
             revision=revision.number,

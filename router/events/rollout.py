@@ -50,6 +50,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
         share: The share of units that the new arm has, or had before it was paused.
         reason: Why it is where it is, for a person.
         holding: What kind of reason it is that keeps it from the next step, in a word; empty when none was found yet.
+        holds: Kinds of such reasons in this step, with the time at which each was written down last; at most 16.
         by: Who or what brought it there.
         paused_at: When it was paused, in unix seconds.
         paused_s: How long it was paused within this step, in seconds.
@@ -69,6 +70,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     share: float = 0.0
     reason: str = ""
     holding: str = ""
+    holds: tuple[tuple[str, float], ...] = ()
     by: str = "router"
     paused_at: float | None = None
     paused_s: float = 0.0

@@ -6,6 +6,8 @@ Pure: state, what was observed and the time in; state and effects out. A map of 
 - ``ladder``: a staged rollout, step by step
 - ``rung``: its steps as one list
 - ``hold``: what keeps a release from its next step
+- ``stand``: staying where it is, for a reason, for a person, or paused
+- ``clock``: how long a step has lasted, in time that counts
 - ``retreat``: the way back, and when there is none
 - ``turn``: the shape of a decision, and its line in the decision log
 - ``effect``: what a decision asks of the world

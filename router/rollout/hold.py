@@ -8,6 +8,7 @@ long as nothing new is to be told.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,6 +16,9 @@ from router.config.schema import Experiment
 from router.events.rollout import Found
 from router.rollout.observed import Observed
 from router.rollout.rung import Rung
+
+SILENT_S: Final = 300.0
+"""How long there may be no traffic before that is a reason of its own."""
 
 
 class Hold(Struct, frozen=True):
@@ -29,15 +33,23 @@ class Hold(Struct, frozen=True):
     reason: str
 
 
-def blocked(experiment: Experiment, rung: Rung, observed: Observed) -> Hold | None:
+def blocked(experiment: Experiment, rung: Rung, ahead: Rung, observed: Observed) -> Hold | None:
     """Return the first reason not to take the next step; None when there is none.
 
     Args:
         experiment: The experiment.
         rung: Where its release is.
+        ahead: The next step.
         observed: What is known.
     """
-    return next(_reasons(experiment, rung, observed), None)
+    return next(_reasons(experiment, rung, ahead, observed), None)
+
+
+def unready(rung: Rung, share: float, observed: Observed) -> Hold | None:
+    """Return why the new arm cannot take what a step gives it beyond what it has; None when nothing is known."""
+    if rung.share > share and observed.smoke is not None and observed.smoke.status == "fail":
+        return Hold("not ready", f"the new version is not ready: {observed.smoke.reason}")
+    return None
 
 
 def hard(experiment: Experiment) -> bool:
@@ -47,9 +59,11 @@ def hard(experiment: Experiment) -> bool:
     )
 
 
-def _reasons(experiment: Experiment, rung: Rung, observed: Observed) -> Iterator[Hold]:
+def _reasons(experiment: Experiment, rung: Rung, ahead: Rung, observed: Observed) -> Iterator[Hold]:
     if observed.sample_ratio == "broken":
         yield Hold("data", f"the data may not be trusted: {observed.quality}")
+    if observed.silent_s >= SILENT_S:
+        yield Hold("silence", f"there was no exchange for {observed.silent_s:.0f} s")
     if observed.step_s < rung.hold:
         yield Hold("time", f"{rung.step} holds for {rung.hold:g} s")
     if not observed.acknowledged:
@@ -62,6 +76,8 @@ def _reasons(experiment: Experiment, rung: Rung, observed: Observed) -> Iterator
         yield Hold("sample ratio", f"the sample ratio is not known: {observed.quality or 'the log was not read yet'}")
     if "primary" in rung.require and observed.primary != "better":
         yield Hold("primary", f"the primary metric is {observed.primary}")
+    if (hold := unready(ahead, rung.share, observed)) is not None:
+        yield hold
 
 
 def _checks(rung: Rung, observed: Observed) -> Iterator[Hold]:

@@ -24,15 +24,18 @@ from typing import Final
 from msgspec.structs import replace
 
 from router.config.schema import Experiment
-from router.events.rollout import Approval, Progress
+from router.events.rollout import Progress
+from router.rollout import stand
 from router.rollout.effect import Say, Shift
-from router.rollout.hold import Hold, blocked
+from router.rollout.hold import Hold, blocked, unready
 from router.rollout.observed import Asked, Observed
 from router.rollout.retreat import End, back, worse
 from router.rollout.rung import Rung, following, rung_of, rungs
-from router.rollout.turn import APPROVALS, Case, Refused, Turn, entered, failing, place, record
+from router.rollout.turn import Case, Refused, Turn, entered, failing, place, record
 
-ROUTER: Final = "router"
+LATE_S: Final = 86_400.0
+LATE: Final = 4.0
+"""A step without a deadline is told of when it takes a day, or four times its hold."""
 
 
 def begin(experiment: Experiment, run: int, now: float, *, trusted: bool = False) -> Turn:
@@ -99,9 +102,9 @@ def act(experiment: Experiment, progress: Progress, asked: Asked, observed: Obse
         case "approve":
             return _approve(case, asked)
         case "pause":
-            return _pause(case, asked)
+            return stand.pause(case, asked)
         case "resume":
-            return _resume(case, asked)
+            return stand.resume(case, asked, lambda: begin(experiment, progress.run, now))
         case "promote":
             return _promote(case, asked)
         case "rollback" | "abort":
@@ -115,71 +118,43 @@ def _climb(case: Case, rung: Rung) -> Turn:
     """Go on, or stay: nothing is known against the new arm, and nobody paused it."""
     progress, observed = case.progress, case.observed
     asking = failing(observed.found, "pause")
-    if asking is not None and not _approved(progress):
-        return _wait(case, Hold("asked", asking.reason))
-    if progress.status == "waiting" and progress.holding == "approval":
-        return progress, ()
-    if rung.deadline is not None and observed.step_s >= rung.deadline and not progress.past_deadline:
-        return _overdue(case, rung)
+    if asking is not None and not stand.approved(progress):
+        return stand.wait(case, Hold("asked", asking.reason))
     if progress.share != rung.share:
         return _settle(case, rung)
-    hold = blocked(case.experiment, rung, observed)
-    if hold is not None:
-        return _hold(case, hold)
-    if rung.approve and not _approved(progress):
-        return _wait(case, Hold("approval", f"{place(progress)} waits for approval"))
-    return _advance(case, (ROUTER, "everything that the step requires holds"))
+    open_ = rung.approve and not stand.approved(progress)
+    asked = open_ and progress.status == "waiting" and progress.holding == "approval"
+    why = None if asked else blocked(case.experiment, rung, following(case.experiment.allocate, progress), observed)
+    if why is None and open_:
+        why, asked = Hold("approval", f"{place(progress)} waits for approval"), True
+    if why is None:
+        return _advance(case, (stand.ROUTER, "everything that the step requires holds"))
+    if observed.step_s >= _limit(rung) and not progress.past_deadline:
+        return _overdue(case, rung, why)
+    return stand.wait(case, why) if asked else stand.hold(case, why)
 
 
 def _settle(case: Case, rung: Rung) -> Turn:
     """Bring the share of a step into force: when a run begins, or when the file has another one for it."""
     progress = case.progress
-    if rung.share > progress.share and case.observed.smoke is not None and case.observed.smoke.status == "fail":
-        return _hold(case, Hold("not ready", case.observed.smoke.reason))
+    if (hold := unready(rung, progress.share, case.observed)) is not None:
+        return stand.hold(case, hold)
     reason = f"{place(progress)} with {rung.share:.4g} of units on the new arm"
-    following_ = replace(progress, share=rung.share, since=case.now, holding="", reason=reason, by=ROUTER)
-    said = record(case, following_, "advance" if rung.share > progress.share else "lower")
-    return following_, (Shift(cause="stage", mirror=rung.mirror), said)
-
-
-def _hold(case: Case, hold: Hold) -> Turn:
-    """Stay; it is told when the kind of reason is another one."""
-    progress = case.progress
-    if (progress.holding, progress.status) == (hold.kind, "running"):
-        return replace(progress, reason=hold.reason), ()
-    waited = progress.status == "waiting"
-    held = replace(progress, status="running", holding=hold.kind, reason=hold.reason, by=ROUTER)
-    said = record(case, held, "hold", "would take the next step without this")
-    return held, ((Shift(cause="hold"), said) if waited else (said,))
-
-
-def _wait(case: Case, hold: Hold) -> Turn:
-    """Ask a person, once."""
-    progress = case.progress
-    if (progress.holding, progress.status) == (hold.kind, "waiting"):
-        return progress, ()
-    waiting = replace(progress, status="waiting", holding=hold.kind, reason=hold.reason, by=ROUTER)
-    return waiting, (
-        Shift(cause="wait"),
-        record(case, waiting, "ask", "would go on if somebody approves"),
-        Say(
-            event="approval",
-            severity="warning",
-            text=f"{case.experiment.name}: {hold.reason}",
-            key=f"{case.experiment.name}-{progress.run}-{place(progress)}-{hold.kind}",
-        ),
+    moved = replace(
+        progress, share=rung.share, since=case.now, past_deadline=False, holding="", reason=reason, by=stand.ROUTER
     )
+    said = record(case, moved, "advance" if rung.share > progress.share else "lower")
+    return moved, (Shift(cause="stage", mirror=rung.mirror), said)
 
 
-def _overdue(case: Case, rung: Rung) -> Turn:
+def _overdue(case: Case, rung: Rung, open_: Hold) -> Turn:
     """Do what the configuration says of a step that takes too long."""
     progress = case.progress
-    hold = blocked(case.experiment, rung, case.observed)
-    why = f"{place(progress)} is past its deadline of {rung.deadline:g} s"
-    why = f"{why}: {hold.reason}" if hold is not None else why
+    took = f"{place(progress)} has taken {case.observed.step_s:.0f} s, longer than {_limit(rung):g} s"
+    why = f"{took}: {open_.reason}"
     if rung.on_deadline != "hold":
         return back(case, why, end="aborted" if rung.on_deadline == "abort" else "rolled_back")
-    late = replace(progress, past_deadline=True, reason=why, by=ROUTER)
+    late = replace(progress, past_deadline=True, reason=why, by=stand.ROUTER)
     return late, (
         Shift(cause="deadline"),
         record(case, late, "hold", "would abort with `on_deadline: abort`"),
@@ -208,9 +183,9 @@ def _advance(case: Case, why: tuple[str, str]) -> Turn:
         reason=f"{place(progress)} is passed: {reason}",
         by=by,
     )
-    action = "advance" if by == ROUTER else "promote"
+    action = "advance" if by == stand.ROUTER else "promote"
     effects = (
-        Shift(cause="done" if done else "stage" if by == ROUTER else "promote", mirror=rung.mirror),
+        Shift(cause="done" if done else "stage" if by == stand.ROUTER else "promote", mirror=rung.mirror),
         record(case, ahead, action, "would have held if something were open"),
         Say(
             event="done" if done else "verdict",
@@ -222,8 +197,9 @@ def _advance(case: Case, why: tuple[str, str]) -> Turn:
     return ahead, effects
 
 
-def _approved(progress: Progress) -> bool:
-    return any((each.step, each.stage) == (progress.step, progress.stage) for each in progress.approvals)
+def _limit(rung: Rung) -> float:
+    """Return how long a step may take before people are told, in seconds."""
+    return rung.deadline if rung.deadline is not None else max(LATE_S, LATE * rung.hold)
 
 
 # --- As people ask --------------------------------------------------------------------------------------------------
@@ -231,53 +207,11 @@ def _approved(progress: Progress) -> bool:
 
 def _approve(case: Case, asked: Asked) -> Turn | Refused:
     progress = case.progress
-    rung = rung_of(case.experiment.allocate, progress)
     if progress.holding == "stuck":
         return Refused("the new arm fails; approving it would keep it. Mend control, or use rollback or kill")
-    if progress.status != "waiting" and not rung.approve:
+    if progress.status != "waiting" and not rung_of(case.experiment.allocate, progress).approve:
         return Refused(f"{place(progress)} waits for no approval")
-    given = Approval(step=progress.step, stage=progress.stage, by=asked.by, time=case.now, reason=asked.reason)
-    status = progress.status if progress.status == "paused" else "running"
-    let = replace(
-        progress,
-        status=status,
-        approvals=(*progress.approvals, given)[-APPROVALS:],
-        holding="",
-        reason=_said("approved", asked),
-        by=asked.by,
-    )
-    return let, (Shift(cause="approve"), record(case, let, "approve"))
-
-
-def _pause(case: Case, asked: Asked) -> Turn | Refused:
-    progress = case.progress
-    if progress.status == "paused":
-        return progress, ()
-    held = replace(progress, status="paused", paused_at=case.now, reason=_said("paused", asked), by=asked.by)
-    return held, (Shift(cause="pause"), record(case, held, "pause"))
-
-
-def _resume(case: Case, asked: Asked) -> Turn | Refused:
-    progress = case.progress
-    if progress.step in ("rolled_back", "aborted"):
-        again, effects = begin(case.experiment, progress.run, case.now)
-        again = replace(
-            again, trail=(*progress.trail, *again.trail)[-64:], reason=_said("begun again", asked), by=asked.by
-        )
-        return again, (effects[0], record(case, again, "begin"))
-    if progress.status != "paused":
-        return Refused(f"the release is not paused ({place(progress)}, {progress.status})")
-    paused = max(case.now - (progress.paused_at if progress.paused_at is not None else case.now), 0.0)
-    on = replace(
-        progress,
-        status="running",
-        paused_at=None,
-        paused_s=progress.paused_s + paused,
-        holding="",
-        reason=_said("resumed", asked),
-        by=asked.by,
-    )
-    return on, (Shift(cause="resume"), record(case, on, "resume"))
+    return stand.approve(case, asked)
 
 
 def _promote(case: Case, asked: Asked) -> Turn | Refused:
@@ -287,7 +221,7 @@ def _promote(case: Case, asked: Asked) -> Turn | Refused:
         return Refused(f"the new arm fails, so it gets no more traffic: {found.name}: {found.reason}")
     if case.observed.smoke is not None and case.observed.smoke.status == "fail":
         return Refused(f"the new arm is not ready: {case.observed.smoke.reason}")
-    return _advance(case, (asked.by, _said("promoted", asked)))
+    return _advance(case, (asked.by, stand.said("promoted", asked)))
 
 
 def _retreat(case: Case, asked: Asked) -> Turn | Refused:
@@ -298,8 +232,4 @@ def _retreat(case: Case, asked: Asked) -> Turn | Refused:
     if known is not None and known.status == "fail" and progress.share > 0:
         return Refused(f"control is not fit for it: {known.reason}. `kill` does it all the same")
     end: End = "rolled_back" if asked.what == "rollback" else "aborted"
-    return back(case, _said(asked.what, asked), by=asked.by, end=end)
-
-
-def _said(what: str, asked: Asked) -> str:
-    return f"{what} by {asked.by}: {asked.reason}" if asked.reason else f"{what} by {asked.by}"
+    return back(case, stand.said(asked.what, asked), by=asked.by, end=end)

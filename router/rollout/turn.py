@@ -89,7 +89,9 @@ def record(case: Case, ahead: Progress, action: str, instead: str = "") -> Recor
 
 def entered(progress: Progress, now: float, **changes: object) -> Progress:
     """Return a progress that has just entered another step: its clock begins, and the trail has it."""
-    following = replace(progress, since=now, paused_at=None, paused_s=0.0, past_deadline=False, holding="", **changes)
+    following = replace(
+        progress, since=now, paused_at=None, paused_s=0.0, past_deadline=False, holding="", holds=(), **changes
+    )
     return replace(following, trail=(*progress.trail, (place(following), now))[-TRAIL:])
 
 
