@@ -9,23 +9,20 @@ that was set back or forward in between counts as little as any other gap.
 """
 
 from collections.abc import Collection
-from logging import getLogger
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from router.control.checkpoint import Checkpoint
 from router.events.rollout import Progress
 from router.rollout.clock import Clock, looked
 
-log = getLogger(__name__)
-
 EVERY_S: Final = 5.0
 NAME: Final = "clocks.json"
-MOST_BYTES: Final = 1024 * 1024
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True):
     """What the file says.
 
     Attributes:
@@ -38,11 +35,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class Clocks:
-    """The clocks of all releases.
-
-    Attributes:
-        problem: Why they cannot be written down; None when they can.
-    """
+    """The clocks of all releases."""
 
     def __init__(self, folder: Path) -> None:
         """Read what was written down.
@@ -51,11 +44,9 @@ class Clocks:
             folder: Where the file is.
         """
         # Per process
-        self.problem: str | None = None
-        self._path = folder / NAME
+        self._file = Checkpoint(folder / NAME, Kept, EVERY_S)
+        self._past: Kept | None = self._file.read()
         self._clocks: dict[str, Clock] = {}
-        self._past: _Kept | None = _read(self._path)
-        self._written = float("-inf")
 
     def look(self, name: str, progress: Progress, now: tuple[float, float], *, counts: bool) -> float:
         """Look at the clock of a release; return how long its step has lasted, in seconds that count.
@@ -80,39 +71,12 @@ class Clocks:
         for name in self._clocks.keys() - set(known):
             del self._clocks[name]
 
-    def due(self, monotonic: float) -> bytes | None:
+    def due(self, now: tuple[float, float]) -> Kept | None:
         """Return what is to be written down now; None when it is not time yet."""
-        if not self._clocks or monotonic - self._written < EVERY_S:
+        if not self._clocks or not self._file.due(now[1]):
             return None
-        self._written = monotonic
-        return msgspec.json.encode(self._clocks)
+        return Kept(now[0], dict(self._clocks))
 
-    def write(self, clocks: bytes, time: float) -> None:
-        """Write clocks down; for a thread.
-
-        Args:
-            clocks: What ``due`` gave.
-            time: Unix seconds.
-        """
-        beside = self._path.with_suffix(".new")
-        try:
-            beside.write_bytes(msgspec.json.encode({"time": time, "clocks": msgspec.Raw(clocks)}))
-            beside.replace(self._path)
-        except OSError as error:
-            if self.problem is None:
-                log.warning("the clocks of releases cannot be written down: %s", error)
-            self.problem = str(error)
-        else:
-            self.problem = None
-
-
-def _read(path: Path) -> _Kept | None:
-    """Read the file; None when there is none that can be read."""
-    try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MOST_BYTES), type=_Kept)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as error:
-        log.warning("the clocks of releases cannot be read, so their present steps begin anew: %s", error)
-        return None
+    def write(self, kept: Kept) -> None:
+        """Write clocks down; for a thread."""
+        self._file.write(kept)

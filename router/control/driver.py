@@ -100,8 +100,10 @@ class Driver:
                 log.exception("release %r: nothing can be decided", experiment.name)
                 problem = repr(error)
             self._note(experiment.name, problem)
-        if (clocks := self._clocks.due(now[1])) is not None:
-            await asyncio.to_thread(self._clocks.write, clocks, now[0])
+        if (clocks := self._clocks.due(now)) is not None:
+            await asyncio.to_thread(self._clocks.write, clocks)
+        if (memories := self._senses.due(now)) is not None:
+            await asyncio.to_thread(self._senses.write, memories)
 
     def present(self, name: str, revision: Revision) -> Progress | None:
         """Return where a release is, with what is known of why; None before it begins."""
@@ -151,7 +153,7 @@ class Driver:
 
     async def _look(self, experiment: Experiment, scene: Scene, change: Change, now: tuple[float, float]) -> str | None:
         name, revision = experiment.name, scene.revision
-        sensed = self._senses.look(experiment, revision, now[0])
+        sensed = await asyncio.to_thread(self._senses.look, experiment, revision, now[0])
 
         def decide(present: Revision) -> Turn | None:
             if present.runs.get(name) != revision.runs[name] or present.config is not revision.config:
@@ -210,6 +212,7 @@ class Driver:
     def _forget(self, known: set[str]) -> None:
         """Let go of what is known of releases that are no more."""
         self._clocks.forget(known)
+        self._senses.forget(known)
         for kept in (self.observed, self.problems, self._progress, self._heard):
             for name in kept.keys() - known:
                 del kept[name]

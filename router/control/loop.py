@@ -93,7 +93,7 @@ class Control:
         self.decisions = Decisions(ticks.folder)
         self.notices = Notices(ticks.folder)
         self.aftermath = Aftermath(self.decisions, self.notices)
-        self.driver = Driver(Senses(seat.segment), Clocks(ticks.folder), self.aftermath)
+        self.driver = Driver(Senses(seat.segment, ticks.folder), Clocks(ticks.folder), self.aftermath)
         self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one

@@ -6,13 +6,21 @@ Does not know: what follows from it (``router.rollout``), the event log (``obser
 Rules: reads only. What could not be read is said as a failed measurement, never as a pass.
 """
 
-from typing import NamedTuple
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from router import counters
 from router.config.schema import Experiment
+from router.control.checkpoint import Checkpoint
+from router.control.evidence import Gather
 from router.events.model import Revision
 from router.events.rollout import Found
-from router.segment import Segment, fold
+from router.guardrail.judge import judge
+from router.guardrail.memory import Memory
+from router.segment import Segment
+
+EVERY_S: Final = 10.0
+NAME: Final = "guardrails.json"
 
 
 class Sensed(NamedTuple):
@@ -34,11 +42,19 @@ class Sensed(NamedTuple):
 class Senses:
     """Looks at the arms of releases."""
 
-    def __init__(self, segment: Segment) -> None:
-        # Per process
-        self._segment = segment
+    def __init__(self, segment: Segment, folder: Path) -> None:
+        """Read what guardrails remembered.
 
-    def look(self, experiment: Experiment, revision: Revision, now: float) -> Sensed:  # noqa: ARG002 - guardrails need it
+        Args:
+            segment: The shared counters.
+            folder: Where what guardrails remember is kept over restarts.
+        """
+        # Per process
+        self._gather = Gather(segment)
+        self._file = Checkpoint(folder / NAME, dict[str, Memory], EVERY_S)
+        self._memories: dict[str, Memory] = self._file.read() or {}
+
+    def look(self, experiment: Experiment, revision: Revision, now: float) -> Sensed:
         """Look at the arms of a release.
 
         Args:
@@ -46,11 +62,21 @@ class Senses:
             revision: The present revision.
             now: Unix seconds.
         """
-        run = revision.runs[experiment.name]
-        exchanges: dict[str, int] = {}
-        for arm in experiment.arms:
-            key = counters.arm_key(experiment.name, run.number, run.phase, arm.name)
-            base = revision.slots.get(key)
-            row = fold(self._segment, base, counters.UNIT_BUCKETS) if base is not None else ()
-            exchanges[arm.name] = int(sum(row))
-        return Sensed(exchanges)
+        name = experiment.name
+        evidence = self._gather.read(revision, experiment, now)
+        metrics = {metric.name: metric for metric in revision.config.metrics}
+        found, self._memories[name] = judge(experiment, metrics, evidence, self._memories.get(name, Memory()), now)
+        return Sensed({arm: sum(each.exchanges) for arm, each in evidence.arms.items()}, found)
+
+    def forget(self, known: Collection[str]) -> None:
+        """Let go of releases that are no more."""
+        for name in self._memories.keys() - set(known):
+            del self._memories[name]
+
+    def due(self, now: tuple[float, float]) -> dict[str, Memory] | None:
+        """Return what is to be written down now; None when it is not time yet."""
+        return dict(self._memories) if self._memories and self._file.due(now[1]) else None
+
+    def write(self, memories: dict[str, Memory]) -> None:
+        """Write down what guardrails remember; for a thread."""
+        self._file.write(memories)

@@ -52,11 +52,10 @@ def unready(rung: Rung, share: float, observed: Observed) -> Hold | None:
     return None
 
 
-def hard(experiment: Experiment) -> bool:
-    """Say whether an experiment has a guardrail that rolls back."""
-    return experiment.metrics is not None and any(
-        guardrail.action == "rollback" for guardrail in experiment.metrics.guardrails
-    )
+def hard(experiment: Experiment) -> frozenset[str]:
+    """Return the names of the guardrails that roll back."""
+    given = () if experiment.metrics is None else experiment.metrics.guardrails
+    return frozenset(each.title for each in given if each.action == "rollback" and not each.dry_run)
 
 
 def _reasons(experiment: Experiment, rung: Rung, ahead: Rung, observed: Observed) -> Iterator[Hold]:
@@ -94,12 +93,13 @@ def _checks(rung: Rung, observed: Observed) -> Iterator[Hold]:
 
 def _guardrails(experiment: Experiment, observed: Observed) -> Iterator[Hold]:
     found = [each for each in observed.found if each.action == "rollback" and not each.dry_run]
-    if not found and hard(experiment):
-        yield Hold("guardrails", "the guardrails were not looked at yet")
     for status, kind in (("error", "measurement"), ("fail", "guardrails"), ("inconclusive", "guardrails")):
         open_ = [each for each in found if each.status == status]
         if open_:
             yield Hold(kind, _listed(open_))
+    silent = sorted(hard(experiment) - {each.name for each in found})
+    if silent:
+        yield Hold("guardrails", f"nothing is known of guardrail {silent[0]!r} yet")
 
 
 def _listed(found: list[Found]) -> str:

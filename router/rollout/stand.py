@@ -74,8 +74,9 @@ def unproven(experiment: Experiment, observed: Observed, *, sure: bool) -> Hold 
         sure: Whether too little data is no answer; a failed measurement never is one.
     """
     found = [each for each in observed.found if each.action == "rollback" and not each.dry_run]
-    if not found and hard(experiment):
-        return Hold("guardrails", "the guardrails were not looked at yet")
+    silent = sorted(hard(experiment) - {each.name for each in found})
+    if silent:
+        return Hold("guardrails", f"nothing is known of guardrail {silent[0]!r} yet")
     for status, kind in (("error", "measurement"), ("inconclusive", "guardrails")):
         open_ = [each for each in found if each.status == status]
         if open_ and (sure or status == "error"):

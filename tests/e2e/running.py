@@ -50,6 +50,7 @@ class Model:
         self.held = threading.Event()
         self.release = threading.Event()
         self.requests = 0
+        self.broken = False  # whether it answers with an error
         model = self
 
         class Answer(BaseHTTPRequestHandler):
@@ -60,7 +61,7 @@ class Model:
                 if self.path == "/hold":
                     model.held.set()
                     model.release.wait(DEADLINE_S)
-                self.send_response(200)
+                self.send_response(500 if model.broken else 200)
                 self.send_header("content-length", str(len(name)))
                 self.end_headers()
                 self.wfile.write(name.encode())

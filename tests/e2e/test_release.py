@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.e2e.running import Model, Router, running, wait_until
 
-USERS = [f"u{number}" for number in range(60)]
+USERS = [f"u{number}" for number in range(30)]
 
 
 @contextmanager
@@ -20,6 +20,8 @@ def releasing(folder: Path, allocate: str, workers: int = 2) -> Iterator[tuple[R
             "    route: r",
             "    arms: [{name: old, target: old}, {name: new, target: new}]",
             f"    allocate: {{use: rollout, {allocate}}}",
+            "    metrics: {primary: errors, guardrails: [{metric: errors, ratio: 2.0}]}",
+            "metrics: [{name: errors, kind: ratio, exchange: failed, goal: down}]",
         )
         router.config.write_text(router.config.read_text() + "\n".join(lines) + "\n")
         yield router, models
@@ -47,3 +49,16 @@ def test_a_rollout_moves_traffic_stage_by_stage_to_its_end(tmp_path: Path) -> No
         wait_until(lambda: _release(router).get("step") == "done", "the end")
         assert _served(router) == 1.0
         assert [each["step"] for each in _release(router)["trail"]] == ["stage 1", "stage 2", "bake", "done"]
+
+
+def test_a_version_that_fails_is_rolled_back_by_itself(tmp_path: Path) -> None:
+    """The new version breaks in mid-rollout: soon every worker serves the old one alone, and the log says why."""
+    with releasing(tmp_path, "stages: [{share: 50%, hold: 1h}]") as (router, models):
+        wait_until(lambda: _release(router).get("share") == 0.5, "the first stage")
+        assert 0.2 < _served(router) < 0.8
+        models["new"].broken = True
+        wait_until(lambda: _served(router) == 0.0 and _release(router).get("step") == "rolled_back", "the rollback")
+        decided = router.json("/v1/experiments/e/decisions?action=rollback")["decisions"]
+        assert len(decided) == 1
+        assert decided[0]["reason"].startswith("in stage 1: errors ratio 2")
+        assert decided[0]["share"] == 0.0

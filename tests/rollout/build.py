@@ -58,7 +58,7 @@ def climbed(ramp: Experiment, steps: int) -> Progress:
     """Return where a release is after so many steps more."""
     progress = begun(ramp)
     for _ in range(steps):
-        progress, _ = machine.step(ramp, progress, fine(60.0), NOW)
+        progress, _ = machine.step(ramp, progress, fine(3600.0), NOW)
     return progress
 
 
