@@ -360,6 +360,81 @@ def replay(  # noqa: PLR0913 - one parameter for each option
     raise typer.Exit(code)
 
 
+@app.command(
+    epilog="Example: [bold]router evaluate spam-v2 --config router.yaml --requests recorded.ndjson"
+    ' --prediction /label --require "accuracy >= 90%" --baseline spam-v1 --no-worse 1%[/]'
+)
+def evaluate(  # noqa: PLR0913 - one parameter for each option
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A target of --config, or a URL.")],
+    *,
+    requests: Annotated[Path, typer.Option(metavar="FILE", help="Recorded requests, a JSON object a line.")],
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration that has TARGET.")] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="TARGET", help="Ask this one too, and compare.")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(metavar="/P", help="JSON pointer to the prediction in an answer.")
+    ] = None,
+    probability: Annotated[
+        str | None, typer.Option(metavar="/P", help="To how sure it is: a chance, or chances of all classes.")
+    ] = None,
+    positive: Annotated[str, typer.Option(metavar="CLASS", help="Class that a single chance is of.")] = "1",
+    label: Annotated[str, typer.Option(metavar="/P", help="JSON pointer to the label in a line.")] = "/label",
+    kind: Annotated[str, typer.Option(metavar="class|number|auto", help="What labels are.")] = "auto",
+    tolerance: Annotated[float, typer.Option(min=0, max=1, help="Of numbers in answers that are compared.")] = 1e-6,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="/P", help="Compare nothing under this pointer; repeatable.")
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="R",
+            help="Such as: accuracy >= 90%; p99 <= 200ms; recall(spam) >= 80%; f1 >= baseline - 1%; "
+            "p99 <= 1.5 * baseline. Repeatable; default: failures <= 1%.",
+        ),
+    ] = None,
+    no_worse: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="How much worse than the baseline it may be.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at once.")] = 8,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="That a request may take.")] = "10s",
+    max_time: Annotated[str, typer.Option(metavar="TIME", help="That all may take; the rest is not sent.")] = "1h",
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Most requests; drawn from more.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of whatever is drawn.")] = 1,
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Level of intervals.")] = "95%",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result here as JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Send recorded requests to a target, and judge its answers: offline, before it has any traffic.
+
+    A line is a JSON object: path, perhaps method, headers, json (or body, base64), and what is known: label, expected
+    (the answer), status, unit. POSTs are sent, because these are recordings: the target must have no effect on anyone.
+
+    The status is 0 for pass, 1 for fail, 2 for inconclusive, 3 when the check could not be made.
+    """
+    from router.command.evaluate import Output, evaluate_target
+    from router.command.evaluate_options import OptionError, Texts, job_of
+
+    try:
+        texts = Texts(timeout=timeout, max_time=max_time, confidence=confidence, no_worse=no_worse, kind=kind)
+        job = job_of(
+            texts,
+            requests=str(requests),
+            prediction=prediction,
+            probability=probability,
+            positive=positive,
+            label=label,
+            tolerance=tolerance,
+            ignore=tuple(ignore or ()),
+            require=tuple(require or ()),
+            concurrency=concurrency,
+            limit=limit,
+            seed=seed,
+        )
+    except OptionError as error:
+        typer.echo(f"router evaluate: {error}", err=True)
+        raise typer.Exit(3) from error
+    raise typer.Exit(evaluate_target(target, baseline, config, job, Output(as_json, out)))
+
+
 Experiment = Annotated[str, typer.Argument(metavar="NAME", help="Name of the experiment.")]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the journal.")]
 Author = Annotated[str | None, typer.Option(metavar="WHO", envvar="ROUTER_AUTHOR", help="Who asks; kept likewise.")]

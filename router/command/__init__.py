@@ -2,6 +2,7 @@
 
 =========  ==========================================================================================
 check      mistakes of a configuration, and what a change to it would do
+evaluate   recorded requests with labels, sent to a target before it has traffic; its options in evaluate_options
 explain    why a request goes where it goes
 plan_salt  a salt under which strata are balanced
 plan_…     sample size, power, effect, duration (design, asked as question, with traffic) and boundaries
