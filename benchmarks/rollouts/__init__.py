@@ -12,6 +12,7 @@ and by two other systems' documented loops. A map of the package:
 - ``flagger``     Flagger's loop
 - ``argo``        Argo Rollouts' loop
 - ``run``         the controllers by name
+- ``kept``        endings in a file, so that a long run can go on
 - ``table``       what came of many seeds
 - ``goals``       what is promised, and whether it is kept
 """

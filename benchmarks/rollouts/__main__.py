@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks.rollouts [--seeds 1000] [--only NAME] [--json FILE] [--jobs 2]``.
+"""The command: ``python -m benchmarks.rollouts [--seeds 1000] [--only NAME] [--keep FILE] [--json FILE] [--jobs 2]``.
 
 Responsible for: spreading seeds over processes, printing tables and goals.
 Does not know: scenarios, controllers.
@@ -7,15 +7,16 @@ Does not know: scenarios, controllers.
 import argparse
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.rollouts.goals import GOALS, flagger_at_five
-from benchmarks.rollouts.run import CONTROLLERS, releases
+from benchmarks.rollouts import kept
+from benchmarks.rollouts.goals import GOALS, ROUTER, flagger_at_five
+from benchmarks.rollouts.kept import Endings
+from benchmarks.rollouts.run import CONTROLLERS, Batch, releases
 from benchmarks.rollouts.scenarios import ALL, Scenario
 from benchmarks.rollouts.table import HEAD, Line
 
@@ -28,17 +29,19 @@ BATCH: Final = 20
 def main() -> int:
     """Run what is asked for; 1 when a goal is missed."""
     asked = _asked()
-    chosen = [scenario for scenario in ALL if asked.only is None or asked.only in scenario.name]
     if asked.flagger:
         print(flagger_at_five(asked.seeds))
         return 0
-    lines: list[Line] = []
-    print(HEAD, flush=True)
-    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-        for scenario in chosen:
-            for line in _lines(pool, scenario, asked):
-                lines.append(line)
-                print(line.row(), flush=True)
+    names = tuple(asked.controllers.split(","))
+    scenarios = [scenario for scenario in ALL if asked.only is None or asked.only in scenario.name]
+    endings = _made(asked, scenarios, names)
+    lines = [
+        Line(scenario, name, list(endings[scenario.name, name].values()))
+        for scenario in scenarios
+        for name in names
+        if endings.get((scenario.name, name))
+    ]
+    print("\n".join([HEAD, *(line.row() for line in lines)]))
     if asked.json:
         asked.json.write_text(json.dumps([line.numbers() for line in lines], indent=1, allow_nan=False) + "\n")
     met = [goal.met(lines) for goal in GOALS if goal.asks(lines)]
@@ -57,22 +60,35 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--controllers", default=",".join(CONTROLLERS), help="names, with commas between")
     parser.add_argument("--look", type=float, default=60.0, help="seconds between looks of this router (10 to 60)")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="file of endings; what it has already is not made again")
     parser.add_argument("--json", type=Path, help="write numbers to this file")
     parser.add_argument("--flagger", action="store_true", help="Flagger's settings at 5 requests a minute instead")
     return parser.parse_args()
 
 
-def _lines(pool: ProcessPoolExecutor, scenario: Scenario, asked: argparse.Namespace) -> Iterator[Line]:
-    names = tuple(asked.controllers.split(","))
-    seeds = range(asked.first, asked.first + asked.seeds)
-    batches = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    work = [pool.submit(releases, scenario.name, batch, names, asked.look) for batch in batches]
-    found: dict[str, list[Ended]] = defaultdict(list)
-    for each in work:
-        for name, ended in each.result().items():
-            found[name] += ended
-    for name in names:
-        yield Line(scenario, name, found[name])
+def _made(asked: argparse.Namespace, scenarios: Sequence[Scenario], names: tuple[str, ...]) -> Endings:
+    """Make the releases that are not kept yet, a batch of seeds of each scenario in turn."""
+    endings = kept.read(asked.keep)
+    last = asked.first + asked.seeds
+    work: list[tuple[Batch, Future[dict[str, list[Ended]]]]] = []
+    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+        for start in range(asked.first, last, BATCH):
+            for scenario in scenarios:
+                who = tuple(name for name in names if name == ROUTER or not scenario.ours)
+                missing = tuple(
+                    seed
+                    for seed in range(start, min(start + BATCH, last))
+                    if any(seed not in endings[scenario.name, name] for name in who)
+                )
+                if missing:
+                    batch = Batch(scenario.name, missing, who, asked.look)
+                    work.append((batch, pool.submit(releases, batch)))
+        for batch, future in work:
+            found = future.result()
+            kept.add(asked.keep, batch, found)
+            for name, ended in found.items():
+                endings[batch.scenario, name].update(zip(batch.seeds, ended, strict=True))
+    return endings
 
 
 if __name__ == "__main__":

@@ -104,14 +104,16 @@ def replay(scenario: Scenario, stream: Stream, controller: Controller) -> Ended:
         controller: Who decides.
     """
     touched = np.zeros(len(stream.users.point), dtype=bool)
-    now, failures, looks = 0.0, 0, 0
+    now, failures, looks, version = 0.0, 0, 0, scenario.new
     outcome: Outcome | None = None
     while outcome is None and controller.due <= scenario.horizon_s:
         last, now = now, controller.due
         requests = stream.between(last, now)
         where = stream.users.point[requests.user] if controller.sticky else requests.coin
         fresh = where < controller.share
-        new = _part(scenario.new, stream.users, requests, fresh)
+        if scenario.loaded is not None and controller.share >= scenario.loaded[0]:
+            version = scenario.loaded[1]
+        new = _part(version, stream.users, requests, fresh)
         old = _part(scenario.old, stream.users, requests, ~fresh)
         touched[new.user] = True
         failures += int(new.failed.sum())

@@ -4,8 +4,8 @@ Responsible for: the controllers by name, each with the same traffic.
 Does not know: processes, tables.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 from benchmarks.rollouts.argo import Argo, Template
 from benchmarks.rollouts.flagger import Canary, Flagger
@@ -24,26 +24,35 @@ def _router(scenario: Scenario, stream: Stream, look_s: float) -> Controller:
 
 CONTROLLERS: Final[Mapping[str, Make]] = {
     "router": _router,
-    "Flagger, default": lambda *_: Flagger(Canary()),
-    "Flagger, threshold 5": lambda *_: Flagger(Canary(threshold=5)),
-    "Argo, documented": lambda *_: Argo(Template()),
-    "Argo, default limits": lambda *_: Argo(Template(0.99, 60.0, 0, 0.0)),
+    "Flagger": lambda *_: Flagger(Canary()),
+    "Flagger (threshold 5)": lambda *_: Flagger(Canary(threshold=5)),
+    "Argo": lambda *_: Argo(Template()),
+    "Argo (strict)": lambda *_: Argo(Template(0.99, 60.0, 0, 0.0)),
 }
 
 
-def releases(name: str, seeds: Sequence[int], controllers: Sequence[str], look_s: float) -> dict[str, list[Ended]]:
-    """Make releases.
+class Batch(NamedTuple):
+    """Releases to make.
 
-    Args:
-        name: The scenario.
+    Attributes:
+        scenario: Name of the scenario.
         seeds: One release of each controller for each.
         controllers: Who decides, by name.
         look_s: How often this router looks in the first half hour of a phase, in seconds.
     """
-    scenario = next(each for each in ALL if each.name == name)
-    found: dict[str, list[Ended]] = {controller: [] for controller in controllers}
-    for seed in seeds:
+
+    scenario: str
+    seeds: tuple[int, ...]
+    controllers: tuple[str, ...]
+    look_s: float = 60.0
+
+
+def releases(batch: Batch) -> dict[str, list[Ended]]:
+    """Make releases, and return how they ended: controller to an ending for each seed."""
+    scenario = next(each for each in ALL if each.name == batch.scenario)
+    found: dict[str, list[Ended]] = {controller: [] for controller in batch.controllers}
+    for seed in batch.seeds:
         stream = Stream(seed, scenario.crowd, scenario.rate)
-        for controller in controllers:
-            found[controller].append(replay(scenario, stream, CONTROLLERS[controller](scenario, stream, look_s)))
+        for name in batch.controllers:
+            found[name].append(replay(scenario, stream, CONTROLLERS[name](scenario, stream, batch.look_s)))
     return found

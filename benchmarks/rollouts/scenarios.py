@@ -21,7 +21,7 @@ HOUR: Final = 3600.0
 DAY: Final = 86_400.0
 USUAL: Final = 0.001
 GOOD: Final = Version(steady(USUAL))
-Recipe = Literal["fast", "halves", "slow", "judged"]
+Recipe = Literal["fast", "halves", "patient", "slow", "judged"]
 
 
 class Scenario(NamedTuple):
@@ -38,6 +38,8 @@ class Scenario(NamedTuple):
         horizon_s: When nobody waits any longer.
         recipe: How this router is told to release it (``recipes``).
         broken: From when to when measurements fail, in seconds.
+        loaded: A share of the traffic, and the new version as it is for good once it has had that; None for the same.
+        ours: Whether only this router has the recipe, so that others would do what they did in another scenario.
     """
 
     name: str
@@ -50,18 +52,16 @@ class Scenario(NamedTuple):
     horizon_s: float = DAY
     recipe: Recipe = "fast"
     broken: tuple[tuple[float, float], ...] = ()
-
-
-def _step(at: float, before: float, after: float) -> Curve:
-    return lambda time: np.where(time < at, before, after)
+    loaded: tuple[float, Version] | None = None
+    ours: bool = False
 
 
 def _grows(at: float, value: float, doubling_s: float, most: float) -> Curve:
     return lambda time: np.minimum(value * np.exp2(np.maximum(time - at, 0.0) / doubling_s), most)
 
 
-def _flaps(every: float, bad_s: float, value: float) -> Curve:
-    return lambda time: np.where(time % every < bad_s, value, USUAL)
+def _flaps(every: float, bad: tuple[float, float], value: float) -> Curve:
+    return lambda time: np.where((time % every >= bad[0]) & (time % every < bad[1]), value, USUAL)
 
 
 def _working(time: float) -> bool:
@@ -79,20 +79,24 @@ def _fades(time: Floats) -> Floats:
     return 0.1 + 0.05 * np.exp2(-time / HOUR)
 
 
-def _few(rate: float) -> Scenario:
+def _few(rate: float, recipe: Recipe = "fast") -> Scenario:
+    by_time = recipe == "patient"
     return Scenario(
-        f"low traffic, {rate:g}/min",
-        "identical versions",
+        f"low traffic, {rate:g}/min" + (", by time" if by_time else ""),
+        "identical versions" + (" and stages that ask for no evidence" if by_time else ""),
         "ship",
         rate=lambda _: rate,
         crowd=Crowd(200),
-        horizon_s=DAY,
+        recipe=recipe,
+        ours=by_time,
     )
 
 
+_OUTAGE: Final = Version(_flaps(100 * DAY, (2 * MINUTE, 12 * MINUTE), 0.2))
+
 ALL: Final[tuple[Scenario, ...]] = (
     Scenario("healthy", "identical versions", "ship"),
-    Scenario("healthy, halves", "identical versions, 100 requests a minute each", "ship", recipe="halves"),
+    Scenario("healthy, halves", "identical versions, 100 requests a minute each", "ship", recipe="halves", ours=True),
     Scenario(
         "sparse errors, halves",
         "0.1 % of requests fail, 1 % with the new version; 100 requests a minute each",
@@ -100,15 +104,16 @@ ALL: Final[tuple[Scenario, ...]] = (
         new=Version(steady(0.01)),
         recipe="halves",
         horizon_s=12 * HOUR,
+        ours=True,
     ),
     Scenario("sparse errors", "0.1 %, 1 % with the new version", "stop", new=Version(steady(0.01))),
     Scenario("1 % errors", "none, 1 % with the new version", "stop", Version(steady(0.01)), Version(steady(0.0))),
     Scenario("1 % on both", "1 % with either version", "ship", Version(steady(0.01)), Version(steady(0.01))),
     Scenario(
         "latency creep",
-        "from the 5th minute on the new version takes twice as long every 30 minutes, up to 4 times",
+        "the new version becomes twice as slow every 5 minutes, up to 4 times",
         "stop",
-        new=Version(steady(USUAL), _grows(5 * MINUTE, 1.0, 30 * MINUTE, 4.0)),
+        new=Version(steady(USUAL), _grows(0.0, 1.0, 5 * MINUTE, 4.0)),
     ),
     Scenario(
         "memory leak",
@@ -120,28 +125,28 @@ ALL: Final[tuple[Scenario, ...]] = (
     ),
     Scenario(
         "bad half-way",
-        "in the 15th minute the new version begins to fail in 5 % of requests",
+        "once the new version has had a quarter of the traffic, 5 % of its requests fail",
         "stop",
-        new=Version(_step(15 * MINUTE, USUAL, 0.05)),
+        loaded=(0.25, Version(steady(0.05))),
     ),
     Scenario(
         "flapping",
-        "the new version fails in 5 % of requests for 5 of every 20 minutes",
+        "the new version fails in 5 % of requests for 2 of every 7 minutes, from the 3rd on",
         "stop",
-        new=Version(_flaps(20 * MINUTE, 5 * MINUTE, 0.05)),
+        new=Version(_flaps(7 * MINUTE, (2 * MINUTE, 4 * MINUTE), 0.05)),
     ),
     Scenario(
         "outage of both",
-        "a dependency of both versions fails for 5 minutes: 20 % of requests",
+        "identical versions; what both depend on is down from the 3rd to the 12th minute: 20 % of requests fail",
         "ship",
-        new=Version(lambda time: np.where((time >= 480) & (time < 780), 0.2, USUAL)),
-        old=Version(lambda time: np.where((time >= 480) & (time < 780), 0.2, USUAL)),
+        new=_OUTAGE,
+        old=_OUTAGE,
     ),
     Scenario(
         "broken metric",
-        "identical versions; nothing can be measured from the 8th to the 13th minute",
+        "identical versions; nothing can be measured from the 3rd to the 12th minute",
         "ship",
-        broken=((480.0, 780.0),),
+        broken=((2 * MINUTE, 12 * MINUTE),),
     ),
     Scenario(
         "one heavy user",
@@ -167,6 +172,7 @@ ALL: Final[tuple[Scenario, ...]] = (
         recipe="judged",
     ),
     _few(1.0),
+    _few(1.0, "patient"),
     _few(5.0),
     _few(20.0),
 )

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.rollouts.argo import Argo, Template
 from benchmarks.rollouts.flagger import Canary, Flagger
 from benchmarks.rollouts.replay import Controller, Ended, Outcome, Part, Seen, replay
-from benchmarks.rollouts.run import releases
+from benchmarks.rollouts.run import Batch, releases
 from benchmarks.rollouts.scenarios import ALL, Scenario
 from benchmarks.rollouts.traffic import Crowd, Stream
 from benchmarks.rollouts.versions import Version, serve, steady
@@ -142,7 +142,7 @@ def test_scenarios_have_names_of_their_own() -> None:
 
 def outcomes(name: str, seeds: int) -> list[Ended]:
     """Return how this router's releases of a scenario end."""
-    return releases(name, range(seeds), ("router",), 60.0)["router"]
+    return releases(Batch(name, tuple(range(seeds)), ("router",)))["router"]
 
 
 def test_errors_that_rise_from_a_thousandth_to_a_hundredth_are_caught_within_the_hour() -> None:
