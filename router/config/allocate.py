@@ -12,12 +12,15 @@ from router.config.contextual import Feature
 from router.config.preview import Preview
 from router.config.rehearsal import Mirroring
 from router.config.release import HOUR_S, RECIPE, Hold, Stage
+from router.config.smoke import SmokeTest
 from router.config.terms import Name, Pointer, Share, Slot
 
 Patience = Annotated[float, Meta(ge=0.001, le=3600, extra={"scalar": "duration"})]
 Held = Annotated[int, Meta(ge=1, le=16 * 1024**2, extra={"scalar": "size"})]
 Update = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
 Part = Annotated[float, Meta(ge=0.001, le=0.999, extra={"scalar": "share"})]
+Batch = Annotated[float, Meta(ge=0.01, le=1, extra={"scalar": "share"})]
+Patient = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
 KeptShare = Annotated[float, Meta(ge=0, le=0.5, extra={"scalar": "share"})]
 Observations = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
@@ -61,14 +64,17 @@ class Allocate(Struct, frozen=True, kw_only=True):
             "linear_thompson",
             "lin_ucb",
             "rollout",
+            "blue_green",
+            "rolling",
         ],
         Meta(
             description="`fixed`: the weights of the file; `switchback`: likewise, but what is assigned to an arm is a "
             "slot of time (for each of the experiment's `unit`, if it has one); `interleave`: each request goes to "
             "both arms, and the answer has a merge of their ranked lists; `ensemble`: to all arms, and the answer has "
             "what their values come to (docs/interleaving.md); `rollout`: the new arm's share grows stage by stage, "
-            "and goes back to nothing when a guardrail fails (docs/rollouts.md); the others are bandits "
-            "(docs/statistics.md)"
+            "and goes back to nothing when a guardrail fails; `blue_green`: from nobody to everybody at once, and back "
+            "at once; `rolling`: endpoint by endpoint of the old target gives way to one of the new "
+            "(docs/rollouts.md); the others are bandits (docs/statistics.md)"
         ),
     ] = "fixed"
     slot: Annotated[Slot | None, Meta(description="length of a slot of time; `switchback` needs it")] = None
@@ -185,6 +191,38 @@ class Allocate(Struct, frozen=True, kw_only=True):
     preview: Annotated[
         Preview | None, Meta(description="of a release: which requests the new version serves before it has traffic")
     ] = None
+    tests: Annotated[
+        tuple[SmokeTest, ...],
+        Meta(
+            max_length=32,
+            description="of `blue_green` and `rolling`: requests that each endpoint of the new version has to answer "
+            "well before it gets traffic",
+        ),
+    ] = ()
+    ready_within: Annotated[
+        Patient,
+        Meta(
+            description="of both: how long new endpoints may take to be ready and pass `tests`, before the release is "
+            "given up"
+        ),
+    ] = 600.0
+    approve: Annotated[
+        bool, Meta(description="of `blue_green`: whether a person has to let the switch happen; default by itself")
+    ] = False
+    hold: Annotated[
+        Hold | None,
+        Meta(
+            description="of `blue_green`: how long green has to be ready and to pass `tests` before the switch, "
+            "default 0s; of `rolling`: how long each batch is watched before the next, default 5m"
+        ),
+    ] = None
+    keep_warm: Annotated[
+        Hold,
+        Meta(description="of `blue_green`: how long blue is kept to switch back to, under guard, before it is done"),
+    ] = 600.0
+    batch: Annotated[
+        Batch, Meta(description="of `rolling`: share of the endpoints that each batch replaces, rounded up")
+    ] = 0.25
 
     stages: Annotated[
         tuple[Stage, ...],
@@ -204,6 +242,11 @@ class Allocate(Struct, frozen=True, kw_only=True):
     holdout: Annotated[
         KeptShare, Meta(description="of `rollout`: share that control keeps after it is done, for the long term")
     ] = 0.0
+
+    @property
+    def hold_s(self) -> float:
+        """How long a blue-green switch or a batch holds, in seconds."""
+        return self.hold if self.hold is not None else 300.0 if self.use == "rolling" else 0.0
 
     @property
     def ladder(self) -> tuple[Stage, ...]:

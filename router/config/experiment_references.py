@@ -18,6 +18,7 @@ from router.config.mistake import show
 from router.config.parts import Report, given, items, must_exist, named, part, unique_names
 from router.config.release_references import check_release
 from router.config.resolve import BROKEN
+from router.config.switch_references import check_switch
 from router.config.targeting_references import check_eligible, check_time_zone
 
 MIN_WEIGHT = 1e-9  # below it, -ln(u)/weight of the assignment loses its precision
@@ -38,6 +39,7 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
         _active(path, part(experiment, "active"), report)
         check_allocate(path, part(experiment, "allocate"), arms, report)
         check_release(path, part(experiment, "allocate"), arms, report)
+        check_switch(path, experiment, config, report)
         check_bandit(path, experiment, config, report)
         check_contextual(path, experiment, config, report)
         route = experiment.get("route", BROKEN)

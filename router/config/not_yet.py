@@ -12,18 +12,7 @@ KEYS: frozenset[str] = frozenset(
         "$.watch",
         "$.targets[].rewrite",
         "$.targets[].headers",
-        "$.experiments[].allocate.tests",
-        "$.experiments[].allocate.keep_warm",
-        "$.experiments[].allocate.batch",
-        "$.experiments[].allocate.hold",
     }
 )
 
-VALUES: dict[str, frozenset[str]] = {
-    "$.experiments[].allocate.use": frozenset(
-        {
-            "blue_green",
-            "rolling",
-        }
-    ),
-}
+VALUES: dict[str, frozenset[str]] = {}

@@ -9,7 +9,7 @@ counts until the first tick. A kill takes the weights; after its end the file's 
 Where a release is decides the weights of its experiment, in the same run; before its first step control has everybody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, TypedDict
 
 from router.config.schema import Config, Experiment
@@ -73,8 +73,13 @@ class Release(TypedDict):
 NOTHING: Final[Release] = {"rollouts": {}, "mirrors": {}, "endpoints": {}}
 
 
-def kept_release(before: Revision, config: Config, following: Mapping[str, Run]) -> Release:
-    """Return what goes on of releases: where those are that stay in their run, and what that needs."""
+def kept_release(
+    before: Revision, config: Config, following: Mapping[str, Run], killed: Collection[str] = ()
+) -> Release:
+    """Return what goes on of releases: where those are that stay in their run, and what that needs.
+
+    Everybody is on the control arm of a killed one, so all endpoints of that are in use.
+    """
     driven = {experiment.name: experiment for experiment in config.experiments if experiment.allocate.driven}
     rollouts = {
         name: progress
@@ -82,7 +87,12 @@ def kept_release(before: Revision, config: Config, following: Mapping[str, Run])
         if name in driven and progress.run == following[name].number and str(driven[name].allocate.use) == progress.kind
     }
     urls = {target.name: {endpoint.url for endpoint in target.endpoints} for target in config.targets}
-    replacing = {arm.target for name in rollouts for arm in driven[name].arms}
+    replacing = {
+        arm.target
+        for name in rollouts
+        for arm in driven[name].arms
+        if name not in killed or arm.name != control_arm(driven[name])
+    }
     return Release(
         rollouts=rollouts,
         mirrors={name: share for name, share in before.mirrors.items() if name in rollouts},

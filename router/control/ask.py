@@ -17,7 +17,7 @@ import aiohttp
 from router.config.place import Place, client_context
 from router.control.probe import Answer, Question
 
-_LOCAL_ERRNO: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+LOCAL_ERRNO: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 _CONTEXTS: Final = 256  # kept; a target's endpoints on one host and port share theirs
 
@@ -57,7 +57,7 @@ class Asker:
             return Answer(good=False, said=f"no answer within {health.timeout:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             code = getattr(getattr(error, "os_error", error), "errno", None)
-            return Answer(good=None if code in _LOCAL_ERRNO else False, said=str(error) or type(error).__name__)
+            return Answer(good=None if code in LOCAL_ERRNO else False, said=str(error) or type(error).__name__)
 
 
 def _context_of(place: Place, renewed: int) -> ssl.SSLContext:  # noqa: ARG001 - other certificates, another context

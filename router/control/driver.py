@@ -23,6 +23,7 @@ from router.control.clocks import Clocks
 from router.control.measure import Snapshot
 from router.control.observe import logged
 from router.control.sense import Sensed, Senses
+from router.control.trials import Trials
 from router.events.model import Revision
 from router.events.rollout import Progress
 from router.rollout import machine
@@ -68,6 +69,7 @@ class Driver:
         self._senses = senses
         self._clocks = clocks
         self._aftermath = aftermath
+        self._trials = Trials()
         self._progress: dict[str, Progress] = {}
         self._heard: dict[str, tuple[int, float]] = {}
 
@@ -78,9 +80,12 @@ class Driver:
             ask: Gives what a look begins with.
             change: Decides under the lock of changes, and publishes; returns why that could not be done, or None.
         """
-        while True:
-            await self.look(ask, change, (time.time(), time.monotonic()))
-            await asyncio.sleep(LOOK_S)
+        try:
+            while True:
+                await self.look(ask, change, (time.time(), time.monotonic()))
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await self._trials.close()
 
     async def look(self, ask: Callable[[], Scene], change: Change, now: tuple[float, float]) -> None:
         """Look at each release once.
@@ -188,6 +193,8 @@ class Driver:
             primary=seen.primary,
             control=sensed.control,
             smoke=sensed.ready,
+            tests=self._trials.look(experiment, progress, sensed.endpoints, revision.config),
+            endpoints=dict(sensed.endpoints),
             acknowledged=scene.acknowledged,
             killed=killed,
             silent_s=silent_s,
@@ -213,6 +220,7 @@ class Driver:
         """Let go of what is known of releases that are no more."""
         self._clocks.forget(known)
         self._senses.forget(known)
+        self._trials.keep(known)
         for kept in (self.observed, self.problems, self._progress, self._heard):
             for name in kept.keys() - known:
                 del kept[name]

@@ -39,6 +39,7 @@ from router.control.seat import Asked, Rejected, Seat, Source, Stale
 from router.control.sense import Senses
 from router.control.state import Refusal, State
 from router.control.steer import Move, steer
+from router.control.switched import Switched
 from router.control.tick import CAUSE, Allotment, tick
 from router.control.ticker import Ticker
 from router.control.watch import Watch
@@ -93,6 +94,7 @@ class Control:
         self.decisions = Decisions(ticks.folder)
         self.notices = Notices(ticks.folder)
         self.aftermath = Aftermath(self.decisions, self.notices)
+        self._switched = Switched(seat.segment, seat.publisher, self.aftermath)
         self.driver = Driver(Senses(seat.segment, ticks.folder), Clocks(ticks.folder), self.aftermath)
         self._ticks = ticks
         self._watch = Watch()
@@ -175,6 +177,7 @@ class Control:
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
         finally:
+            await self._switched.close()
             await self.ledger.close()
             await self.decisions.close()
 
@@ -402,6 +405,7 @@ class Control:
     async def _carry_out(self, name: str, turn: Turn) -> str | None:
         """Move traffic first, then let the rest follow; return why traffic could not be moved."""
         progress, effects = turn
+        decided_at = time.monotonic()
         shift = next((each for each in effects if isinstance(each, Shift)), None)
         if shift is not None:
             before = self.revision.rollouts.get(name)
@@ -414,6 +418,7 @@ class Control:
                 refused = await self._commit(*decided, urgent=shift.urgent)
             if refused is not None:
                 return "; ".join(str(mistake) for mistake in refused.mistakes)
+            self._switched.after(name, before, self.revision, decided_at)
         self.driver.settle(find(self.revision.config, name), turn, self.revision)
         return None
 

@@ -76,6 +76,15 @@ class Publisher:
             return None
         return msgspec.msgpack.decode(self._file.read_bytes(), type=Revision)
 
+    def reached(self, number: int) -> bool:
+        """Say whether every worker, and every one that still drains, serves a revision or a later one."""
+        segment = self._segment
+        seats = set(segment.words[SEATS : SEATS + self.workers].tolist())
+        return all(
+            block[ACKNOWLEDGED] >= number or (index not in seats and not (block[PID] and block[ACKNOWLEDGED]))
+            for index, block in enumerate(segment.blocks)
+        )
+
     def acknowledged(self) -> int:
         """Count the workers that serve the revision published last.
 

@@ -6,17 +6,20 @@ Does not know: what follows from it (``router.rollout``), the event log (``obser
 Rules: reads only. What could not be read is said as a failed measurement, never as a pass.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from router.config.schema import Experiment
 from router.control.checkpoint import Checkpoint
 from router.control.evidence import Gather
+from router.control.readiness_now import endpoints
 from router.events.model import Revision
 from router.events.rollout import Found
 from router.guardrail.judge import judge
 from router.guardrail.memory import Memory
+from router.rollout.fitness import EndpointNow, serving, sides
 from router.segment import Segment
 
 EVERY_S: Final = 10.0
@@ -31,12 +34,14 @@ class Sensed(NamedTuple):
         found: What the guardrails say.
         control: What is known against control; None when nothing is.
         ready: Whether the new arm can serve; None when that is not known.
+        endpoints: Arm to its endpoints as they stand.
     """
 
     exchanges: dict[str, int]
     found: tuple[Found, ...] = ()
     control: Found | None = None
     ready: Found | None = None
+    endpoints: Mapping[str, tuple[EndpointNow, ...]] = MappingProxyType({})
 
 
 class Senses:
@@ -50,6 +55,7 @@ class Senses:
             folder: Where what guardrails remember is kept over restarts.
         """
         # Per process
+        self._segment = segment
         self._gather = Gather(segment)
         self._file = Checkpoint(folder / NAME, dict[str, Memory], EVERY_S)
         self._memories: dict[str, Memory] = self._file.read() or {}
@@ -66,7 +72,11 @@ class Senses:
         evidence = self._gather.read(revision, experiment, now)
         metrics = {metric.name: metric for metric in revision.config.metrics}
         found, self._memories[name] = judge(experiment, metrics, evidence, self._memories.get(name, Memory()), now)
-        return Sensed({arm: sum(each.exchanges) for arm, each in evidence.arms.items()}, found)
+        exchanges = {arm: sum(each.exchanges) for arm, each in evidence.arms.items()}
+        stood = endpoints(revision, self._segment, experiment)
+        old, new = (serving(stood.get(arm.name, ()), arm.name) for arm in sides(experiment))
+        unfit = old if old is not None and old.status == "fail" else None
+        return Sensed(exchanges, found, control=unfit, ready=new, endpoints=stood)
 
     def forget(self, known: Collection[str]) -> None:
         """Let go of releases that are no more."""

@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 HISTORY = 100
 # Causes that move releases, and nothing else.
 RELEASE = frozenset(
-    {"begin", "stage", "promote", "done", "rollback", "abort", "pause", "approve", "wait", "hold", "deadline", "switch"}
-)
+    {
+        "begin", "stage", "promote", "done", "rollback", "abort", "pause", "approve", "wait", "hold", "deadline",
+        "ready", "switch", "batch", "drill",
+    }
+)  # fmt: skip
 FILE = "file"
 # Causes after which a restored configuration still holds.
 _HOLDING = frozenset({"certificate", "kill", "resume", "schedule", "invalid", "tick"}) | RELEASE
@@ -277,7 +280,7 @@ def unnumbered(
         killed=killed,
         invalid=kept_marks(before.invalid, following) if before is not None else {},
         coming=allocated.kept_coming(before, weights, following) if before is not None else {},
-        **(allocated.kept_release(before, config, following) if before is not None else allocated.NOTHING),
+        **(allocated.kept_release(before, config, following, killed) if before is not None else allocated.NOTHING),
     )
 
 

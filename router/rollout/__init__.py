@@ -5,6 +5,10 @@ Pure: state, what was observed and the time in; state and effects out. A map of 
 - ``machine``: begin, step and act of whatever drives a release
 - ``ladder``: a staged rollout, step by step
 - ``rung``: its steps as one list
+- ``blue_green``: everybody at once, and back at once
+- ``rolling``: endpoint by endpoint; ``batches``: which are in use after each batch
+- ``coming``: which endpoints get traffic next, and are tested first
+- ``fitness``: whether a side can serve, by its endpoints
 - ``hold``: what keeps a release from its next step
 - ``stand``: staying where it is, for a reason, for a person, or paused
 - ``clock``: how long a step has lasted, in time that counts

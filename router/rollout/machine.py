@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 
 from router.config.schema import Experiment
 from router.events.rollout import Progress
-from router.rollout import ladder
+from router.rollout import blue_green, ladder, rolling
 from router.rollout.observed import Asked, Observed
 from router.rollout.turn import Refused, Turn
 
@@ -32,7 +32,7 @@ class Drive(Protocol):
         """Do what a person asks for."""
 
 
-_DRIVES: Final[Mapping[str, ModuleType]] = {"rollout": ladder}
+_DRIVES: Final[Mapping[str, ModuleType]] = {"rollout": ladder, "blue_green": blue_green, "rolling": rolling}
 
 
 def begin(experiment: Experiment, run: int, now: float, *, trusted: bool = False) -> Turn:

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from router.events.rollout import Found
+from router.rollout.fitness import EndpointNow
 
 Ask = Literal["approve", "pause", "resume", "promote", "rollback", "abort"]
 
@@ -31,6 +32,8 @@ class Observed(Struct, frozen=True, kw_only=True):
         control: What is known against the side that a rollback leads to: ``fail`` when it is worse than the new arm, or
             cannot serve; None when nothing is.
         smoke: What smoke tests and readiness of the new arm say; None when not asked.
+        tests: What the smoke tests of the endpoints that get traffic next say; None when there are none yet.
+        endpoints: Arm to its endpoints as they stand, in the order of the file; empty when that is not known.
         acknowledged: Whether all workers serve the present revision.
         draining: Exchanges that the old side still works on; None when not known.
         risk: Expected loss of the present share and its parts, by name; empty when not known.
@@ -51,6 +54,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     offline: Found | None = None
     control: Found | None = None
     smoke: Found | None = None
+    tests: Found | None = None
+    endpoints: dict[str, tuple[EndpointNow, ...]] = {}
     acknowledged: bool = True
     draining: int | None = None
     risk: dict[str, float] = {}

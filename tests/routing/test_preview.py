@@ -21,7 +21,7 @@ HEADER = {"header": "X-Preview"}
 
 def release(**more: Any) -> dict[str, Any]:
     """Return an experiment whose new arm can be looked at."""
-    return {"name": "e", "route": "r", "arms": ARMS, "allocate": {"preview": HEADER}, **more}
+    return {"name": "e", "route": "r", "arms": ARMS, "allocate": {"use": "blue_green", "preview": HEADER}, **more}
 
 
 def decide(decider: Table, headers: dict[str, str], route: str = "r") -> Decision:
