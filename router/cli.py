@@ -19,6 +19,7 @@ import typer
 
 from router.options import ADMIN, AdminUrl, Json, TokenFile
 from router.plan_cli import plan
+from router.release_cli import add_releases
 
 # Whether it can be read is for the loader to say, in the form of every other mistake.
 Config = Annotated[
@@ -225,16 +226,7 @@ def bench(  # noqa: PLR0913 - one parameter for each option
 app.add_typer(plan, name="plan")
 
 
-@app.command(epilog="Example: [bold]router status --admin http://127.0.0.1:9090[/]")
-def status(*, admin: AdminUrl = ADMIN, token_file: TokenFile = None, as_json: Json = False) -> None:
-    """Show what revision a running router serves, its experiments and its targets."""
-    from router.command import remote
-
-    try:
-        code = remote.status(remote.connect(admin, token_file), as_json=as_json)
-    except remote.AdminError as error:
-        _fail(f"router status: {error}")
-    raise typer.Exit(code)
+add_releases(app)
 
 
 @app.command(epilog="Example: [bold]router revisions --last 5[/]")
@@ -433,54 +425,6 @@ def evaluate(  # noqa: PLR0913 - one parameter for each option
         typer.echo(f"router evaluate: {error}", err=True)
         raise typer.Exit(3) from error
     raise typer.Exit(evaluate_target(target, baseline, config, job, Output(as_json, out)))
-
-
-Experiment = Annotated[str, typer.Argument(metavar="NAME", help="Name of the experiment.")]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the journal.")]
-Author = Annotated[str | None, typer.Option(metavar="WHO", envvar="ROUTER_AUTHOR", help="Who asks; kept likewise.")]
-
-
-@app.command(epilog='Example: [bold]router kill ranker-v2 --reason "p99 doubled"[/]')
-def kill(  # noqa: PLR0913 - one parameter for each option
-    name: Experiment,
-    *,
-    reason: Reason = None,
-    author: Author = None,
-    admin: AdminUrl = ADMIN,
-    token_file: TokenFile = None,
-    as_json: Json = False,
-) -> None:
-    """Put all units of an experiment on its control arm, and wait until every worker does so.
-
-    It holds, whatever happens to the file or the router, until [bold]router resume[/].
-    """
-    from router.command import remote, switch
-
-    try:
-        code = switch.kill(remote.connect(admin, token_file), name, switch.Why(author, reason), as_json=as_json)
-    except remote.AdminError as error:
-        _fail(f"router kill: {error}")
-    raise typer.Exit(code)
-
-
-@app.command(epilog="Example: [bold]router resume ranker-v2[/]")
-def resume(  # noqa: PLR0913 - one parameter for each option
-    name: Experiment,
-    *,
-    reason: Reason = None,
-    author: Author = None,
-    admin: AdminUrl = ADMIN,
-    token_file: TokenFile = None,
-    as_json: Json = False,
-) -> None:
-    """End the kill of an experiment: its arms have their weights again."""
-    from router.command import remote, switch
-
-    try:
-        code = switch.resume(remote.connect(admin, token_file), name, switch.Why(author, reason), as_json=as_json)
-    except remote.AdminError as error:
-        _fail(f"router resume: {error}")
-    raise typer.Exit(code)
 
 
 @app.command(epilog="Example: [bold]router sign ranker-v2=treatment --keys /run/secrets/keys --for 1h[/]")

@@ -3,6 +3,8 @@
 process     the control process: built, joined to the supervisor, ended
 guard       who may talk to the admin API: token, Host, Origin, body cap
 api         the routes and what each answers
+asking      who asks for a change, why, and on the ground of what they saw
+changes     kill and resume, and what people ask of a release
 endpoints   breaker, health and load of each endpoint, from the shared counters
 views       revisions, configuration, targets and experiments as JSON (pure)
 bandits     what bandits have learned, as JSON and as Prometheus families

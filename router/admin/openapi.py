@@ -27,7 +27,15 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
         "/v1/experiments/{name}/report",
     ): "what its data say and whether they can be trusted; a page for `Accept: text/html`",
     ("post", "/v1/experiments/{name}/kill"): "put all its units on the control arm, until it is resumed",
-    ("post", "/v1/experiments/{name}/resume"): "end its kill",
+    (
+        "post",
+        "/v1/experiments/{name}/resume",
+    ): "end its kill; of a release that is not killed end its pause, or begin again",
+    ("post", "/v1/experiments/{name}/approve"): "let its release go on from the step that waits",
+    ("post", "/v1/experiments/{name}/promote"): "take the next step of its release now",
+    ("post", "/v1/experiments/{name}/pause"): "keep its release where it is; guardrails go on guarding",
+    ("post", "/v1/experiments/{name}/rollback"): "put everybody on control: the new version failed",
+    ("post", "/v1/experiments/{name}/abort"): "put everybody on control: the release is given up",
     ("get", "/v1/experiments/{name}/decisions"): "what was decided about it and why, newest first",
     ("get", "/v1/events"): "server-sent events: decisions about releases and new revisions, as they come",
     ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",
@@ -48,6 +56,10 @@ def _parameter(name: str, place: str, description: str, **schema: object) -> dic
 
 _EXPERIMENT: Final = _parameter("name", "path", "name of the experiment")
 _SEEN: Final = _parameter("If-Match", "header", "ETag of the experiment that you saw; 412 if it is another one now")
+_NEEDED: Final = _parameter(
+    "If-Match", "header", "ETag of the experiment that you saw, or *; 428 without, 412 if stale"
+)
+_ASKS: Final = ("approve", "promote", "pause", "rollback", "abort")
 _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
     "/v1/revisions/{number}/restore": [
         _parameter("number", "path", "the revision to bring back", type="integer"),
@@ -86,6 +98,7 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "/v1/experiments/{name}/kill": [_EXPERIMENT, _SEEN],
     "/v1/experiments/{name}/resume": [_EXPERIMENT, _SEEN],
+    **{f"/v1/experiments/{{name}}/{what}": [_EXPERIMENT, _NEEDED] for what in _ASKS},
 }
 _TYPES: Final = {"/": "text/html", "/metrics": "text/plain", "/v1/events": "text/event-stream"}
 _SWITCHED: Final = {
@@ -94,6 +107,10 @@ _SWITCHED: Final = {
     "404": "there is no such experiment",
     "412": "the experiment is not what it was",
     "503": "the workers cannot be told, or the counters have no room for another phase",
+}
+_ASKED: Final = {
+    "409": "the release is not where that makes sense; `detail` says why",
+    "428": "If-Match is missing",
 }
 _FAILURES: Final[dict[str, dict[str, str]]] = {
     "/readyz": {"503": "not ready; `detail` says why"},
@@ -124,7 +141,8 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
     },
     "/v1/events": {"503": "there are too many streams; `Retry-After` says when to come back"},
     "/v1/experiments/{name}/kill": _SWITCHED,
-    "/v1/experiments/{name}/resume": _SWITCHED,
+    "/v1/experiments/{name}/resume": _SWITCHED | _ASKED,
+    **{f"/v1/experiments/{{name}}/{what}": _SWITCHED | _ASKED for what in _ASKS},
 }
 _OUTCOME: Final[dict[str, Any]] = {
     "type": "object",

@@ -13,6 +13,7 @@ import msgspec
 from router.config.schema import Experiment
 from router.control.driver import Driver
 from router.events.model import Revision
+from router.rollout.rung import rungs
 
 
 def release_view(experiment: Experiment, revision: Revision, driver: Driver) -> dict[str, Any] | None:
@@ -31,7 +32,18 @@ def release_view(experiment: Experiment, revision: Revision, driver: Driver) -> 
     return {
         **shown,
         "approvals": msgspec.to_builtins(progress.approvals),
+        "steps": _steps(experiment),
         "trail": [{"step": step, "time": time} for step, time in progress.trail],
         "observed": msgspec.to_builtins(observed) if fresh else None,
         "problem": driver.problems.get(name),
     }
+
+
+def _steps(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return the steps that a release has, in order; empty where they are not known beforehand."""
+    if experiment.allocate.use != "rollout":
+        return []
+    return [
+        {"step": rung.step, "stage": rung.stage, "share": rung.share, "hold": rung.hold, "approve": rung.approve}
+        for rung in rungs(experiment.allocate)
+    ]

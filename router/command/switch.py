@@ -1,7 +1,7 @@
-"""What ``router kill`` and ``router resume`` do.
+"""What ``router kill``, ``resume``, ``approve``, ``promote``, ``pause``, ``rollback`` and ``abort`` do.
 
 Responsible for: asking, waiting until every worker has it, and saying what became of it.
-Does not know: the admin API's address and token (``remote``), what a kill is.
+Does not know: the admin API's address and token (``remote``), what a kill or a release is.
 
 Rules: the exit status is 0 only when every worker serves the change. A journal that could not be written is said on
 standard error: the change holds now, but might not survive a restart of the whole router.
@@ -10,7 +10,7 @@ standard error: the change holds now, but might not survive a restart of the who
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,10 +22,17 @@ _LOOK_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Who asks, and why."""
+    """Who asks, why, and what they saw.
+
+    Attributes:
+        author: Who.
+        reason: Why.
+        seen: Tag of the experiment that they saw; None is as it is now, ``*`` that it does not matter.
+    """
 
     author: str | None
     reason: str | None
+    seen: str | None = None
 
 
 def kill(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
@@ -37,26 +44,44 @@ def kill(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
     return _switch(admin, name, "kill", why, as_json=as_json)
 
 
-def resume(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
-    """End the kill of an experiment; errors as ``kill``."""
-    return _switch(admin, name, "resume", why, as_json=as_json)
+def ask(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> int:
+    """Ask something of a release: ``approve``, ``promote``, …, or ``resume``; refused when it is not what was seen.
+
+    Raises:
+        AdminError: when the router could not be asked, or said no.
+    """
+    seen = why.seen
+    if seen is None:  # as it is now: what comes in between is still noticed
+        _, tag = admin.ask("GET", f"/v1/experiments/{quote(name, safe='')}")
+        seen = (tag or "*").strip('"')
+    return _switch(admin, name, what, replace(why, seen=seen), as_json=as_json)
 
 
 def _switch(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> int:
+    fields = None if why.seen is None else {"if-match": why.seen if why.seen == "*" else f'"{why.seen}"'}
     said = {"author": why.author, "reason": why.reason}
     body = {key: value for key, value in said.items() if value is not None}
-    answer, _ = admin.ask("POST", f"/v1/experiments/{quote(name, safe='')}/{what}", body=body)
+    answer, _ = admin.ask("POST", f"/v1/experiments/{quote(name, safe='')}/{what}", fields, body)
     reached = _wait(admin, answer["revision"])
     if as_json:
         sys.stdout.write(json.dumps(answer | {"revision": answer["revision"] | reached}, indent=2) + "\n")
     else:
         arms = ", ".join(f"{arm['name']} {arm['share']:.4g}" for arm in answer["arms"])
         sys.stdout.write(f"experiment {name}: {arms}; served by {reached['acknowledged']} of {reached['workers']}\n")
+        release = answer.get("release")
+        if release is not None and release.get("step") is not None:
+            sys.stdout.write(f"{place(release)}, {release['status']}: {release['reason']}\n")
     if answer["revision"]["journal"] != "written":
         sys.stderr.write("the journal could not be written: a restart of the whole router may not know of this\n")
     if reached["acknowledged"] < reached["workers"]:
         raise AdminError(f"{reached['acknowledged']} of {reached['workers']} workers serve it after {_WAIT_S:g} s")
     return 0
+
+
+def place(release: dict[str, Any]) -> str:
+    """Say where a release is; stages and batches are counted from 1."""
+    step = str(release["step"])
+    return f"{step} {release['stage'] + 1}" if step in ("stage", "batch") else step.replace("_", " ")
 
 
 def _wait(admin: Admin, reached: dict[str, Any]) -> dict[str, Any]:

@@ -225,17 +225,26 @@ class Control:
             decided = switch.kill(self.state, name, time.time(), asked.by, asked.reason)
             return await self._switch(decided, name, asked)
 
-    async def resume(self, name: str, asked: Asked) -> Revision | Refusal | Stale:
-        """End the kill of an experiment.
+    async def resume(self, name: str, asked: Asked) -> Revision | Refusal | Stale | Refused:
+        """End the kill of an experiment; of a release that is not killed end its pause, or begin it again.
 
         Raises:
             LookupError: If there is no such experiment.
         """
+        if self.stands_still(name):
+            return await self.ask_release(name, "resume", asked)
         async with self._change:
             decided = switch.resume(self.state, name, time.time(), asked.by, asked.reason)
             return await self._switch(decided, name, asked)
 
-    async def ask_release(self, name: str, what: observed.Ask, asked: Asked) -> Revision | Refusal | Stale:
+    def stands_still(self, name: str) -> bool:
+        """Return whether ``resume`` is about a release: it is paused or was taken back, and is not killed."""
+        progress = self.revision.rollouts.get(name)
+        if progress is None or name in self.revision.killed or name not in self.revision.weights:
+            return False
+        return progress.status == "paused" or progress.step in ("rolled_back", "aborted")
+
+    async def ask_release(self, name: str, what: observed.Ask, asked: Asked) -> Revision | Refusal | Stale | Refused:
         """Do what a person asks of a release.
 
         Args:
@@ -249,15 +258,17 @@ class Control:
         async with self._change:
             experiment = find(self.revision.config, name)
             if not experiment.allocate.driven:
-                return _refusal(
-                    name, f"is no release: its weights are those of `allocate.use: {experiment.allocate.use}`"
+                return Refused(
+                    f"{name!r} is no release: its weights are those of `allocate.use: {experiment.allocate.use}`"
                 )
-            if asked.tag is not None and asked.tag != tag(self.revision, name):
-                return Stale()
             wish = observed.Asked(what=what, by=asked.by, reason=asked.reason)
             turn = self.driver.act(experiment, self.revision, wish, time.time())
+            if not isinstance(turn, Refused) and not turn[1]:  # what is so already may be confirmed, as in _switch
+                return self.revision
+            if asked.tag is not None and asked.tag != tag(self.revision, name):
+                return Stale()
             if isinstance(turn, Refused):
-                return _refusal(name, turn.reason)
+                return turn
             problem = await self._carry_out(name, turn)
             return self.revision if problem is None else _refusal(name, problem)
 

@@ -30,26 +30,8 @@ from router.report.digits import (
 from router.report.found import found_tables
 from router.report.plots import Plot
 from router.report.report import Check, Compared, Decision, Gap, Level, Overall, Report, Sliced, Studied
+from router.report.style import opening, table
 
-STYLE: Final = (
-    ":root{color-scheme:light}*{box-sizing:border-box}"
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1.5rem 1rem;color:#1d1d1f;"
-    "background:#fff;overflow-wrap:anywhere}"
-    "h1{font-size:1.6rem;margin:.2em 0}h2{font-size:1.2rem;margin:2.2em 0 .4em;border-bottom:1px solid #ddd}"
-    "h3{font-size:1rem;margin:1.4em 0 .3em}.scroll{overflow-x:auto}"
-    "table{border-collapse:collapse;margin:.6em 0;font-size:.92rem;overflow-wrap:normal}"
-    "th{text-align:left;font-weight:600;border-bottom:2px solid #bbb;vertical-align:bottom}"
-    "td,th{padding:.3em .9em .3em 0}td{border-bottom:1px solid #eee;vertical-align:top}"
-    ".t{min-width:16rem}.n{font-variant-numeric:tabular-nums;white-space:nowrap}.note,figcaption{color:#555;font-size:.88rem}"
-    ".decision{border-left:.5rem solid;padding:.6rem 1rem;background:#f6f6f7;margin:1rem 0}"
-    ".decision strong{font-size:1.35rem}.ship,.pass{color:#00633f}.stop,.fail{color:#a3240a}.run,.warn{color:#7a4b00}"
-    ".unknown{color:#555}.decision p{color:#1d1d1f;margin:.3em 0}.status{font-weight:600;white-space:nowrap}"
-    "figure{margin:1.2em 0;break-inside:avoid}svg{display:block;width:100%;max-width:38rem;height:auto}"
-    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:0 1.5rem}"
-    "summary{cursor:pointer;margin:1em 0}dt{font-weight:600}dd{margin:0 0 .6em}"
-    "@media print{body{max-width:none;font-size:11pt;padding:0}tr,figure{break-inside:avoid}.scroll{overflow:visible}}"
-)
-LONG: Final = 48  # characters; longer cells are sentences, which may be broken
 _CLASS: Final = {"ship": "ship", "do not ship": "stop", "keep running": "run"}
 
 
@@ -63,10 +45,7 @@ def page(report: Report, result: Result, said: Sequence[str] = (), drawn: Sequen
         drawn: The plots of the report.
     """
     name = escape(report.experiment)
-    head = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: {report.decision.verdict}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
-    )
+    head = opening(f"{report.experiment}: {report.decision.verdict}")
     metrics = {metric.name: metric for metric in result.plan.metrics}
     parts = [f"<h1>{name}</h1><p class=note>As of {escape(moment(report.time))}. {escape(_about(report))}</p>"]
     parts += _decision(report.decision)
@@ -116,7 +95,7 @@ def _latest(report: Report, metrics: dict[str, Metric], drawn: Sequence[Plot]) -
             yield f"<p><b>{escape(name)}</b> over slots: {escape(said)}</p>"
     if any(arm.guardrails for arm in phase.arms):
         yield "<h2>Guardrails</h2>"
-        yield _table(
+        yield table(
             ("arm", "metric", "status", "", "then"),
             (
                 (arm.arm, each.guardrail.metric or "", each.status, each.reason, each.guardrail.action)
@@ -161,7 +140,7 @@ def _effects(arms: Iterable[Compared], metrics: dict[str, Metric]) -> str:
             said = effect_in_words(metric, effect)
             rows.append((arm.arm, each.metric, said, each.direction, each.role, *values, p, chance))
     titles = ("arm", "metric", "change", "shown", "role", "difference", "control", "arm has", "p", "chance to win")
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _p(p: float) -> str:
@@ -175,7 +154,7 @@ def _overalls(arms: Iterable[Compared]) -> Iterator[str]:
             continue
         yield f"<p><b>{escape(arm.arm)}</b>: {escape(overall_in_words(arm.overall))}</p>"
         if isinstance(arm.overall, Overall):
-            yield _table(
+            yield table(
                 ("metric", "weight", "change, + is better", "without it", "sign turns at a weight of"),
                 (
                     (
@@ -208,12 +187,12 @@ def _slices(found: Iterable[Sliced], metric: Metric) -> Iterator[str]:
         yield f"<h3>{escape(each.arm)} by {escape(' and '.join(each.slicing))}{told}</h3>"
         if each.reversed:
             yield "<p><strong>The slices say the opposite of the whole (Simpson's paradox).</strong></p>"
-        yield _table(
+        yield table(
             (*each.slicing, "units", "change", "difference", "p", "shown"),
             (_level(each.slicing, level, metric) for level in each.levels),
         )
         if each.gaps:
-            yield _table(
+            yield table(
                 ("gap in", "highest", "lowest", "difference"), (_gap(each.slicing, gap, metric) for gap in each.gaps)
             )
 
@@ -240,7 +219,7 @@ def _correlations(phase: Studied) -> Iterator[str]:
     pairs = [(one, two, number(value)) for one, others in phase.correlations.items() for two, value in others.items()]
     if pairs:
         yield "<h2>Correlations of metrics</h2><p class=note>Between units, within arms.</p>"
-        yield _table(("metric", "metric", "correlation"), pairs)
+        yield table(("metric", "metric", "correlation"), pairs)
 
 
 def _notes(report: Report) -> Iterator[str]:
@@ -262,21 +241,3 @@ def _earlier(report: Report, metrics: dict[str, Metric]) -> Iterator[str]:
         yield "<h2>Earlier phases</h2><p class=note>Each by itself: phases are not pooled.</p>"
     for phase in report.phases[1:]:
         yield f"<h3>{escape(_when(phase))}</h3>{_effects(phase.arms, metrics)}"
-
-
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table, without the columns in which nothing stands."""
-    named, found = tuple(titles), [tuple(row) for row in rows]
-    kept = [place for place, _ in enumerate(named) if any(row[place] for row in found)]
-    head = "".join(f"<th>{escape(named[place])}</th>" for place in kept)
-    body = "".join("<tr>" + "".join(_cell(named[place], row[place]) for place in kept) + "</tr>" for row in found)
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _cell(title: str, text: str) -> str:
-    if title == "status":
-        return f'<td class="status {text}">{text}</td>'
-    if len(text) >= LONG:
-        return f"<td class=t>{escape(text)}</td>"
-    numeric = any(digit in text for digit in "0123456789")
-    return f"<td{' class=n' if numeric else ''}>{escape(text)}</td>"
