@@ -36,6 +36,7 @@ RELOAD_OK: Final = 5  # 1 when the configuration on disk is the one that is serv
 CONTROL_HEARTBEAT: Final = 6  # time.monotonic_ns() of the control process's last tick
 RESTARTS: Final = 7  # workers that the supervisor replaced
 JOURNAL_FAILED: Final = 8  # 1 while the last decision could not be written to the journal
+IDENTITY: Final = 9  # a random number, by which counts that were written down know whether they are of this memory
 OUTCOMES: Final = 64  # one word for each of OUTCOME_FATES: outcomes that were sent, by what became of them
 OUTCOMES_WAITING: Final = 80  # gauge: outcomes that wait for their commit
 OUTCOMES_FAILED: Final = 81  # 1 while outcomes cannot be written
@@ -184,6 +185,12 @@ FAN_WORDS: Final = FAN_COUNTS + len(FAN_RESULTS)
 ARM_EXCHANGES: Final = 0  # one word for each bucket of the unit's hash
 ARM_FAILURES: Final = UNIT_BUCKETS  # likewise; counted in ARM_EXCHANGES too
 ARM_WORDS: Final = 2 * UNIT_BUCKETS
+# times\0EXPERIMENT\0ARM, of a release: for each cluster of units (bucket modulo their number) a histogram without its
+# sum; not a row for each phase, which would never be freed
+TIME_CLUSTERS: Final = 32
+TIMES_DURATION: Final = 0  # first byte in to last byte out
+TIMES_FIRST_BYTE: Final = TIME_CLUSTERS * BUCKETS  # first byte in to first byte out
+TIMES_WORDS: Final = 2 * TIME_CLUSTERS * BUCKETS
 
 _SIZES: Final = {
     "pair": PAIR_WORDS,
@@ -192,6 +199,7 @@ _SIZES: Final = {
     "fallback": FALLBACK_WORDS,
     "endpoint": ENDPOINT_WORDS,
     "arm": ARM_WORDS,
+    "times": TIMES_WORDS,
     "fan": FAN_WORDS,
     "copies": ENDPOINT_WORDS,
     "shadow": SHADOW_WORDS,
@@ -268,6 +276,8 @@ class _Allocate(Protocol):
     def use(self) -> str: ...
     @property
     def shadow(self) -> object | None: ...
+    @property
+    def driven(self) -> bool: ...
 
 
 class _Experiment(Protocol):
@@ -344,6 +354,11 @@ def endpoint_key(target: str, url: str) -> str:
 def arm_key(experiment: str, run: int, phase: int, arm: str) -> str:
     """Return the key of the row of an arm within one phase of one run."""
     return f"arm\0{experiment}\0{run}\0{phase}\0{arm}"
+
+
+def times_key(experiment: str, arm: str) -> str:
+    """Return the key of the row of how long the exchanges of an arm of a release take."""
+    return f"times\0{experiment}\0{arm}"
 
 
 def fan_key(experiment: str, arm: str) -> str:
@@ -425,6 +440,8 @@ def row_keys(config: _Config, runs: Mapping[str, _Run]) -> Iterator[tuple[str, i
             yield mirror_key(experiment.name), MIRROR_WORDS
         for arm in experiment.arms:
             yield arm_key(experiment.name, run.number, run.phase, arm.name), ARM_WORDS
+            if experiment.allocate.driven:
+                yield times_key(experiment.name, arm.name), TIMES_WORDS
             if experiment.allocate.use in FANS:
                 yield fan_key(experiment.name, arm.name), FAN_WORDS
 

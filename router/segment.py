@@ -15,6 +15,7 @@ from router.counters import (
     BLOCK_SIZE,
     BLOCK_WORDS,
     HEADER_WORDS,
+    IDENTITY,
     MAGIC,
     MAGIC_VALUE,
     PID,
@@ -96,6 +97,7 @@ class Segment:
         self.words[WORKERS] = workers
         self.words[BLOCK_SIZE] = BLOCK_WORDS
         self.words[RELOAD_OK] = 1
+        self.words[IDENTITY] = int.from_bytes(os.urandom(8)) >> 1
         self.words[MAGIC] = MAGIC_VALUE
 
     def block(self, worker: int) -> memoryview:

@@ -9,21 +9,16 @@ Rules: reads only. What could not be read is said as a failed measurement, never
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from router.config.schema import Experiment
-from router.control.checkpoint import Checkpoint
-from router.control.evidence import Gather
+from router.control.evidence import Gather, Stored
 from router.control.readiness_now import endpoints
 from router.events.model import Revision
 from router.events.rollout import Found
 from router.guardrail.judge import judge
-from router.guardrail.memory import Memory
 from router.rollout.fitness import EndpointNow, serving, sides
 from router.segment import Segment
-
-EVERY_S: Final = 10.0
-NAME: Final = "guardrails.json"
 
 
 class Sensed(NamedTuple):
@@ -52,13 +47,11 @@ class Senses:
 
         Args:
             segment: The shared counters.
-            folder: Where what guardrails remember is kept over restarts.
+            folder: Where it is kept over restarts, with what was counted.
         """
         # Per process
         self._segment = segment
-        self._gather = Gather(segment)
-        self._file = Checkpoint(folder / NAME, dict[str, Memory], EVERY_S)
-        self._memories: dict[str, Memory] = self._file.read() or {}
+        self._gather = Gather(segment, folder)
 
     def look(self, experiment: Experiment, revision: Revision, now: float) -> Sensed:
         """Look at the arms of a release.
@@ -71,7 +64,8 @@ class Senses:
         name = experiment.name
         evidence = self._gather.read(revision, experiment, now)
         metrics = {metric.name: metric for metric in revision.config.metrics}
-        found, self._memories[name] = judge(experiment, metrics, evidence, self._memories.get(name, Memory()), now)
+        found, memory = judge(experiment, metrics, evidence, self._gather.memory(name), now)
+        self._gather.remember(name, memory)
         exchanges = {arm: sum(each.exchanges) for arm, each in evidence.arms.items()}
         stood = endpoints(revision, self._segment, experiment)
         old, new = (serving(stood.get(arm.name, ()), arm.name) for arm in sides(experiment))
@@ -80,13 +74,12 @@ class Senses:
 
     def forget(self, known: Collection[str]) -> None:
         """Let go of releases that are no more."""
-        for name in self._memories.keys() - set(known):
-            del self._memories[name]
+        self._gather.forget(known)
 
-    def due(self, now: tuple[float, float]) -> dict[str, Memory] | None:
+    def due(self, now: tuple[float, float]) -> Stored | None:
         """Return what is to be written down now; None when it is not time yet."""
-        return dict(self._memories) if self._memories and self._file.due(now[1]) else None
+        return self._gather.due(now[1])
 
-    def write(self, memories: dict[str, Memory]) -> None:
-        """Write down what guardrails remember; for a thread."""
-        self._file.write(memories)
+    def write(self, stored: Stored) -> None:
+        """Write down what was counted, and what guardrails remember; for a thread."""
+        self._gather.write(stored)

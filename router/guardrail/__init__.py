@@ -5,6 +5,8 @@ Pure; needs numpy at most. A map of the package:
 - ``evidence``: what the shared counters say of the arms of a phase
 - ``judge``: the verdicts of all guardrails that read counters, at one look
 - ``rate``: a guardrail on a rate of events: pass, fail, inconclusive
+- ``pace``: a guardrail on a quantile of times
+- ``latency``: e-values of quantiles from histograms, and slow exchanges as events
 - ``obvious``: the fast path: that nothing answers
 - ``compare``: e-values and bounds of a ratio of two rates, valid at any time
 - ``track``: the sums that they are made of: blocks, marks

@@ -7,7 +7,14 @@ Rules: pure. Everything is counted since the phase began, over all workers and o
 the hash of the unit: requests of one unit are not independent, units are, so variance is that between buckets.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
+
+Histograms = Sequence[Sequence[int]] | npt.NDArray[np.int64]
+"""Counts by cluster and bucket."""
 
 BUCKETS = 256
 CLUSTERS = 32
@@ -20,15 +27,17 @@ class ArmEvidence(Struct, frozen=True, kw_only=True):
     Attributes:
         exchanges: Exchanges of each of the 256 buckets.
         failures: Those of them whose first attempt failed.
-        latency: For each of the 32 clusters the counts of a histogram (``router.histogram``, 240 buckets); empty where
-            latency is not counted.
+        latency: For each of the 32 clusters the counts of a histogram (``router.histogram``, 240 buckets) of how long
+            exchanges took; empty where that is not counted.
+        first_byte: The same for their first byte out.
         ready: Endpoints of its target that can be used now; None when that is not known.
         endpoints: How many it has.
     """
 
     exchanges: tuple[int, ...] = (0,) * BUCKETS
     failures: tuple[int, ...] = (0,) * BUCKETS
-    latency: tuple[tuple[int, ...], ...] = ()
+    latency: Histograms = ()
+    first_byte: Histograms = ()
     ready: int | None = None
     endpoints: int = 0
 

@@ -15,11 +15,12 @@ from msgspec import structs
 
 from router.config.schema import Experiment, Guardrail, Metric
 from router.events.rollout import Found
-from router.guardrail import share
+from router.guardrail import latency, share
 from router.guardrail.evidence import ArmEvidence, Evidence
 from router.guardrail.limit import Limit
 from router.guardrail.memory import Memory
 from router.guardrail.obvious import NAME, judge_obvious
+from router.guardrail.pace import Arms, judge_pace
 from router.guardrail.rate import Guard, Levels, Place, judge_rate
 from router.guardrail.track import Sample
 
@@ -55,19 +56,31 @@ def judge(
     if problem is not None:
         return _missed(guards, problem, memory)
     treatment, control = (evidence.arms[arm] for arm in arms)
+    place = Place(evidence.phase, now)
+    found = [judge_obvious(treatment, control, share.fast_level(experiment))]
+    tracks, paces = dict(memory.tracks), dict(memory.paces)
     try:
-        found = [judge_obvious(treatment, control, share.fast_level(experiment))]
-        tracks = {}
-        for guard in guards:
-            said, tracks[guard.name] = judge_rate(
-                guard, memory.tracks.get(guard.name), _sample(treatment, control), Place(evidence.phase, now)
-            )
+        for guard, metric in guards:
+            if metric.exchange == "failed":
+                sample = _sample(treatment, control)
+                said, tracks[guard.name] = judge_rate(guard, tracks.get(guard.name), sample, place)
+            else:
+                arms_seen = _arms(treatment, control, metric)
+                said, pace = judge_pace(guard, metric.q or 0.5, paces.get(guard.name), arms_seen, place)
+                if pace is not None:
+                    paces[guard.name] = pace
             found.append(said)
     except ValueError as error:
         # Sums that contradict each other are of no use to the looks that follow.
-        return _missed(guards, f"{error}; evidence begins anew", structs.replace(memory, tracks={}))
-    misses = memory.misses.after(failed=False)
-    return tuple(found), structs.replace(memory, tracks=tracks, misses=misses)
+        return _missed(guards, f"{error}; evidence begins anew", structs.replace(memory, tracks={}, paces={}))
+    names = {guard.name for guard, _ in guards}
+    memory = structs.replace(
+        memory,
+        tracks={name: track for name, track in tracks.items() if name in names},
+        paces={name: pace for name, pace in paces.items() if name in names},
+        misses=memory.misses.after(failed=False),
+    )
+    return tuple(found), memory
 
 
 def arms_of(experiment: Experiment) -> tuple[str, str]:
@@ -81,33 +94,51 @@ def reads_counters(guardrail: Guardrail, metrics: Mapping[str, Metric]) -> bool:
     if not guardrail.compared or guardrail.metric is None:
         return False
     metric = metrics[guardrail.metric]
-    return (metric.kind, metric.exchange, metric.goal, metric.window) == ("ratio", "failed", "down", None)
+    if metric.goal != "down" or metric.window is not None:
+        return False
+    return (metric.kind == "ratio" and metric.exchange == "failed") or (
+        metric.kind == "quantile" and metric.exchange in ("duration", "first_byte")
+    )
 
 
-def _guards(experiment: Experiment, metrics: Mapping[str, Metric], arms: tuple[str, str]) -> list[Guard]:
+def _guards(experiment: Experiment, metrics: Mapping[str, Metric], arms: tuple[str, str]) -> list[tuple[Guard, Metric]]:
     levels = Levels(share.guard_level(experiment), share.pass_level(experiment))
     given = () if experiment.metrics is None else experiment.metrics.guardrails
-    return [
-        Guard(
+    found: list[tuple[Guard, Metric]] = []
+    for guardrail in given:
+        if guardrail.metric is None or not reads_counters(guardrail, metrics):
+            continue
+        metric = metrics[guardrail.metric]
+        guard = Guard(
             name=guardrail.title,
             limit=Limit.of(guardrail),
-            negligible=getattr(guardrail, "negligible", None) or NEGLIGIBLE,
+            negligible=_negligible(guardrail),
             action=guardrail.action,
             dry_run=guardrail.dry_run,
             levels=levels,
-            event="failed",
+            event=metric.exchange or "",
             arms=arms,
         )
-        for guardrail in given
-        if reads_counters(guardrail, metrics)
-    ]
+        found.append((guard, metric))
+    return found
+
+
+def _arms(treatment: ArmEvidence, control: ArmEvidence, metric: Metric) -> Arms:
+    both = [each.latency if metric.exchange == "duration" else each.first_byte for each in (treatment, control)]
+    return Arms(latency.clusters(both[0]), latency.clusters(both[1]))
+
+
+def _negligible(guardrail: Guardrail) -> float | None:
+    """Return the difference of two error rates that is none; None when every difference is one."""
+    given = NEGLIGIBLE if guardrail.negligible is None else guardrail.negligible
+    return given or None
 
 
 def _sample(treatment: ArmEvidence, control: ArmEvidence) -> Sample:
     return Sample.of((treatment.exchanges, control.exchanges), (treatment.failures, control.failures))
 
 
-def _missed(guards: list[Guard], problem: str, memory: Memory) -> tuple[tuple[Found, ...], Memory]:
+def _missed(guards: list[tuple[Guard, Metric]], problem: str, memory: Memory) -> tuple[tuple[Found, ...], Memory]:
     """Return a look that failed: an error of every guardrail."""
     misses = memory.misses.after(failed=True)
     past = misses.consecutive > TOLERATED or misses.share > SHARE
@@ -117,6 +148,6 @@ def _missed(guards: list[Guard], problem: str, memory: Memory) -> tuple[tuple[Fo
     found = [Found(name=NAME, status="error", action="rollback", reason=reason, counts=counts)]
     found += [
         Found(name=each.name, status="error", action=each.action, reason=reason, dry_run=each.dry_run, counts=counts)
-        for each in guards
+        for each, _ in guards
     ]
     return tuple(found), structs.replace(memory, misses=misses)

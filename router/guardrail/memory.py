@@ -8,6 +8,7 @@ Rules: bounded: one track for each guardrail of the configuration, each of at mo
 
 from msgspec import Struct
 
+from router.guardrail.pace import Pace
 from router.guardrail.track import Track
 
 
@@ -33,9 +34,11 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         run: The run that all of it is about.
         tracks: Guardrail to the sums of its test.
+        paces: The same for guardrails on times.
         misses: Failed measurements.
     """
 
     run: int = 0
     tracks: dict[str, Track] = {}
+    paces: dict[str, Pace] = {}
     misses: Misses = Misses()

@@ -79,12 +79,33 @@ def record(exchange: "Exchange", ended: float) -> None:  # noqa: C901  # each ex
         words[cell] += 1
         if exchange.target_failed:
             words[cell + counters.ARM_FAILURES] += 1
+    if decision.times:
+        _time(exchange, decision.times, duration, first_byte)
     if decision.unit is None:
         words[decision.route.row + counters.ROUTE_NO_UNIT] += 1
     if exchange.outcome_fault == "client_gone":
         words[decision.route.row + counters.ROUTE_CLIENT_GONE] += 1
     if decision.enrolments or random() < server.unenrolled:  # noqa: S311  # sampling, not secrecy
         _log(exchange, _event(exchange, decision, duration, first_byte))
+
+
+def _time(exchange: "Exchange", times: tuple[int, ...], duration: float, first_byte: float | None) -> None:
+    """Count how long an exchange of a release took, by cluster of units.
+
+    A tunnel says nothing, and what did not finish counts as what it was allowed to take, as in its event; so does the
+    first byte of an answer that no target gave.
+    """
+    if exchange.status == SWITCHING:
+        return
+    deadline = None if exchange.outcome_fault is None else _deadline(exchange)
+    if deadline is not None:
+        duration = max(duration, deadline)
+        first_byte = first_byte if exchange.served else deadline
+    words = exchange.server.words
+    for row in times:
+        words[row + counters.TIMES_DURATION + _bucket(int(duration * 1e6))] += 1
+        if first_byte is not None:
+            words[row + counters.TIMES_FIRST_BYTE + _bucket(int(first_byte * 1e6))] += 1
 
 
 def _log(exchange: "Exchange", event: Event) -> None:

@@ -19,8 +19,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from router.config.schema import Route
-from router.counters import pair_key, route_key
+from router.counters import TIME_CLUSTERS, pair_key, route_key
 from router.events.model import Enrolment, Revision
+from router.histogram import BUCKETS
 from router.routing.bucket import unit_key
 from router.routing.degrade import Level, compile_levels
 from router.routing.fanout import NO_FANS, FanPlan
@@ -62,6 +63,7 @@ class Decision(Struct, frozen=True, gc=False):
         attributes: Strata and slices, as far as they are present.
         bot: Whether the user agent is a known crawler's; looked at only where an experiment excludes bots.
         holdouts: Holdouts that the unit is in, of those that matter on the route.
+        times: For each enrolment in a release, the first word of the histogram that counts how long it took.
     """
 
     route: "RoutePlan"
@@ -78,6 +80,7 @@ class Decision(Struct, frozen=True, gc=False):
     attributes: dict[str, str] = NONE
     bot: bool = False
     holdouts: tuple[str, ...] = ()
+    times: tuple[int, ...] = ()
 
 
 class Kept:
@@ -257,6 +260,7 @@ class RoutePlan(Struct, frozen=True):
                     return Decision(
                         self, unit, label, arm.target or self.target, arm.pair if arm.target else self.pair, arm.head,
                         arm.enrolments, (arm.cells + bucket,), arm.name, key, shadows,
+                        times=() if arm.times < 0 else (arm.times + bucket % TIME_CLUSTERS * BUCKETS,),
                     )  # fmt: skip
         if self.structure is None:
             return Decision(self, unit, label, self.target, self.pair, self.head, (), (), None, key, shadows)
@@ -275,18 +279,28 @@ class RoutePlan(Struct, frozen=True):
             flags.append(arm.flag)
             if arm.target is not None:
                 target, pair = arm.target, arm.pair
-        cells = (
-            ()
-            if enrolled.forced
-            else tuple(
-                arm.cells + (bucket if ours is None else unit_key(theirs)[1]) for arm, ours, theirs in enrolled.entered
-            )
-        )
+        cells, times = ((), ()) if enrolled.forced else _cells(enrolled, bucket)
         return Decision(
             self, unit, label, target, pair, self.head + arm_lines(labels, flags), _enrolments(enrolled), cells,
             ", ".join([arm.name for arm, _, _ in enrolled.entered]), key, shadows, attributes,
-            enrolled.bot, enrolled.held,
+            enrolled.bot, enrolled.held, times,
         )  # fmt: skip
+
+
+def _cells(enrolled: Enrolled, bucket: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the words that count exchanges, and the first of those that count how long they take.
+
+    Args:
+        enrolled: The arms, each with the unit of its own, if it has one.
+        bucket: That of the route's unit.
+    """
+    cells, times = [], []
+    for arm, ours, theirs in enrolled.entered:
+        own = bucket if ours is None else unit_key(theirs)[1]
+        cells.append(arm.cells + own)
+        if arm.times >= 0:
+            times.append(arm.times + own % TIME_CLUSTERS * BUCKETS)
+    return tuple(cells), tuple(times)
 
 
 def _enrolments(enrolled: Enrolled) -> tuple[Enrolment, ...]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from router.config.allocate import CONTEXTUAL
 from router.config.schema import Arm, Experiment
-from router.counters import arm_key, pair_key
+from router.counters import arm_key, pair_key, times_key
 from router.events.model import Enrolment, Revision
 from router.events.policy import LinearModel
 from router.routing.bucket import SCALE, arm_prefix
@@ -28,7 +28,7 @@ from router.routing.source import Source
 from router.routing.targeting import Targeting, compile_targeting
 
 WHOLE: Final = 1 << 64  # one more than the largest point of a unit
-NO_PAIR: Final = -1
+NO_ROW: Final = -1
 
 
 class ArmPlan(Struct, frozen=True, gc=False):
@@ -44,6 +44,7 @@ class ArmPlan(Struct, frozen=True, gc=False):
         enrolments: What the event says.
         forced: What the event says when an arm of the exchange was forced.
         cells: First word of the arm's counter row.
+        times: First word of the row of how long its exchanges take; -1 where that is not counted.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ArmPlan(Struct, frozen=True, gc=False):
     enrolments: tuple[Enrolment, ...]
     forced: tuple[Enrolment, ...]
     cells: int
+    times: int
 
 
 class PreviewPlan(Struct, frozen=True):
@@ -272,11 +274,12 @@ def _arm_plan(experiment: Experiment, arm: Arm, revision: Revision, share: float
     return ArmPlan(
         name=arm.name,
         target=arm.target,
-        pair=NO_PAIR if arm.target is None else revision.slots[pair_key(experiment.route, arm.target)],
+        pair=NO_ROW if arm.target is None else revision.slots[pair_key(experiment.route, arm.target)],
         label=label,
         head=route_line(experiment.route) + arm_lines([label], [flag]),
         flag=flag,
         enrolments=(enrolment(share, override=False),),
         forced=(enrolment(1.0, override=True),),  # what was given is certain
         cells=revision.slots[arm_key(experiment.name, run.number, run.phase, arm.name)],
+        times=revision.slots[times_key(experiment.name, arm.name)] if experiment.allocate.driven else NO_ROW,
     )

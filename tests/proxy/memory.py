@@ -23,7 +23,7 @@ YAML = (
     "targets: [{name: t, endpoints: ['http://10.0.0.1:80']}]\n"
     "routes: [{name: all, target: t}]\n"
 )
-WORDS = 32_768
+WORDS = 65_536
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
