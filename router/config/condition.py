@@ -77,6 +77,16 @@ class Comparison(Struct, frozen=True, tag="comparison", omit_defaults=True):
     for_s: float | None = None
     confidence: float | None = None
 
+    @property
+    def upward(self) -> bool:
+        """Whether it holds for large values."""
+        return self.operator in (">", ">=")
+
+    def beyond(self, value: float, limit: float) -> bool:
+        """Return whether a value is beyond a limit."""
+        operators = {">": value > limit, ">=": value >= limit, "<": value < limit, "<=": value <= limit}
+        return operators[self.operator]
+
 
 class Every(Struct, frozen=True, tag="and"):
     """All of these hold."""

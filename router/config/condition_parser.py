@@ -95,6 +95,17 @@ def parse_bound(text: str) -> Limit:
     return limit
 
 
+def parse_difference(text: str) -> float:
+    """Read a difference of two values: ``2%``, ``-2%``, ``250ms``, ``0.004``; in shares of 1, seconds, or as it is.
+
+    Raises:
+        ConditionError: If it is none.
+    """
+    stripped = text.strip()
+    value = parse_bound(stripped[1:] if stripped[:1] in ("-", "+") else stripped).value
+    return -value if stripped.startswith("-") else value
+
+
 class _Reader:
     """Reads one text.
 

@@ -17,7 +17,7 @@ from router.config.scalars import format_duration, format_share
 from router.config.terms import Change, Name
 
 Ratio = Annotated[float, Meta(ge=0.000001, le=1e6)]
-Difference = Annotated[float, Meta(ge=-1e15, le=1e15)]
+Difference = Annotated[float, Meta(ge=-1e15, le=1e15, extra={"scalar": "difference"})]
 Condition = Annotated[str, Meta(min_length=1, max_length=MOST_LETTERS, extra={"scalar": "condition"})]
 Bound = Annotated[float, Meta(ge=-1e15, le=1e15)] | Annotated[str, Meta(max_length=64, extra={"scalar": "bound"})]
 Negligible = Annotated[float, Meta(ge=0.000001, le=0.5, extra={"scalar": "share"})]
@@ -68,7 +68,7 @@ class Guardrail(Struct, frozen=True, kw_only=True):
         Change | None, Meta(description="change at which it is broken, as a share of control's value; -5% or 5%")
     ] = None
     absolute: Annotated[
-        Difference | None, Meta(description="difference at which it is broken, in the metric's unit")
+        Difference | None, Meta(description="difference at which it is broken, such as 2%, -2%, 250ms or 0.004")
     ] = None
     negligible: Annotated[
         Negligible | None,

@@ -55,6 +55,16 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
         "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(%|ms|s|m|h|d|per\s+[0-9]+(\.[0-9]+)?)?\s*$",
         "examples": ["2%", "250ms", "3 per 10000"],
     },
+    "difference": {
+        "anyOf": [
+            {
+                "type": "string",
+                "pattern": r"^\s*[+-]?\s*[0-9]+(\.[0-9]+)?\s*(%|ms|s|m|h|d|per\s+[0-9]+(\.[0-9]+)?)?\s*$",
+            },
+            {"type": "number"},
+        ],
+        "examples": ["2%", "-2%", "250ms", 0.004],
+    },
     "condition": {
         "type": "string",
         "maxLength": 500,

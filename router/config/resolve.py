@@ -21,7 +21,7 @@ from msgspec import NODEFAULT, inspect
 
 from router.config import not_yet, scalars
 from router.config.condition import canonical, limit_in_words
-from router.config.condition_parser import parse, parse_bound
+from router.config.condition_parser import parse, parse_bound, parse_difference
 from router.config.document import Node
 from router.config.mistake import ROOT, Mistakes, child, show
 
@@ -51,6 +51,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "change": scalars.parse_change,
     "rate": scalars.parse_rate,
     "time": scalars.parse_time,
+    "difference": parse_difference,
 }
 _NORMALISERS: Mapping[str, Callable[[str], str]] = {
     "source": lambda text: scalars.format_source(scalars.parse_source(text)),
@@ -78,6 +79,7 @@ _EXAMPLES: Mapping[str, str] = {
     "share": "a share such as 5%",
     "change": "a change such as 5%",
     "rate": "a rate such as 1000/s",
+    "difference": "a difference such as 2%, 250ms or 0.004",
     "time": "a moment such as 2026-12-01T00:00:00Z",
     "listen": "an address such as 0.0.0.0:8080",
 }

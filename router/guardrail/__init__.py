@@ -12,5 +12,10 @@ Pure; needs numpy at most. A map of the package:
 - ``track``: the sums that they are made of: blocks, marks
 - ``limit``: margins against control
 - ``share``: how alpha is shared
+- ``forms``: guardrails that are no comparison of a metric with control, and which of the following judges them
+- ``condition``, ``comparison``, ``grounds``, ``logged``: conditions and limits, such as ``error_rate > 5% for 5m``
+- ``burn``: service-level objectives by burn rates; ``trend``: robust slopes
+- ``stretch``, ``likelihood``: whether a share has been above a value for some time, at any look
+- ``windows``: what was counted over any recent span; ``seen``: what forms are judged from
 - ``memory``: what is remembered between looks
 """

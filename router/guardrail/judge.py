@@ -15,14 +15,17 @@ from msgspec import structs
 
 from router.config.schema import Experiment, Guardrail, Metric
 from router.events.rollout import Found
-from router.guardrail import latency, share
+from router.guardrail import forms, latency, share
+from router.guardrail.burn import TICKET
 from router.guardrail.evidence import ArmEvidence, Evidence
 from router.guardrail.limit import Limit
 from router.guardrail.memory import Memory
 from router.guardrail.obvious import NAME, judge_obvious
 from router.guardrail.pace import Arms, judge_pace
 from router.guardrail.rate import Guard, Levels, Place, judge_rate
+from router.guardrail.seen import Business, Seen
 from router.guardrail.track import Sample
+from router.guardrail.windows import Windows
 
 TOLERATED: Final = 5
 """Failed measurements in a row before people are told."""
@@ -32,8 +35,13 @@ NEGLIGIBLE: Final = 0.005
 """Difference of two error rates that is none."""
 
 
-def judge(
-    experiment: Experiment, metrics: Mapping[str, Metric], evidence: Evidence, memory: Memory, now: float
+def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that need the log
+    experiment: Experiment,
+    metrics: Mapping[str, Metric],
+    evidence: Evidence,
+    memory: Memory,
+    now: float,
+    business: Business | None = None,
 ) -> tuple[tuple[Found, ...], Memory]:
     """Judge a release by its counters.
 
@@ -43,6 +51,7 @@ def judge(
         evidence: What the counters say now.
         memory: What the look before returned; ``Memory()`` at first.
         now: Unix seconds.
+        business: What the log says of metrics, for conditions on them; None where it is not read.
 
     Returns:
         What each guardrail says, in the order of the file after the fast path, and what is remembered.
@@ -54,7 +63,7 @@ def judge(
     problem = evidence.problem or (f"nothing is known of arm {missing[0]!r}" if missing else None)
     guards = _guards(experiment, metrics, arms)
     if problem is not None:
-        return _missed(guards, problem, memory)
+        return _missed(experiment, guards, problem, memory)
     treatment, control = (evidence.arms[arm] for arm in arms)
     place = Place(evidence.phase, now)
     found = [judge_obvious(treatment, control, share.fast_level(experiment))]
@@ -72,7 +81,8 @@ def judge(
             found.append(said)
     except ValueError as error:
         # Sums that contradict each other are of no use to the looks that follow.
-        return _missed(guards, f"{error}; evidence begins anew", structs.replace(memory, tracks={}, paces={}))
+        memory = structs.replace(memory, tracks={}, paces={})
+        return _missed(experiment, guards, f"{error}; evidence begins anew", memory)
     names = {guard.name for guard, _ in guards}
     memory = structs.replace(
         memory,
@@ -80,7 +90,8 @@ def judge(
         paces={name: pace for name, pace in paces.items() if name in names},
         misses=memory.misses.after(failed=False),
     )
-    return tuple(found), memory
+    formed, windows = _formed(experiment, metrics, evidence, memory, business)
+    return _in_order(experiment, [*found, *formed]), structs.replace(memory, windows=windows)
 
 
 def arms_of(experiment: Experiment) -> tuple[str, str]:
@@ -138,7 +149,42 @@ def _sample(treatment: ArmEvidence, control: ArmEvidence) -> Sample:
     return Sample.of((treatment.exchanges, control.exchanges), (treatment.failures, control.failures))
 
 
-def _missed(guards: list[tuple[Guard, Metric]], problem: str, memory: Memory) -> tuple[tuple[Found, ...], Memory]:
+def _formed(
+    experiment: Experiment,
+    metrics: Mapping[str, Metric],
+    evidence: Evidence,
+    memory: Memory,
+    business: Business | None,
+) -> tuple[list[Found], Windows]:
+    """Return what guardrails say that are no comparison with control, and what was counted over time for them."""
+    given = [*forms.formed(experiment)]
+    if not given:
+        return [], memory.windows
+    windows = memory.windows.add(evidence, latency=forms.needs_latency(experiment, metrics))
+    new, control = arms_of(experiment)
+    seen = Seen(
+        windows=windows,
+        evidence=evidence,
+        new=new,
+        control=control,
+        primary="" if experiment.metrics is None else experiment.metrics.primary,
+        metrics=forms.counted_metrics(metrics),
+        business=business,
+    )
+    level = share.guard_level(experiment)
+    return [said for guardrail in given for said in forms.judge_form(guardrail, seen, level)], windows
+
+
+def _in_order(experiment: Experiment, found: list[Found]) -> tuple[Found, ...]:
+    """Return what was found in the order of the file, after the fast path."""
+    given = () if experiment.metrics is None else experiment.metrics.guardrails
+    places = {NAME: -1} | {guardrail.title: place for place, guardrail in enumerate(given)}
+    return tuple(sorted(found, key=lambda each: places.get(each.name.removesuffix(TICKET), len(places))))
+
+
+def _missed(
+    experiment: Experiment, guards: list[tuple[Guard, Metric]], problem: str, memory: Memory
+) -> tuple[tuple[Found, ...], Memory]:
     """Return a look that failed: an error of every guardrail."""
     misses = memory.misses.after(failed=True)
     past = misses.consecutive > TOLERATED or misses.share > SHARE
@@ -150,4 +196,5 @@ def _missed(guards: list[tuple[Guard, Metric]], problem: str, memory: Memory) ->
         Found(name=each.name, status="error", action=each.action, reason=reason, dry_run=each.dry_run, counts=counts)
         for each, _ in guards
     ]
-    return tuple(found), structs.replace(memory, misses=misses)
+    found += [said for guardrail in forms.formed(experiment) for said in forms.missed(guardrail, reason, counts)]
+    return _in_order(experiment, found), structs.replace(memory, misses=misses)

@@ -3,13 +3,15 @@
 Responsible for: the shape of it, as frozen data that ``msgspec`` encodes.
 Does not know: what is computed from it, where it is kept (``router.control``).
 
-Rules: bounded: one track for each guardrail of the configuration, each of at most ``track.MOST`` marks.
+Rules: bounded: one track for each guardrail of the configuration, each of at most ``track.MOST`` marks, and the marks
+of ``windows``.
 """
 
 from msgspec import Struct
 
 from router.guardrail.pace import Pace
 from router.guardrail.track import Track
+from router.guardrail.windows import Windows
 
 
 class Misses(Struct, frozen=True):
@@ -36,9 +38,11 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
         tracks: Guardrail to the sums of its test.
         paces: The same for guardrails on times.
         misses: Failed measurements.
+        windows: What was counted over time, for guardrails that look at spans of it.
     """
 
     run: int = 0
     tracks: dict[str, Track] = {}
     paces: dict[str, Pace] = {}
     misses: Misses = Misses()
+    windows: Windows = Windows()

@@ -68,6 +68,12 @@ def test_every_form_is_read() -> None:
     assert [each.needs_control for each in read] == [False] * 8 + [True]
 
 
+def test_a_difference_has_its_unit() -> None:
+    """A margin in percentage points, milliseconds or as a number; below 0 where higher is better."""
+    written = "{metric: e, absolute: 2%}, {metric: p, absolute: 250ms}, {metric: m, absolute: -2%}"
+    assert [each.absolute for each in rails_of(written)] == [0.02, 0.25, -0.02]
+
+
 def test_metrics_of_conditions_are_measured() -> None:
     """What a condition names is analysed like what a guardrail names."""
     (experiment,) = loaded(guarded('{when: "cost > 0.1 or e > 5% for 5m"}')).config.experiments
@@ -97,6 +103,11 @@ when
     guardrails[0].period: has no effect without slo
 {metric: m, at_most: 2%}
     guardrails[0].at_most: allows whatever is worse: "m" has goal: up, so write at_least
+{metric: e, absolute: many}
+    guardrails[0].absolute: column 1, at "^many": expected a number such as 5%, 250ms or 1000/s, or 2 * control, \
+found "many"
+{metric: e, absolute: [2]}
+    guardrails[0].absolute: expected a difference such as 2%, 250ms or 0.004, found a list
 {metric: e, at_least: 2%}
     guardrails[0].at_least: allows whatever is worse: "e" has goal: down, so write at_most
 {metric: p, at_most: 250}
