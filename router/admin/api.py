@@ -23,6 +23,7 @@ from router.admin.ofrep import STREAM_PATH, Ofrep
 from router.admin.openapi import DOCUMENT, SUMMARIES
 from router.admin.outcomes import PATH, Outcomes
 from router.admin.quality import QualityMetrics, report_view, with_marks
+from router.admin.release import StageMetrics
 from router.admin.releases import ReleaseMetrics, add_releases
 from router.admin.reports import POLICY, Pages
 from router.admin.stream import Streams
@@ -81,7 +82,7 @@ class _Api:
         self._control = control
         self._pages = Pages(control)
         releases = ReleaseMetrics(control.decisions, control.notices)
-        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker), releases)
+        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker), StageMetrics(control.driver), releases)
         self._metrics = Metrics(control.seat.segment, lambda: control.revision, parts=parts, keeper=control.keeper)
 
     async def health(self, _request: web.Request) -> web.Response:

@@ -120,6 +120,15 @@ FAMILIES: Final = {
             "router_notifications_total", "counter", ("notifier", "result"), "Notifications by what became of them."
         ),
         Family("router_notifications_waiting", "gauge", ("notifier",), "Notifications that wait for a notifier."),
+        Family(
+            "router_rollout_stage",
+            "gauge",
+            ("experiment",),
+            "Stage of a release, from 1; 0 before the first and after a rollback; one more in each of bake and done.",
+        ),
+        Family("router_rollout_share", "gauge", ("experiment",), "Share of units that a release gives its new arm."),
+        Family("router_rollout_risk", "gauge", ("experiment",), "Chance of a failure times impact times share."),
+        Family("router_rollout_failed", "gauge", ("experiment",), "1 while a decision cannot come into force."),
         Family("router_decisions_failed", "gauge", (), "1 while the decision log cannot be written."),
         Family("router_decisions_dropped_total", "counter", (), "Decisions that were never written down."),
         Family("router_decisions_unsound_total", "counter", (), "Lines of the decision log that are no decisions."),

@@ -20,6 +20,8 @@ from router.config.mistake import ConfigError, Mistake
 from router.config.moves import OUTSIDE, moves, percent
 from router.config.schema import Config
 from router.control.refuse import across, in_place, restart_differences
+from router.rollout.hold import hard
+from router.rollout.times import times
 
 
 def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
@@ -41,7 +43,7 @@ def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
     except ConfigError as error:
         report(error, as_json=as_json)
         return 1
-    summary = count(every[0].config)
+    summary, rollouts = count(every[0].config), releases(every[0].config)
     if len(every) > 1:
         summary += f"; {len(every)} combinations of region and cluster"
     if as_json:
@@ -49,9 +51,12 @@ def check(path: Path, old: Path | None, site: Site, *, as_json: bool) -> int:
         below = {"sites": [{**one, "diff": diff} for one, diff in zip(sites, found, strict=True)] if found else sites}
         diff = {"diff": found[0]} if found else {}
         more = below if len(every) > 1 else {}
+        more = {**more, "rollouts": rollouts} if rollouts else more
         _write({"ok": True, "summary": summary, "digest": every[0].digest, **diff, **more})
         return 0
     sys.stdout.write(f"ok: {summary}\n")
+    for rollout in rollouts:
+        sys.stdout.write(f"{_takes(rollout)}\n")
     _write_differences(every, found)
     return 0
 
@@ -93,6 +98,45 @@ def count(config: Config) -> str:
         (len(config.experiments), "experiment"),
     )
     return ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers)
+
+
+def releases(config: Config) -> list[dict[str, Any]]:
+    """Say how long each staged rollout takes, and whether anything but a person stops it."""
+    found = []
+    for experiment in config.experiments:
+        if experiment.allocate.use != "rollout":
+            continue
+        took = times(experiment.allocate)
+        found.append(
+            {
+                "experiment": experiment.name,
+                "shortest_s": took.shortest_s,
+                "longest_s": took.longest_s,
+                "unbounded": list(took.unbounded),
+                "guarded": bool(hard(experiment)),
+            }
+        )
+    return found
+
+
+def _takes(rollout: dict[str, Any]) -> str:
+    longest, unbounded = rollout["longest_s"], rollout["unbounded"]
+    if longest is None:
+        verb = "has" if len(unbounded) == 1 else "have"
+        end = f"unbounded at most: {', '.join(unbounded)} {verb} no deadline that ends it"
+    else:
+        end = f"{_spoken(longest)} at most"
+    unguarded = "" if rollout["guarded"] else "; no guardrail rolls it back but that nothing answers"
+    return f"rollout {rollout['experiment']} takes {_spoken(rollout['shortest_s'])} at least, {end}{unguarded}"
+
+
+def _spoken(seconds: float) -> str:
+    """Write a duration as people say it: ``2d 14h 10m``."""
+    left, parts = round(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        parts += [f"{count}{unit}"] if count else []
+    return " ".join(parts) or "0s"
 
 
 def compare(old: Config, new: Loaded) -> dict[str, Any]:

@@ -21,6 +21,7 @@ Update = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
 Part = Annotated[float, Meta(ge=0.001, le=0.999, extra={"scalar": "share"})]
 Batch = Annotated[float, Meta(ge=0.01, le=1, extra={"scalar": "share"})]
 Patient = Annotated[float, Meta(ge=1, le=86_400, extra={"scalar": "duration"})]
+Impact = Annotated[float, Meta(gt=0, le=1e12)]
 KeptShare = Annotated[float, Meta(ge=0, le=0.5, extra={"scalar": "share"})]
 Observations = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
@@ -242,6 +243,24 @@ class Allocate(Struct, frozen=True, kw_only=True):
     holdout: Annotated[
         KeptShare, Meta(description="of `rollout`: share that control keeps after it is done, for the long term")
     ] = 0.0
+
+    repromote: Annotated[
+        Slot | None,
+        Meta(
+            description="of `rollout`: how long after a version had everybody it begins at the last stage when it is "
+            "released again, if it was not rolled back since; default never"
+        ),
+    ] = None
+    impact: Annotated[
+        Impact,
+        Meta(
+            description="of `rollout`: what a failure would cost if everybody had it, in a unit of your own; the risk "
+            "of a stage is the chance of a failure, times this, times its share"
+        ),
+    ] = 1.0
+    max_risk: Annotated[
+        Impact | None, Meta(description="of `rollout`: a stage with more risk than this is not entered; default any")
+    ] = None
 
     @property
     def hold_s(self) -> float:

@@ -38,7 +38,7 @@ def check_experiments(config: Mapping[str, Any], report: Report) -> None:
         _weights(arms, report, path, part(experiment, "allocate").get("use"))
         _active(path, part(experiment, "active"), report)
         check_allocate(path, part(experiment, "allocate"), arms, report)
-        check_release(path, part(experiment, "allocate"), arms, report)
+        check_release(path, experiment, config, report)
         check_switch(path, experiment, config, report)
         check_bandit(path, experiment, config, report)
         check_contextual(path, experiment, config, report)

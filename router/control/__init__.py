@@ -29,6 +29,7 @@ driver     drives releases: looks at them, and carries out what is decided
 aftermath  what follows from a decision once traffic was moved
 sense      what the shared counters say of releases
 observe    what the event log says of them
+trusted    whether a version served before, and may skip stages (pure)
 checkpoint a small file that something is kept in over restarts
 clocks     how long their steps have lasted, also over restarts
 steer      what a decision about a release makes of the present revision (pure)

@@ -11,7 +11,7 @@ Whatever goes wrong with one release, the others are looked at, and it is tried 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from logging import getLogger
 from typing import Final, NamedTuple
 
@@ -24,7 +24,8 @@ from router.control.measure import Snapshot
 from router.control.observe import logged
 from router.control.sense import Sensed, Senses
 from router.control.trials import Trials
-from router.events.model import Revision
+from router.control.trusted import served
+from router.events.model import Revised, Revision
 from router.events.rollout import Progress
 from router.rollout import machine
 from router.rollout.hold import SILENT_S
@@ -43,11 +44,13 @@ class Scene(NamedTuple):
         revision: The present revision.
         snapshot: What the log said last.
         acknowledged: Whether all workers serve it.
+        history: The journal's entries, oldest first, as far as they are remembered.
     """
 
     revision: Revision
     snapshot: Snapshot | None
     acknowledged: bool
+    history: tuple[Revised, ...] = ()
 
 
 Decide = Callable[[Revision], "Turn | Refused | None"]
@@ -165,7 +168,8 @@ class Driver:
                 return None  # what was seen is of another phase by now
             progress = self.present(name, present)
             if progress is None:
-                return machine.begin(experiment, present.runs[name].number, now[0])
+                trusted = served(scene.history, experiment, present.config, now[0])
+                return machine.begin(experiment, present.runs[name].number, now[0], trusted=trusted)
             observed = self._observe(experiment, progress, scene._replace(revision=present), sensed, now)
             self.observed[name] = observed
             return machine.step(experiment, progress, observed, now[0])
@@ -196,6 +200,7 @@ class Driver:
             tests=self._trials.look(experiment, progress, sensed.endpoints, revision.config),
             endpoints=dict(sensed.endpoints),
             acknowledged=scene.acknowledged,
+            risk=_with_risk(sensed.risk, progress.share),
             killed=killed,
             silent_s=silent_s,
         )
@@ -224,3 +229,10 @@ class Driver:
         for kept in (self.observed, self.problems, self._progress, self._heard):
             for name in kept.keys() - known:
                 del kept[name]
+
+
+def _with_risk(parts: Mapping[str, float], share: float) -> dict[str, float]:
+    """Return the parts of the risk with what they come to at a share; nothing when they are not known."""
+    if not parts:
+        return {}
+    return {**parts, "risk": parts["failure_probability"] * parts["impact"] * share}

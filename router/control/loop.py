@@ -172,7 +172,7 @@ class Control:
                 group.create_task(self.fold.run(self._question, self._judge))
                 group.create_task(self.ticker.run(self._learned, self._allot))
                 group.create_task(self.notices.run(lambda: self.revision))
-                group.create_task(self.driver.run(self._scene, self._drive))
+                group.create_task(self.driver.run(self.scene, self.drive))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()
@@ -403,11 +403,13 @@ class Control:
         log.debug("revision %d published cause=tick author=%s weights=%s", entry.number, entry.author, entry.weights)
         return None
 
-    def _scene(self) -> Scene:
+    def scene(self) -> Scene:
+        """Return what a look at the releases begins with."""
         publisher = self.seat.publisher
-        return Scene(self.revision, self.fold.snapshot, publisher.acknowledged() == publisher.workers)
+        done = publisher.acknowledged() == publisher.workers
+        return Scene(self.revision, self.fold.snapshot, done, self.state.history)
 
-    async def _drive(self, name: str, choose: Decide) -> str | None:
+    async def drive(self, name: str, choose: Decide) -> str | None:
         """Decide about a release, and have it so; return why that could not be done."""
         async with self._change:
             turn = choose(self.revision)

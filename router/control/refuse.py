@@ -112,7 +112,10 @@ def in_place(current: Config, loaded: "Loaded") -> Iterator[Mistake]:
         if old is None:
             continue
         before, after = identity(current, old), identity(loaded.config, experiment)
+        released = old.allocate.driven and experiment.allocate.driven
         for what in _changed(before, after):
+            if released and what.startswith("version"):
+                continue  # another version is what a release is for: it begins a new run at the first step
             yield _mistake(
                 loaded,
                 _path_of(loaded.config, index, what),

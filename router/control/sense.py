@@ -18,6 +18,7 @@ from router.events.model import Revision
 from router.events.rollout import Found
 from router.guardrail.judge import judge
 from router.rollout.fitness import EndpointNow, serving, sides
+from router.rollout.risk import chances, worse_control
 from router.segment import Segment
 
 
@@ -30,6 +31,7 @@ class Sensed(NamedTuple):
         control: What is known against control; None when nothing is.
         ready: Whether the new arm can serve; None when that is not known.
         endpoints: Arm to its endpoints as they stand.
+        risk: The chance of a failure and its impact, by name; empty when not known.
     """
 
     exchanges: dict[str, int]
@@ -37,6 +39,7 @@ class Sensed(NamedTuple):
     control: Found | None = None
     ready: Found | None = None
     endpoints: Mapping[str, tuple[EndpointNow, ...]] = MappingProxyType({})
+    risk: Mapping[str, float] = MappingProxyType({})
 
 
 class Senses:
@@ -69,8 +72,8 @@ class Senses:
         exchanges = {arm: sum(each.exchanges) for arm, each in evidence.arms.items()}
         stood = endpoints(revision, self._segment, experiment)
         old, new = (serving(stood.get(arm.name, ()), arm.name) for arm in sides(experiment))
-        unfit = old if old is not None and old.status == "fail" else None
-        return Sensed(exchanges, found, control=unfit, ready=new, endpoints=stood)
+        unfit = old if old is not None and old.status == "fail" else worse_control(experiment, evidence)
+        return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence))
 
     def forget(self, known: Collection[str]) -> None:
         """Let go of releases that are no more."""

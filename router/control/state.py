@@ -8,7 +8,8 @@ Rules:
 - The same bytes make no revision. A restore therefore holds until the bytes of the file change: its ``digest`` is that
   of the file at the time, not of the configuration it brought back.
 - A running experiment keeps salt, arms, targets of arms, their versions, route and hash version. A reload that changes
-  one is refused with the way out; a restart of the router and a restore, which a person asks for, begin a new run.
+  one is refused with the way out; a restart of the router and a restore, which a person asks for, begin a new run. So
+  does a new version of a release, which is what it is for.
 - Kills are taken over by every revision; a restore never ends one (``router.control.kill``). So are marks of invalid
   data, as long as the experiment is in the same run and phase.
 - Keys that only a restart can apply refuse the whole change: half a configuration would be neither the old nor the new.

@@ -10,6 +10,8 @@ Pure: state, what was observed and the time in; state and effects out. A map of 
 - ``coming``: which endpoints get traffic next, and are tested first
 - ``fitness``: whether a side can serve, by its endpoints
 - ``hold``: what keeps a release from its next step
+- ``risk``: what a release may cost
+- ``times``: how long a staged rollout takes
 - ``stand``: staying where it is, for a reason, for a person, or paused
 - ``clock``: how long a step has lasted, in time that counts
 - ``retreat``: the way back, and when there is none

@@ -45,10 +45,27 @@ def blocked(experiment: Experiment, rung: Rung, ahead: Rung, observed: Observed)
     return next(_reasons(experiment, rung, ahead, observed), None)
 
 
-def unready(rung: Rung, share: float, observed: Observed) -> Hold | None:
-    """Return why the new arm cannot take what a step gives it beyond what it has; None when nothing is known."""
-    if rung.share > share and observed.smoke is not None and observed.smoke.status == "fail":
+def barred(experiment: Experiment, ahead: Rung, share: float, observed: Observed) -> Hold | None:
+    """Return why the new arm may not have what a step gives it beyond what it has; None when nothing is against it.
+
+    Args:
+        experiment: The experiment.
+        ahead: The step.
+        share: Share of units that the new arm has.
+        observed: What is known.
+    """
+    if ahead.share <= share:
+        return None
+    if observed.smoke is not None and observed.smoke.status == "fail":
         return Hold("not ready", f"the new version is not ready: {observed.smoke.reason}")
+    most, chance = experiment.allocate.max_risk, observed.risk.get("failure_probability")
+    if most is None or ahead.step == "done":
+        return None
+    if chance is None:
+        return Hold("risk", "the risk is not known yet")
+    risk = chance * experiment.allocate.impact * ahead.share
+    if risk > most:
+        return Hold("risk", f"the risk at a share of {ahead.share:.4g} would be {risk:.4g}, more than {most:.4g}")
     return None
 
 
@@ -68,14 +85,14 @@ def _reasons(experiment: Experiment, rung: Rung, ahead: Rung, observed: Observed
     if not observed.acknowledged:
         yield Hold("workers", "not all workers serve the present revision yet")
     yield from _checks(rung, observed)
-    if "guardrails" in rung.require:
-        yield from _guardrails(experiment, observed)
+    if "guardrails" in rung.require or rung.step == "bake":
+        yield from _guardrails(experiment, observed, sure="guardrails" in rung.require)
     yield from _units(experiment, rung, observed)
     if rung.require and observed.sample_ratio == "unknown":
         yield Hold("sample ratio", f"the sample ratio is not known: {observed.quality or 'the log was not read yet'}")
     if "primary" in rung.require and observed.primary != "better":
         yield Hold("primary", f"the primary metric is {observed.primary}")
-    if (hold := unready(ahead, rung.share, observed)) is not None:
+    if (hold := barred(experiment, ahead, rung.share, observed)) is not None:
         yield hold
 
 
@@ -91,14 +108,15 @@ def _checks(rung: Rung, observed: Observed) -> Iterator[Hold]:
         yield Hold(f"{rung.step} {found.status}", f"{rung.step} check: {found.reason}")
 
 
-def _guardrails(experiment: Experiment, observed: Observed) -> Iterator[Hold]:
+def _guardrails(experiment: Experiment, observed: Observed, *, sure: bool) -> Iterator[Hold]:
+    """Yield hard guardrails that fail or could not be measured, and, where it has to be sure, all that did not pass."""
     found = [each for each in observed.found if each.action == "rollback" and not each.dry_run]
     for status, kind in (("error", "measurement"), ("fail", "guardrails"), ("inconclusive", "guardrails")):
         open_ = [each for each in found if each.status == status]
-        if open_:
+        if open_ and (sure or status != "inconclusive"):
             yield Hold(kind, _listed(open_))
     silent = sorted(hard(experiment) - {each.name for each in found})
-    if silent:
+    if silent and sure:
         yield Hold("guardrails", f"nothing is known of guardrail {silent[0]!r} yet")
 
 

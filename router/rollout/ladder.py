@@ -27,7 +27,7 @@ from router.config.schema import Experiment
 from router.events.rollout import Progress
 from router.rollout import stand
 from router.rollout.effect import Say, Shift
-from router.rollout.hold import Hold, blocked, unready
+from router.rollout.hold import Hold, barred, blocked
 from router.rollout.observed import Asked, Observed
 from router.rollout.retreat import End, back, worse
 from router.rollout.rung import Rung, following, rung_of, rungs
@@ -137,7 +137,7 @@ def _climb(case: Case, rung: Rung) -> Turn:
 def _settle(case: Case, rung: Rung) -> Turn:
     """Bring the share of a step into force: when a run begins, or when the file has another one for it."""
     progress = case.progress
-    if (hold := unready(rung, progress.share, case.observed)) is not None:
+    if (hold := barred(case.experiment, rung, progress.share, case.observed)) is not None:
         return stand.hold(case, hold)
     reason = f"{place(progress)} with {rung.share:.4g} of units on the new arm"
     moved = replace(

@@ -66,8 +66,7 @@ def rungs(allocate: Allocate) -> tuple[Rung, ...]:
                 approve=stage.approve,
             )
         )
-    guarded = "guardrails" in found[-1].require
-    found.append(Rung(step="bake", share=full, hold=allocate.bake, require=("guardrails",) if guarded else ()))
+    found.append(Rung(step="bake", share=full, hold=allocate.bake))
     found.append(Rung(step="done", share=ALL - allocate.holdout))
     return tuple(found)
 

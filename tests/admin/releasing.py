@@ -20,7 +20,7 @@ def release_desk(folder: Path, allocate: str = STAGES, top: str = "") -> Desk:
 async def look(control: Control, times: int = 1) -> None:
     """Let the driver look at all releases."""
     for _ in range(times):
-        await control.driver.look(control._scene, control._drive, (time.time(), time.monotonic()))
+        await control.driver.look(control.scene, control.drive, (time.time(), time.monotonic()))
 
 
 def progress(control: Control) -> Progress:

@@ -18,6 +18,7 @@ from router.admin.bandits import BanditMetrics
 from router.admin.families import FAMILIES, LATENCY_BOUNDS_US, reference
 from router.admin.metrics import Metrics
 from router.admin.quality import QualityMetrics
+from router.admin.release import StageMetrics
 from router.admin.releases import ReleaseMetrics
 from router.analysis.finding import Finding
 from router.analysis.quality import Observed, judge
@@ -25,11 +26,15 @@ from router.analysis.sample_ratio import Block
 from router.archive.courier import Sent
 from router.config.allocate import Allocate
 from router.config.schema import Arm, Config, Endpoint, Experiment, Fallback, Health, Route, Shadow, Target
+from router.control.aftermath import Aftermath
+from router.control.clocks import Clocks
 from router.control.decisions import Decisions
+from router.control.driver import Driver
 from router.control.fold import Fold
 from router.control.keeper import Keeper
 from router.control.measure import Snapshot
 from router.control.notices import Notices
+from router.control.sense import Senses
 from router.control.ticker import Ticker
 from router.counters import (
     allocate,
@@ -43,7 +48,9 @@ from router.counters import (
     target_key,
 )
 from router.events.model import Revision, Run
+from router.events.rollout import Progress
 from router.histogram import bucket
+from router.rollout import observed
 from router.routing.breaker import HALF_OPEN, OPEN, RAMP, Register
 from router.routing.readiness import HEALTHY, UNHEALTHY, Readiness
 from router.segment import Segment
@@ -338,6 +345,13 @@ def bandit(current: Revision) -> Revision:
     return replace(current, config=replace(current.config, experiments=experiments))
 
 
+def release(current: Revision) -> Revision:
+    """Return a revision whose experiments are releases in their first stage."""
+    experiments = tuple(replace(each, allocate=Allocate(use="rollout")) for each in current.config.experiments)
+    stage = Progress(kind="rollout", run=current.runs["e"].number, step="stage", since=0.0, began=0.0, share=0.01)
+    return replace(current, config=replace(current.config, experiments=experiments), rollouts={"e": stage})
+
+
 def test_every_family_is_shown_with_its_labels(
     segment: Segment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -357,7 +371,10 @@ def test_every_family_is_shown_with_its_labels(
     notices.results["webhook"] = Counter(sent=1)
     parts = (QualityMetrics(fold), ReleaseMetrics(Decisions(tmp_path), notices))
     learned = BanditMetrics(ticker).collect(bandit(current))
-    for metric in (*Metrics(segment, lambda: current, parts=parts, keeper=keeper).collect(), *learned):
+    driver = Driver(Senses(segment, tmp_path), Clocks(tmp_path), Aftermath(Decisions(tmp_path), notices))
+    driver.observed["e"] = observed.Observed(phase=1, risk={"risk": 0.001})
+    released = StageMetrics(driver).collect(release(current))
+    for metric in (*Metrics(segment, lambda: current, parts=parts, keeper=keeper).collect(), *learned, *released):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
         shown[name] = (metric.type, labels)

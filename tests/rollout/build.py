@@ -51,7 +51,7 @@ def fine(step_s: float = 60.0, **changes: object) -> Observed:
 def begun(ramp: Experiment) -> Progress:
     """Return where a release is after its first step came into force."""
     progress, _ = machine.begin(ramp, 1, NOW)
-    return machine.step(ramp, progress, fine(0.0), NOW)[0]
+    return machine.step(ramp, progress, fine(0.0, risk={"failure_probability": 0.001, "impact": 1.0}), NOW)[0]
 
 
 def climbed(ramp: Experiment, steps: int) -> Progress:
