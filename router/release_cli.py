@@ -80,6 +80,14 @@ def _kill(name: str) -> None:
     """
 
 
+def _drill(name: str) -> None:
+    """Rehearse a kill and a rollback of an experiment on the running router, and say how long they took.
+
+    Only while its new arm has no traffic: nobody gets another arm, and no phase begins. The last drill is in the ship
+    checklist of the report.
+    """
+
+
 def _resume(name: str) -> None:
     """End the kill of an experiment: its arms have their weights again.
 
@@ -115,6 +123,7 @@ _ASKED: Final[tuple[tuple[Callable[[str], None], str], ...]] = (
     (_abort, 'ranker-v2 --reason "superseded by v3"'),
     (_kill, 'ranker-v2 --reason "p99 doubled"'),
     (_resume, "ranker-v2"),
+    (_drill, "ranker-v2"),
 )
 
 
@@ -127,7 +136,9 @@ def _command(what: str, documented: Callable[[str], None]) -> Callable[..., None
         why = switch.Why(given["author"], given["reason"], given["seen"])
         try:
             admin = remote.connect(given["admin"], given["token_file"])
-            if what == "kill" and why.seen is None:
+            if what == "drill":
+                code = switch.drill(admin, name, why, as_json=given["as_json"])
+            elif what == "kill" and why.seen is None:
                 code = switch.kill(admin, name, why, as_json=given["as_json"])
             else:
                 code = switch.ask(admin, name, what, why, as_json=given["as_json"])

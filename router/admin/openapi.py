@@ -31,6 +31,7 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
         "post",
         "/v1/experiments/{name}/resume",
     ): "end its kill; of a release that is not killed end its pause, or begin again",
+    ("post", "/v1/experiments/{name}/drill"): "rehearse a kill and a rollback, of an arm that has no units",
     ("post", "/v1/experiments/{name}/approve"): "let its release go on from the step that waits",
     ("post", "/v1/experiments/{name}/promote"): "take the next step of its release now",
     ("post", "/v1/experiments/{name}/pause"): "keep its release where it is; guardrails go on guarding",
@@ -98,6 +99,7 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "/v1/experiments/{name}/kill": [_EXPERIMENT, _SEEN],
     "/v1/experiments/{name}/resume": [_EXPERIMENT, _SEEN],
+    "/v1/experiments/{name}/drill": [_EXPERIMENT, _SEEN],
     **{f"/v1/experiments/{{name}}/{what}": [_EXPERIMENT, _NEEDED] for what in _ASKS},
 }
 _TYPES: Final = {"/": "text/html", "/metrics": "text/plain", "/v1/events": "text/event-stream"}
@@ -142,6 +144,7 @@ _FAILURES: Final[dict[str, dict[str, str]]] = {
     "/v1/events": {"503": "there are too many streams; `Retry-After` says when to come back"},
     "/v1/experiments/{name}/kill": _SWITCHED,
     "/v1/experiments/{name}/resume": _SWITCHED | _ASKED,
+    "/v1/experiments/{name}/drill": _SWITCHED | {"409": "an arm has traffic, or it is killed; `detail` says which"},
     **{f"/v1/experiments/{{name}}/{what}": _SWITCHED | _ASKED for what in _ASKS},
 }
 _OUTCOME: Final[dict[str, Any]] = {

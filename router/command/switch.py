@@ -44,6 +44,23 @@ def kill(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
     return _switch(admin, name, "kill", why, as_json=as_json)
 
 
+def drill(admin: Admin, name: str, why: Why, *, as_json: bool) -> int:
+    """Rehearse a kill and a rollback of an experiment.
+
+    Raises:
+        AdminError: when the router could not be asked, or said no, or not all workers served every step.
+    """
+    answer = _post(admin, name, "drill", why)
+    held = answer["drill"]
+    if as_json:
+        sys.stdout.write(json.dumps({"experiment": name, **held}, indent=2) + "\n")
+    else:
+        sys.stdout.write(f"experiment {name}: {held['reason']}\n")
+    if "kill_s" not in held or "resume_s" not in held:
+        raise AdminError("the drill did not reach all workers in time")
+    return 0
+
+
 def ask(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> int:
     """Ask something of a release: ``approve``, ``promote``, …, or ``resume``; refused when it is not what was seen.
 
@@ -58,10 +75,7 @@ def ask(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> int:
 
 
 def _switch(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> int:
-    fields = None if why.seen is None else {"if-match": why.seen if why.seen == "*" else f'"{why.seen}"'}
-    said = {"author": why.author, "reason": why.reason}
-    body = {key: value for key, value in said.items() if value is not None}
-    answer, _ = admin.ask("POST", f"/v1/experiments/{quote(name, safe='')}/{what}", fields, body)
+    answer = _post(admin, name, what, why)
     reached = _wait(admin, answer["revision"])
     if as_json:
         sys.stdout.write(json.dumps(answer | {"revision": answer["revision"] | reached}, indent=2) + "\n")
@@ -76,6 +90,14 @@ def _switch(admin: Admin, name: str, what: str, why: Why, *, as_json: bool) -> i
     if reached["acknowledged"] < reached["workers"]:
         raise AdminError(f"{reached['acknowledged']} of {reached['workers']} workers serve it after {_WAIT_S:g} s")
     return 0
+
+
+def _post(admin: Admin, name: str, what: str, why: Why) -> dict[str, Any]:
+    fields = None if why.seen is None else {"if-match": why.seen if why.seen == "*" else f'"{why.seen}"'}
+    said = {"author": why.author, "reason": why.reason}
+    body = {key: value for key, value in said.items() if value is not None}
+    answer: dict[str, Any] = admin.ask("POST", f"/v1/experiments/{quote(name, safe='')}/{what}", fields, body)[0]
+    return answer
 
 
 def place(release: dict[str, Any]) -> str:

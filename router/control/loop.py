@@ -17,13 +17,14 @@ from pathlib import Path
 
 from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
-from router.control import schedule, switch
+from router.control import drill, schedule, switch
 from router.control import state as decide
 from router.control.aftermath import Aftermath
 from router.control.ask import Asker
 from router.control.clocks import Clocks
 from router.control.counted import count
 from router.control.decisions import Decisions
+from router.control.drilling import Choose, Drills, Made
 from router.control.driver import Decide, Driver, Scene
 from router.control.fold import Fold
 from router.control.keeper import Keeper
@@ -78,6 +79,7 @@ class Control:
         notices: Who is told.
         aftermath: What follows from decisions about releases, besides traffic.
         driver: What is known of releases, and where they go next.
+        drills: Rehearses kills and rollbacks.
     """
 
     def __init__(self, source: Source, seat: Seat, journal: Journal, state: State, ticks: Ticks) -> None:
@@ -95,6 +97,7 @@ class Control:
         self.notices = Notices(ticks.folder)
         self.aftermath = Aftermath(self.decisions, self.notices)
         self._switched = Switched(seat.segment, seat.publisher, self.aftermath)
+        self.drills = Drills(seat.publisher, self.make, self.aftermath, lambda: self.revision)
         self.driver = Driver(Senses(seat.segment, ticks.folder), Clocks(ticks.folder), self.aftermath)
         self._ticks = ticks
         self._watch = Watch()
@@ -160,6 +163,7 @@ class Control:
             places: Where the router can be reached, for the line that says it is ready.
         """
         self._watch.follow(await asyncio.to_thread(self._followed))
+        await self.drills.clear(drill.left(self.revision))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(places))
@@ -271,6 +275,20 @@ class Control:
                 return turn
             problem = await self._carry_out(name, turn)
             return self.revision if problem is None else _refusal(name, problem)
+
+    async def make(self, choose: Choose, *, urgent: bool) -> Made:
+        """Publish what somebody decides from the present state, under the lock of changes.
+
+        Args:
+            choose: Decides; None when there is nothing to do.
+            urgent: Whether it is published before it is written down.
+        """
+        async with self._change:
+            decided = choose(self.state)
+            if not isinstance(decided, tuple):
+                return decided
+            refused = await self._commit(*decided, urgent=urgent)
+            return self.revision if refused is None else refused
 
     def table(self) -> Table:
         """Return the compiled form of the present revision.

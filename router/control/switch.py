@@ -3,8 +3,9 @@
 Responsible for: the revision after a kill and after its end, and the line of the decision log about it.
 Does not know: who may ask, the journal, when workers have it.
 
-Rules: pure. A kill is never refused, not even for want of counter rows: then it keeps the rows, and so the phase, of
-before. What holds already makes no revision. A restored configuration goes on holding.
+Rules: pure. A kill takes the place of one that is only a drill. It is never refused, not even for want of counter rows:
+then it keeps the rows, and so the phase, of before. What holds already makes no revision. A restored configuration goes
+on holding.
 """
 
 from dataclasses import replace
@@ -38,7 +39,7 @@ def kill(state: State, name: str, now: float, by: str, reason: str | None) -> tu
     """
     present = current(state)
     experiment = kills.find(present.config, name)
-    if name in present.killed:
+    if name in present.killed and not present.killed[name].drill:
         return state, present
     killed = {**present.killed, name: kills.made(present.config, experiment, by, reason, now)}
     return _switch(state, ("kill", by, now), killed, f"experiment {name!r} killed{_because(reason)}")

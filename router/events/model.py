@@ -32,6 +32,7 @@ class Kill(Struct, frozen=True, kw_only=True):
         time: When, in unix seconds.
         arm: The control arm at that time, which has all units since.
         identity: Digest of what was killed: arms, targets, versions, salt (``router.control.kill``).
+        drill: Whether it is only rehearsed, for a moment, on an arm that nobody has.
     """
 
     by: str
@@ -39,6 +40,7 @@ class Kill(Struct, frozen=True, kw_only=True):
     time: float
     arm: str
     identity: str
+    drill: bool = False
 
 
 class Invalid(Struct, frozen=True, kw_only=True):
