@@ -3,7 +3,8 @@
 Responsible for: the quantity of conditions that a metric is, if it is one.
 Does not know: counters, logs.
 
-Rules: pure. Only a metric over every exchange of a phase is one: a window per unit is counted by the fold alone.
+Rules: pure. Counters count every exchange, so a metric's window after the first exposure makes no difference here: a
+guard looks at all of them.
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,6 @@ def counted(metric: Mapping[str, Any]) -> Quantity | None:
     Args:
         metric: Keys of the metric, as resolved; of a ``Metric``, ``msgspec.structs.asdict`` gives them.
     """
-    if metric.get("window") is not None:
-        return None
     kind, exchange, q = metric.get("kind"), metric.get("exchange"), metric.get("q")
     if kind == "ratio" and exchange == "failed":
         return Quantity("error_rate")

@@ -112,7 +112,7 @@ def _of_metric(at: str, form: str, guardrail: Mapping[str, Any], metric: Mapping
         report(
             f"{at}.metric",
             f"{show(guardrail['metric'])} is not counted by time; a trend is of a ratio with exchange: failed, or of a "
-            "quantile with exchange: duration, without window",
+            "quantile with exchange: duration",
         )
 
 

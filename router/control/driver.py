@@ -161,7 +161,7 @@ class Driver:
 
     async def _look(self, experiment: Experiment, scene: Scene, change: Change, now: tuple[float, float]) -> str | None:
         name, revision = experiment.name, scene.revision
-        sensed = await asyncio.to_thread(self._senses.look, experiment, revision, now[0])
+        sensed = await asyncio.to_thread(self._senses.look, experiment, revision, now[0], scene.snapshot)
 
         def decide(present: Revision) -> Turn | None:
             if present.runs.get(name) != revision.runs[name] or present.config is not revision.config:

@@ -11,12 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from router.config.schema import Experiment
+from router.config.schema import Experiment, Metric
 from router.control.evidence import Gather, Stored
+from router.control.measure import Snapshot
 from router.control.readiness_now import endpoints
 from router.events.model import Revision
 from router.events.rollout import Found
+from router.guardrail.forms import needs_log
 from router.guardrail.judge import judge
+from router.guardrail.seen import Business
 from router.rollout.fitness import EndpointNow, serving, sides
 from router.rollout.risk import chances, worse_control
 from router.segment import Segment
@@ -55,19 +58,22 @@ class Senses:
         # Per process
         self._segment = segment
         self._gather = Gather(segment, folder)
+        self._told: dict[str, tuple[Snapshot, tuple[int, int], Business]] = {}
 
-    def look(self, experiment: Experiment, revision: Revision, now: float) -> Sensed:
+    def look(self, experiment: Experiment, revision: Revision, now: float, snapshot: Snapshot | None = None) -> Sensed:
         """Look at the arms of a release.
 
         Args:
             experiment: Its experiment.
             revision: The present revision.
             now: Unix seconds.
+            snapshot: What the log said last, for guardrails that name metrics of it; None before the first look.
         """
         name = experiment.name
         evidence = self._gather.read(revision, experiment, now)
         metrics = {metric.name: metric for metric in revision.config.metrics}
-        found, memory = judge(experiment, metrics, evidence, self._gather.memory(name), now)
+        told = self._business(experiment, metrics, revision, snapshot)
+        found, memory = judge(experiment, metrics, evidence, self._gather.memory(name), now, told)
         self._gather.remember(name, memory)
         exchanges = {arm: sum(each.exchanges) for arm, each in evidence.arms.items()}
         stood = endpoints(revision, self._segment, experiment)
@@ -75,9 +81,31 @@ class Senses:
         unfit = old if old is not None and old.status == "fail" else worse_control(experiment, evidence)
         return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence))
 
+    def _business(
+        self,
+        experiment: Experiment,
+        metrics: Mapping[str, Metric],
+        revision: Revision,
+        snapshot: Snapshot | None,
+    ) -> Business | None:
+        """Return what the log says of metrics; None where no guardrail asks, or it was not read yet."""
+        if snapshot is None or snapshot.folded is None or not needs_log(experiment, metrics):
+            return None
+        from router.report.known import business  # noqa: PLC0415 - it brings libraries of an extra
+
+        name, run = experiment.name, revision.runs[experiment.name]
+        place = run.number, run.phase
+        last = self._told.get(name)
+        if last is None or last[0] is not snapshot or last[1] != place:
+            said = business(experiment, snapshot.folded.experiments.get(name), place)
+            last = self._told[name] = (snapshot, place, said)
+        return last[2]
+
     def forget(self, known: Collection[str]) -> None:
         """Let go of releases that are no more."""
         self._gather.forget(known)
+        for name in self._told.keys() - set(known):
+            del self._told[name]
 
     def due(self, now: tuple[float, float]) -> Stored | None:
         """Return what is to be written down now; None when it is not time yet."""

@@ -68,6 +68,18 @@ def counted_metrics(metrics: Mapping[str, Metric]) -> dict[str, Quantity]:
     return {name: quantity for name, quantity in found.items() if quantity is not None}
 
 
+def needs_log(experiment: Experiment, metrics: Mapping[str, Metric]) -> bool:
+    """Return whether a form names a metric that only the log knows."""
+    known = counted_metrics(metrics)
+    conditions = [condition_of(guardrail) for guardrail in formed(experiment)]
+    return any(
+        each.quantity.kind == "metric"
+        for condition in conditions
+        if condition is not None
+        for each in comparisons(with_counted(condition, known))
+    )
+
+
 def needs_latency(experiment: Experiment, metrics: Mapping[str, Metric]) -> bool:
     """Return whether a form takes durations over time."""
     known = counted_metrics(metrics)

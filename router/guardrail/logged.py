@@ -18,7 +18,7 @@ def compare_logged(asked: Comparison, seen: Seen, alpha: float) -> Said:
     """Say what the log says of a metric, over all of the phase."""
     name = asked.quantity.name or seen.primary
     if seen.business is None:
-        return Said(holds=None, reason=f"{name} is in the log, which is not read here")
+        return Said(holds=None, reason=f"{name} is in the log, which was not read yet")
     known = seen.business(name, alpha)
     if isinstance(known, str):
         return Said(holds=None, reason=f"{name}: {known}")

@@ -20,7 +20,7 @@ class Known(Struct, frozen=True, kw_only=True):
         value: The new arm's value.
         low: Lower end of its interval.
         high: Upper end.
-        control: Control's value.
+        control: Control's value; None where it has none.
         change: Change from control's value, as a share of it; None where that is 0.
         change_low: Lower end of its interval.
         change_high: Upper end.
@@ -30,7 +30,7 @@ class Known(Struct, frozen=True, kw_only=True):
     value: float
     low: float | None = None
     high: float | None = None
-    control: float
+    control: float | None = None
     change: float | None = None
     change_low: float | None = None
     change_high: float | None = None

@@ -126,7 +126,7 @@ found "many"
     guardrails[0].trend: allows nothing worse: "e" has goal: down, so a slope is above 0
 {metric: cost, trend: 10%}
     guardrails[0].metric: "cost" is not counted by time; a trend is of a ratio with exchange: failed, or of a \
-quantile with exchange: duration, without window
+quantile with exchange: duration
 {slo: 30%}
     guardrails[0].slo: "30%" is too small; the least is 50%
 {slo: 90%}
