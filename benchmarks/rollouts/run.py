@@ -19,7 +19,7 @@ Make = Callable[[Scenario, Stream, float], Controller]
 
 
 def _router(scenario: Scenario, stream: Stream, look_s: float) -> Controller:
-    return Router(recipe(scenario.recipe), stream.users, (scenario.new, scenario.old), look_s)
+    return Router(recipe(scenario.recipe), stream.users, (scenario.new, scenario.old), max(look_s, scenario.look_s))
 
 
 CONTROLLERS: Final[Mapping[str, Make]] = {
@@ -38,7 +38,8 @@ class Batch(NamedTuple):
         scenario: Name of the scenario.
         seeds: One release of each controller for each.
         controllers: Who decides, by name.
-        look_s: How often this router looks in the first half hour of a phase, in seconds.
+        look_s: How often this router looks in the first half hour of a phase, in seconds; less often where a scenario
+            says so.
     """
 
     scenario: str

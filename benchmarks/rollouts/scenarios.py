@@ -39,6 +39,7 @@ class Scenario(NamedTuple):
         recipe: How this router is told to release it (``recipes``).
         broken: From when to when measurements fail, in seconds.
         loaded: A share of the traffic, and the new version as it is for good once it has had that; None for the same.
+        look_s: How often this router looks at least in the first half hour of a phase, in seconds.
         ours: Whether only this router has the recipe, so that others would do what they did in another scenario.
     """
 
@@ -53,6 +54,7 @@ class Scenario(NamedTuple):
     recipe: Recipe = "fast"
     broken: tuple[tuple[float, float], ...] = ()
     loaded: tuple[float, Version] | None = None
+    look_s: float = 0.0
     ours: bool = False
 
 
@@ -86,7 +88,7 @@ def _few(rate: float, recipe: Recipe = "fast") -> Scenario:
         "identical versions" + (" and stages that ask for no evidence" if by_time else ""),
         "ship",
         rate=lambda _: rate,
-        crowd=Crowd(200),
+        crowd=Crowd(max(200, round(50 * rate))),
         recipe=recipe,
         ours=by_time,
     )
@@ -121,6 +123,7 @@ ALL: Final[tuple[Scenario, ...]] = (
         "stop",
         new=Version(_grows(2 * HOUR, USUAL, HOUR / 2, 0.5), _grows(2 * HOUR, 1.0, 1.7 * HOUR, 8.0)),
         recipe="slow",
+        look_s=300.0,
         horizon_s=2 * DAY,
     ),
     Scenario(
