@@ -113,7 +113,6 @@ def reads_counters(guardrail: Guardrail, metrics: Mapping[str, Metric]) -> bool:
 
 
 def _guards(experiment: Experiment, metrics: Mapping[str, Metric], arms: tuple[str, str]) -> list[tuple[Guard, Metric]]:
-    levels = Levels(share.guard_level(experiment), share.pass_level(experiment))
     given = () if experiment.metrics is None else experiment.metrics.guardrails
     found: list[tuple[Guard, Metric]] = []
     for guardrail in given:
@@ -126,7 +125,7 @@ def _guards(experiment: Experiment, metrics: Mapping[str, Metric], arms: tuple[s
             negligible=_negligible(guardrail),
             action=guardrail.action,
             dry_run=guardrail.dry_run,
-            levels=levels,
+            levels=Levels(share.guard_level(experiment, guardrail, metrics), share.pass_level(experiment)),
             event=metric.exchange or "",
             arms=arms,
         )
@@ -171,8 +170,10 @@ def _formed(
         metrics=forms.counted_metrics(metrics),
         business=business,
     )
-    level = share.guard_level(experiment)
-    return [said for guardrail in given for said in forms.judge_form(guardrail, seen, level)], windows
+    found: list[Found] = []
+    for guardrail in given:
+        found += forms.judge_form(guardrail, seen, share.guard_level(experiment, guardrail, metrics))
+    return found, windows
 
 
 def _in_order(experiment: Experiment, found: list[Found]) -> tuple[Found, ...]:

@@ -32,7 +32,7 @@ from msgspec import Struct, structs
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-FIRST: Final = 0.6
+FIRST: Final = 0.75
 PHASES: Final = 0.08
 MOST: Final = 64
 CLUSTERS: Final = 64
@@ -211,6 +211,9 @@ def _least_block(totals: Floats) -> float:
 def _enter(track: Track, phase: int, now: float) -> Track:
     """Begin another phase; exchanges after the last closed block of the one before are passed over."""
     row = track.row().copy()
+    if not row[EXCHANGES]:
+        # The new arm had nothing yet, as before the first stage: what is known is that nothing is known.
+        return begin(track.nodes, phase, now)
     row[TIME] = now
     before = _counts(track.before) + _counts(track.now)
     phases = track.phases + 1

@@ -183,7 +183,7 @@ def test_alternatives_share_alpha_and_one_is_enough() -> None:
     bad, good = Release((when(condition),)), Release((when(condition),))
     found = bad.run(300, control=CONTROL, treatment=(20, 4, 20.0))[-1][0]
     assert (found.status, found.margin) == ("fail", 0.05)
-    assert found.alpha == pytest.approx(0.009 / 2)
+    assert found.alpha == pytest.approx(0.0095 / 2)
     assert good.run(900, control=CONTROL, treatment=(20, 0, 20.0))[-1][0].status == "pass"
 
 
@@ -270,7 +270,7 @@ def test_what_the_log_says_of_a_metric(text: str, value: float, spread: float, e
     found = release.run(20, control=CONTROL, treatment=CONTROL)[-1][0]
     assert found.status == expected
     assert asked[-1][0] == "ctr"
-    assert asked[-1][1] == pytest.approx(0.05 if "confidence" in text else 0.009)
+    assert asked[-1][1] == pytest.approx(0.05 if "confidence" in text else 0.0095)
     assert found.counts == {"treatment_units": 900, "control_units": 1000}
 
 
