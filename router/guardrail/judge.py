@@ -66,7 +66,8 @@ def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that n
         return _missed(experiment, guards, problem, memory)
     treatment, control = (evidence.arms[arm] for arm in arms)
     place = Place(evidence.phase, now)
-    found = [judge_obvious(treatment, control, share.fast_level(experiment))]
+    obvious, late = judge_obvious((treatment, control), share.fast_level(experiment), memory.late, place)
+    found = [obvious]
     tracks, paces = dict(memory.tracks), dict(memory.paces)
     try:
         for guard, metric in guards:
@@ -81,13 +82,14 @@ def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that n
             found.append(said)
     except ValueError as error:
         # Sums that contradict each other are of no use to the looks that follow.
-        memory = structs.replace(memory, tracks={}, paces={})
+        memory = structs.replace(memory, tracks={}, paces={}, late=None)
         return _missed(experiment, guards, f"{error}; evidence begins anew", memory)
     names = {guard.name for guard, _ in guards}
     memory = structs.replace(
         memory,
         tracks={name: track for name, track in tracks.items() if name in names},
         paces={name: pace for name, pace in paces.items() if name in names},
+        late=late,
         misses=memory.misses.after(failed=False),
     )
     formed, windows = _formed(experiment, metrics, evidence, memory, business)
@@ -101,11 +103,14 @@ def arms_of(experiment: Experiment) -> tuple[str, str]:
 
 
 def reads_counters(guardrail: Guardrail, metrics: Mapping[str, Metric]) -> bool:
-    """Say whether a guardrail against control is judged here, and not from the log."""
+    """Say whether a guardrail against control is judged here, and not from the log.
+
+    A guard looks at all exchanges, so a metric's window is for reports alone.
+    """
     if not guardrail.compared or guardrail.metric is None:
         return False
     metric = metrics[guardrail.metric]
-    if metric.goal != "down" or metric.window is not None:
+    if metric.goal != "down":
         return False
     return (metric.kind == "ratio" and metric.exchange == "failed") or (
         metric.kind == "quantile" and metric.exchange in ("duration", "first_byte")

@@ -9,6 +9,7 @@ of ``windows``.
 
 from msgspec import Struct
 
+from router.guardrail.obvious import Late
 from router.guardrail.pace import Pace
 from router.guardrail.track import Track
 from router.guardrail.windows import Windows
@@ -37,6 +38,7 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
         run: The run that all of it is about.
         tracks: Guardrail to the sums of its test.
         paces: The same for guardrails on times.
+        late: Counts of a minute or two ago.
         misses: Failed measurements.
         windows: What was counted over time, for guardrails that look at spans of it.
     """
@@ -44,5 +46,6 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: int = 0
     tracks: dict[str, Track] = {}
     paces: dict[str, Pace] = {}
+    late: Late | None = None
     misses: Misses = Misses()
     windows: Windows = Windows()

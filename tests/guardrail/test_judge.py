@@ -203,3 +203,25 @@ def test_arms_without_traffic_are_inconclusive() -> None:
     evidence = Evidence(time=0.0, run=1, phase=1, arms={"canary": NOBODY, "stable": NOBODY})
     found, _ = judge(release(), METRICS, evidence, Memory(), 0.0)
     assert [each.status for each in found] == ["inconclusive", "inconclusive"]
+
+
+def test_a_version_that_dies_after_answering_is_taken_back() -> None:
+    """An hour of answers does not protect it: twenty failures in a row while control answers are enough."""
+    traffic, memory = Traffic(), Memory()
+    statuses = []
+    for look in range(130):
+        traffic.add(Rates(1.0 if look >= 120 else 0.001, 0.001, (20, 20)))
+        now = 30.0 * look
+        found, memory = judge(release(), METRICS, traffic.evidence(now), memory, now)
+        statuses.append((found[0].status, found[0].fast))
+    assert statuses[:120] == [statuses[0]] * 120
+    assert ("fail", True) in statuses[121:126]
+
+
+def test_a_window_of_the_metric_does_not_keep_it_from_being_guarded() -> None:
+    """A guard looks at all exchanges; the window is for reports."""
+    windowed = {"errors": Metric(name="errors", kind="ratio", goal="down", exchange="failed", window=60.0)}
+    traffic = Traffic()
+    traffic.add(Rates(0.0, 0.0))
+    found, _ = judge(release(), windowed, traffic.evidence(0.0), Memory(), 0.0)
+    assert [each.name for each in found] == ["nothing answers", "errors ratio 2"]
