@@ -16,6 +16,7 @@ stream      OFREP's change stream
 events      the event stream: decisions and revisions as they come
 sse         server-sent events, whatever they say
 releases    what was decided about releases
+watched     what is watched, as JSON and as Prometheus families
 metrics     the shared counters as Prometheus families
 
 Mutable state: *Per process* one application, one ``Control`` (``router.control.loop``).

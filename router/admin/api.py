@@ -27,6 +27,7 @@ from router.admin.release import StageMetrics
 from router.admin.releases import ReleaseMetrics, add_releases
 from router.admin.reports import POLICY, Pages
 from router.admin.stream import Streams
+from router.admin.watched import WatchMetrics, add_watched
 from router.config.scalars import Listen, is_loopback, parse_listen
 from router.control.kill import tag
 from router.control.loop import Control
@@ -59,6 +60,7 @@ def application(control: Control) -> web.Application:
     app.router.add_get("/v1/experiments/{name}/report", api.report)
     Changes(control).add(app)
     add_releases(app, control)
+    add_watched(app, control)
     _add_flags(app, control)
     outcomes = Outcomes(control)
     app.cleanup_ctx.append(outcomes.run)
@@ -82,7 +84,9 @@ class _Api:
         self._control = control
         self._pages = Pages(control)
         releases = ReleaseMetrics(control.decisions, control.notices)
-        parts = (QualityMetrics(control.fold), BanditMetrics(control.ticker), StageMetrics(control.driver), releases)
+        watched = WatchMetrics(control.streams)
+        bandits, stages = BanditMetrics(control.ticker), StageMetrics(control.driver)
+        parts = (QualityMetrics(control.fold), bandits, stages, releases, watched)
         self._metrics = Metrics(control.seat.segment, lambda: control.revision, parts=parts, keeper=control.keeper)
 
     async def health(self, _request: web.Request) -> web.Response:

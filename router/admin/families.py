@@ -129,6 +129,22 @@ FAMILIES: Final = {
         Family("router_rollout_share", "gauge", ("experiment",), "Share of units that a release gives its new arm."),
         Family("router_rollout_risk", "gauge", ("experiment",), "Chance of a failure times impact times share."),
         Family("router_rollout_failed", "gauge", ("experiment",), "1 while a decision cannot come into force."),
+        Family("router_watch_value", "gauge", ("watch", "experiment", "arm"), "Last point of a watched stream."),
+        Family("router_watch_expected", "gauge", ("watch", "experiment", "arm"), "What was usual at that point."),
+        Family(
+            "router_watch_level", "gauge", ("watch", "experiment", "arm"), "Statistic of its detector, over its limit."
+        ),
+        Family(
+            "router_watch_anomaly", "gauge", ("watch", "experiment", "arm", "severity"), "1 while an anomaly lasts."
+        ),
+        Family("router_watch_failed", "gauge", ("watch", "experiment", "arm"), "1 while a stream cannot be watched."),
+        Family(
+            "router_watch_anomalies_total",
+            "counter",
+            ("watch", "experiment", "arm", "severity"),
+            "Anomalies that began since the stream was learned.",
+        ),
+        Family("router_watch_failures_total", "counter", (), "Looks at the watched streams that came to nothing."),
         Family("router_decisions_failed", "gauge", (), "1 while the decision log cannot be written."),
         Family("router_decisions_dropped_total", "counter", (), "Decisions that were never written down."),
         Family("router_decisions_unsound_total", "counter", (), "Lines of the decision log that are no decisions."),

@@ -38,6 +38,7 @@ SUMMARIES: Final[dict[tuple[str, str], str]] = {
     ("post", "/v1/experiments/{name}/rollback"): "put everybody on control: the new version failed",
     ("post", "/v1/experiments/{name}/abort"): "put everybody on control: the release is given up",
     ("get", "/v1/experiments/{name}/decisions"): "what was decided about it and why, newest first",
+    ("get", "/v1/watch"): "streams that are watched: what each is like, what was usual, anomalies that last",
     ("get", "/v1/events"): "server-sent events: decisions about releases and new revisions, as they come",
     ("post", "/v1/outcomes"): "take outcomes: one, an array, or lines; acknowledged once they are on the disk",
     **{route: operation["summary"] for route, operation in OPERATIONS.items()},
@@ -84,6 +85,7 @@ _PARAMETERS: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "/v1/experiments/{name}": [_EXPERIMENT],
     "/v1/experiments/{name}/report": [_EXPERIMENT],
+    "/v1/watch": [_parameter("experiment", "query", "only streams of this experiment")],
     "/v1/experiments/{name}/decisions": [
         _EXPERIMENT,
         _parameter("limit", "query", "at most so many, up to 1000; default 100", type="integer"),

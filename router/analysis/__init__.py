@@ -11,6 +11,7 @@ credit      outcomes about items of interleaved lists to the ranker that they sp
 aggregates  those sums as frozen data that merges; ``sketch`` the distributions among them
 fold        all of it in order, over an engine
 rows        what became final in a span of time, an observation a row: what policies learn from
+labelled    predictions with the labels that belong to them (Ibis)
 quality     whether an experiment's data can be trusted: ``sample_ratio``, ``balance``, ``log_quality``, ``promotion``
 
 Pure: no files, no clock, no hidden randomness. What is computed over events is written once in Ibis, and runs on DuckDB

@@ -21,6 +21,7 @@ merge          trees of several files → one tree, each value with its file and
 lock           which changes of a lower file are refused because an upper one has locked the value
 rehearsal      the part of the schema about what a release passes before it has traffic
 decide         the part of the schema about verdicts, guardrails and notes
+watching       the part of the schema about watched streams and their detectors
 flags          the part of the schema about flag files
 flag_files     which flag files there are, and all of them together
 flag_document  one flag file and everything that is wrong in it

@@ -9,7 +9,6 @@ in both.
 
 KEYS: frozenset[str] = frozenset(
     {
-        "$.watch",
         "$.targets[].rewrite",
         "$.targets[].headers",
     }

@@ -33,6 +33,7 @@ from router.config.schema import Admin, Breaker, Server, TargetTimeouts
 from router.config.sink_references import check_sinks
 from router.config.structure_references import check_structure
 from router.config.tokens import read_tokens
+from router.config.watching_references import check_watching
 
 _ANY_HOST = ("0.0.0.0", "::")
 
@@ -64,6 +65,7 @@ def check(config: Mapping[str, Any], report: Report) -> None:
     check_outcomes(config, report)
     check_sinks(config, report)
     check_notify(config, report)
+    check_watching(config, report)
     _layered_by(config, report)
 
 

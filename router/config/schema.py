@@ -58,6 +58,7 @@ from router.config.target import TargetTls as TargetTls
 from router.config.terms import Address, Duration, File, Json, Lock, Name, Network, Share, Size, Timeout, Workers
 from router.config.variant import LayeredBy as LayeredBy
 from router.config.variant import Variant as Variant
+from router.config.watching import Watch as Watch
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -205,6 +206,7 @@ class Config(Struct, frozen=True, kw_only=True):
     layers: Annotated[tuple[Layer, ...], Meta(description="sets of experiments that share no unit")] = ()
     holdouts: Annotated[tuple[Holdout, ...], Meta(description="units that are kept out of experiments")] = ()
     metrics: Annotated[tuple[Metric, ...], Meta(description="what is measured on units of experiments")] = ()
+    watch: Annotated[tuple[Watch, ...], Meta(description="streams of each arm that detectors look at")] = ()
     experiments: Annotated[tuple[Experiment, ...], Meta(description="splits of a route's units between arms")] = ()
     overrides: Annotated[tuple[Override, ...], Meta(description="units that get a given arm")] = ()
     flags: Annotated[Flags, Meta(description="feature flags")] = field(default_factory=Flags)

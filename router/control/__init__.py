@@ -32,6 +32,15 @@ observe    what the event log says of them
 trusted    whether a version served before, and may skip stages (pure)
 checkpoint a small file that something is kept in over restarts
 clocks     how long their steps have lasted, also over restarts
+streams    watching: when streams are looked at, and what follows from anomalies
+watching   the watched streams: points when they are due, what each has learned, one round of looking
+subjects   what is watched: each entry of ``watch`` on each arm or target (pure)
+detecting  from an entry of ``watch`` to a detector at work
+reckon     points from the shared counters
+sampled    values of sampled bodies, from the event log
+scored     points from labels, from the archive
+scrape     gauges that targets say of themselves
+anomaly    what an anomaly is told as (pure)
 steer      what a decision about a release makes of the present revision (pure)
 produce    the seam between a tick and what learns
 learn      what a bandit that needs no features learns from the log
@@ -41,5 +50,5 @@ address    why an address cannot be listened on; light, because the supervisor i
 =========  ==========================================================================================================
 
 Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``, one ``Ticker``, one
-``Driver`` with its ``Clocks`` and ``Senses``.
+``Driver`` with its ``Clocks`` and ``Senses``, one ``Streams`` with its ``Watching``.
 """

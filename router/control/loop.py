@@ -40,6 +40,7 @@ from router.control.seat import Asked, Rejected, Seat, Source, Stale
 from router.control.sense import Senses
 from router.control.state import Refusal, State
 from router.control.steer import Move, steer
+from router.control.streams import Streams
 from router.control.switched import Switched
 from router.control.tick import CAUSE, Allotment, tick
 from router.control.ticker import Ticker
@@ -78,6 +79,7 @@ class Control:
         decisions: What was decided about releases.
         notices: Who is told.
         aftermath: What follows from decisions about releases, besides traffic.
+        streams: What is watched, and what anomalies there are.
         driver: What is known of releases, and where they go next.
         drills: Rehearses kills and rollbacks.
     """
@@ -98,7 +100,9 @@ class Control:
         self.aftermath = Aftermath(self.decisions, self.notices)
         self._switched = Switched(seat.segment, seat.publisher, self.aftermath)
         self.drills = Drills(seat.publisher, self.make, self.aftermath, lambda: self.revision)
-        self.driver = Driver(Senses(seat.segment, ticks.folder), Clocks(ticks.folder), self.aftermath)
+        self.streams = Streams(seat.segment, ticks.folder, self.decisions, self.notices)
+        senses = Senses(seat.segment, ticks.folder, self.streams.found)
+        self.driver = Driver(senses, Clocks(ticks.folder), self.aftermath)
         self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
@@ -177,6 +181,7 @@ class Control:
                 group.create_task(self.ticker.run(self._learned, self._allot))
                 group.create_task(self.notices.run(lambda: self.revision))
                 group.create_task(self.driver.run(self.scene, self.drive))
+                group.create_task(self.streams.run(lambda: self.revision))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
                 # The file may have changed between the first reading and the first look.
                 self.ask_reload()

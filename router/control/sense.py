@@ -6,7 +6,7 @@ Does not know: what follows from it (``router.rollout``), the event log (``obser
 Rules: reads only. What could not be read is said as a failed measurement, never as a pass.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -23,6 +23,10 @@ from router.guardrail.seen import Business
 from router.rollout.fitness import EndpointNow, serving, sides
 from router.rollout.risk import chances, worse_control
 from router.segment import Segment
+
+
+def _nothing(_experiment: str) -> tuple[Found, ...]:
+    return ()
 
 
 class Sensed(NamedTuple):
@@ -48,15 +52,19 @@ class Sensed(NamedTuple):
 class Senses:
     """Looks at the arms of releases."""
 
-    def __init__(self, segment: Segment, folder: Path) -> None:
+    def __init__(
+        self, segment: Segment, folder: Path, anomalies: Callable[[str], tuple[Found, ...]] = _nothing
+    ) -> None:
         """Read what guardrails remembered.
 
         Args:
             segment: The shared counters.
             folder: Where it is kept over restarts, with what was counted.
+            anomalies: Gives what watched streams say of an experiment.
         """
         # Per process
         self._segment = segment
+        self._anomalies = anomalies
         self._gather = Gather(segment, folder)
         self._told: dict[str, tuple[Snapshot, tuple[int, int], Business]] = {}
 
@@ -79,7 +87,7 @@ class Senses:
         stood = endpoints(revision, self._segment, experiment)
         old, new = (serving(stood.get(arm.name, ()), arm.name) for arm in sides(experiment))
         unfit = old if old is not None and old.status == "fail" else worse_control(experiment, evidence)
-        return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence))
+        return Sensed(exchanges, found + self._anomalies(name), unfit, new, stood, chances(experiment, evidence))
 
     def _business(
         self,

@@ -9,6 +9,7 @@ Pure: frozen state and a measurement in, frozen state and what is said of it out
 - ``run_length``: how often a chart is wrong, and the limit for which it is so rarely enough
 - ``stream``: one watched stream: learn, judge, begin and end an episode
 - ``drift``: whether values are distributed as in a reference window, by PSI or Kolmogorov-Smirnov
+- ``score``: accuracy, precision, recall, F1 and calibration from predictions and labels
 - ``season``: what a stream's daily course leaves, by STL
 - ``novelty``: several streams together, by an isolation forest or an autoencoder
 """

@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 FARTHEST: Final = 8.0
-MOST: Final = 1.5  # limits
+MOST: Final = 1.25  # limits
 
 Direction = Literal["up", "down", "both"]
 Positive = Annotated[float, Meta(gt=0, le=1000)]

@@ -208,7 +208,8 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
         holdouts: Holdouts that the unit is in, of those that keep it out of an experiment of the route.
         deadline: For an exchange that did not finish, how long it was allowed to take, in seconds: what it enters
             latency quantiles with.
-        rewards: What the response said about itself, by source: ``header:x-gpu-seconds``, ``json:/safety/flagged``.
+        rewards: What the response said about itself, by source: ``header:x-gpu-seconds``, ``json:/safety/flagged``; and
+            what ``watch`` looks at, numbers and texts: ``response:/label``, ``request:/country``.
         fanout: What came of it, where the request was sent to several arms.
     """
 
@@ -240,7 +241,7 @@ class Exchange(Struct, frozen=True, gc=False, omit_defaults=True, tag_field="typ
     bot: bool = False
     holdouts: tuple[str, ...] = ()
     deadline: float | None = None
-    rewards: dict[str, float] = {}
+    rewards: dict[str, float | str] = {}
     fanout: Fanout | None = None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from router.routing.decide import Decision
 
 MAX_PATH: Final = 256
-NONE: Final[dict[str, float]] = {}
+NONE: Final[dict[str, float | str]] = {}
 SWITCHING: Final = 101
 FAULT_OFFSET: Final = {fault: counters.TARGET_FAULTS + index for index, fault in enumerate(counters.FAULTS)}
 REFUSAL_WORD: Final = {cause: counters.REFUSED + index for index, cause in enumerate(counters.REFUSALS)}

@@ -1,9 +1,11 @@
 """Rewards that a response says itself: a number in a header field, or at a JSON pointer of its body.
 
-Responsible for: ``compile_rewards``, whose bodies are read, and reading a number from bytes of a head or of a body.
+Responsible for: ``compile_rewards``, whose bodies are read, and reading a number from bytes of a head or of a body; and
+values that ``watch`` looks at, of bodies of requests and responses.
 Does not know: how an answer is collected (``router.proxy.reward``), what a metric does with the number.
 
-Rules: pure. Only what a metric of an experiment on the route names is read. A number is a JSON number or boolean; in a
+Rules: pure. Only what a metric of an experiment on the route, or ``watch``, names is read. What is watched is a number,
+or a text of at most ``TEXT_CHARS``; of a longer one that many are kept. A number is a JSON number or boolean; in a
 header field also ``?1`` and ``?0`` (RFC 9651 3.3.6), in capitals or not. Everything else is no number, and nothing is
 guessed: neither units nor thousands, and a field that is there twice says two things. Whose bodies are read is a
 function of route, share and unit alone, salted apart from every experiment, so that all of a unit's answers are read or
@@ -12,6 +14,7 @@ none and each arm's units are sampled alike. A request without a unit is its own
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from mmh3 import mmh3_x64_128_utupledigest as digest
@@ -19,11 +22,13 @@ from msgspec import Struct
 
 from router.config.schema import Config
 from router.routing.bucket import arm_prefix
-from router.routing.request import Request, pointer_tokens
+from router.routing.request import Request, pointer_tokens, scalar_text
 
 BODY_BYTES: Final = 256 * 1024  # of an answer that is read; a longer one is not
 SAMPLE: Final = 0.01  # share of units whose bodies are read, where no metric says so
 SAMPLED: Final = "sampled"  # key among the rewards: the share, in each exchange whose body was to be read
+REQUESTED: Final = "sampled_request"  # likewise of the request's body
+TEXT_CHARS: Final = 64
 POINTS: Final = 1 << 64
 
 Absent = Literal["absent", "not_a_number"]
@@ -72,6 +77,8 @@ class RewardPlan(Struct, frozen=True):
     Attributes:
         headers: Those in header fields, read from every answer.
         bodies: Those in bodies.
+        watched: What is watched in bodies of answers, numbers and texts.
+        requests: Likewise in bodies of requests.
         share: Share of units whose bodies are read; the largest that a metric asks for.
         prefix: What is hashed in front of a unit.
         threshold: The unit is sampled if its point on 0 ... 2^64 - 1 is below.
@@ -82,6 +89,8 @@ class RewardPlan(Struct, frozen=True):
     share: float
     prefix: bytes
     threshold: int
+    watched: tuple[BodyReward, ...] = ()
+    requests: tuple[BodyReward, ...] = ()
 
     def samples(self, unit: bytes) -> bool:
         """Return whether the bodies of a unit, in UTF-8, are read."""
@@ -99,18 +108,40 @@ def compile_rewards(route: str, config: Config) -> RewardPlan | None:
             if kind in ("header", "json"):
                 share = SAMPLE if metric.sample is None else metric.sample
                 shares[metric.exchange] = max(share, shares.get(metric.exchange, 0.0))
-    if not shares:
+    watched = _watched(route, config)
+    if not shares and not watched:
         return None
     headers = [source for source in shares if source.startswith("header:")]
     bodies = [source for source in shares if source.startswith("json:")]
-    share = max([shares[source] for source in bodies], default=0.0)
+    share = max([*(shares[source] for source in bodies), *watched.values()], default=0.0)
     return RewardPlan(
         headers=tuple(HeaderReward(source, f"\r\n{source.partition(':')[2].lower()}:".encode()) for source in headers),
         bodies=tuple(BodyReward(source, pointer_tokens(source.partition(":")[2])) for source in bodies),
         share=share,
         prefix=arm_prefix(f"reward\0{route}", ""),
         threshold=int(share * POINTS),
+        watched=_bodies(watched, "response:"),
+        requests=_bodies(watched, "request:"),
     )
+
+
+def _watched(route: str, config: Config) -> dict[str, float]:
+    """Return what ``watch`` looks at in bodies of a route's exchanges, each with its share of units."""
+    names = {each.name for each in config.experiments if each.route == route}
+    shares: dict[str, float] = {}
+    for watch in config.watch:
+        if not names or (watch.experiment is not None and watch.experiment not in names):
+            continue
+        share = SAMPLE if watch.sample is None else watch.sample
+        for pointer, of in ((watch.json, watch.of), (watch.prediction, "response")):
+            if pointer is not None:
+                shares[f"{of}:{pointer}"] = max(share, shares.get(f"{of}:{pointer}", 0.0))
+    return shares
+
+
+def _bodies(sources: Iterable[str], kind: str) -> tuple[BodyReward, ...]:
+    found = (source for source in sources if source.startswith(kind))
+    return tuple(BodyReward(source, pointer_tokens(source.partition(":")[2])) for source in found)
 
 
 def unreadable(head: bytes) -> Literal["encoded", "not_json"] | None:
@@ -129,6 +160,23 @@ def read_bodies(rewards: tuple[BodyReward, ...], body: bytes) -> list[float | Ab
         raw = document.value(reward.tokens)
         out.append("absent" if raw is None else _number(bytes(raw)))
     return out
+
+
+def read_watched(rewards: tuple[BodyReward, ...], body: bytes) -> dict[str, float | str] | None:
+    """Read numbers and texts from a whole body; what is neither, or not there, is left out. None if it is no JSON."""
+    document = Request("", b"", b"", b"", b"", "", {}, body)
+    found: dict[str, float | str] = {}
+    for reward in rewards:
+        raw = document.value(reward.tokens)
+        if raw is None:
+            continue
+        number = _number(bytes(raw))
+        text = scalar_text(raw) if isinstance(number, str) else None
+        if not isinstance(number, str):
+            found[reward.source] = number
+        elif text is not None:
+            found[reward.source] = text[:TEXT_CHARS]
+    return None if document.invalid else found
 
 
 def _value(head: bytes, line: bytes) -> bytes | None:

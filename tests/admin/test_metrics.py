@@ -20,6 +20,7 @@ from router.admin.metrics import Metrics
 from router.admin.quality import QualityMetrics
 from router.admin.release import StageMetrics
 from router.admin.releases import ReleaseMetrics
+from router.admin.watched import WatchMetrics
 from router.analysis.finding import Finding
 from router.analysis.quality import Observed, judge
 from router.analysis.sample_ratio import Block
@@ -35,6 +36,7 @@ from router.control.keeper import Keeper
 from router.control.measure import Snapshot
 from router.control.notices import Notices
 from router.control.sense import Senses
+from router.control.streams import Streams
 from router.control.ticker import Ticker
 from router.counters import (
     allocate,
@@ -369,7 +371,12 @@ def test_every_family_is_shown_with_its_labels(
     notices = Notices(tmp_path)
     monkeypatch.setattr(notices, "waiting", lambda: {"webhook": 1})
     notices.results["webhook"] = Counter(sent=1)
-    parts = (QualityMetrics(fold), ReleaseMetrics(Decisions(tmp_path), notices))
+    decisions = Decisions(tmp_path)
+    streams = Streams(segment, tmp_path, decisions, notices)
+    watched = {"watch": "p99 cusum", "experiment": "e", "arm": "treatment", "severity": "critical", "status": "alarm"}
+    measured = {"value": 3.0, "expected": 1.0, "level": 1.5, "episodes": 1, "problem": None}
+    monkeypatch.setattr(streams, "standing", lambda: ({**watched, **measured},))
+    parts = (QualityMetrics(fold), ReleaseMetrics(decisions, notices), WatchMetrics(streams))
     learned = BanditMetrics(ticker).collect(bandit(current))
     driver = Driver(Senses(segment, tmp_path), Clocks(tmp_path), Aftermath(Decisions(tmp_path), notices))
     driver.observed["e"] = observed.Observed(phase=1, risk={"risk": 0.001})

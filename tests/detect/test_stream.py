@@ -105,7 +105,7 @@ def test_page_hinkley_alarms_where_a_cusum_does() -> None:
         textbook.append(total - least > 5.0)
         sums, level = step(PageHinkley(0.25, 5.0), sums, float(score), "up")
         charted.append(level.beyond)
-    # The chart's sum stops at 1.5 limits, so only beginnings are compared.
+    # The chart's sum stops at 1.25 limits, so only beginnings are compared.
     begins = [at for at, (before, now) in enumerate(pairwise(textbook)) if now and not before]
     assert begins[0] == charted.index(True) - 1
 
