@@ -6,6 +6,7 @@ Does not know: scenarios, controllers.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -33,7 +34,7 @@ def main() -> int:
         print(flagger_at_five(asked.seeds))
         return 0
     names = tuple(asked.controllers.split(","))
-    scenarios = [scenario for scenario in ALL if asked.only is None or asked.only in scenario.name]
+    scenarios = [scenario for scenario in ALL if re.search(asked.only, scenario.name)]
     endings = _made(asked, scenarios, names)
     lines = [
         Line(scenario, name, list(endings[scenario.name, name].values()))
@@ -56,7 +57,7 @@ def _asked() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--only", help="scenarios whose name has this in it")
+    parser.add_argument("--only", default="", help="scenarios whose name has this regular expression in it")
     parser.add_argument("--controllers", default=",".join(CONTROLLERS), help="names, with commas between")
     parser.add_argument("--look", type=float, default=60.0, help="seconds between looks of this router (10 to 60)")
     parser.add_argument("--jobs", type=int, default=2)

@@ -3,10 +3,10 @@
 Responsible for: counting what workers and the event log would count, and asking the deciding code.
 Does not know: how anything is decided.
 
-Rules: a driver looks every second. Here it looks every minute in the first half hour of a phase, later whenever the
-phase has become an eighth longer, and when a hold is over. That is sound because verdicts are valid at whatever moments
-somebody looks: fewer looks make no wrong rollback likelier, and a right one comes at most a minute, or an eighth,
-later. ``--look 10`` looks more often. The sample ratio is sound as soon as 20 units of each arm are known: the
+Rules: a driver looks every second. Here it looks every minute in the first quarter of an hour of a phase, later
+whenever the phase has become a sixth longer, and when a hold is over. That is sound because verdicts are valid at
+whatever moments somebody looks: fewer looks make no wrong rollback likelier, and a right one comes at most a minute, or
+a sixth, later. ``--look 10`` looks more often. The sample ratio is sound as soon as 20 units of each arm are known: the
 assignment is not what is tested. The primary metric counts a user when the window after the first request of the phase
 is over.
 """
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 EPOCH: Final = 1_800_000_000.0
 LOOK_S: Final = 60.0
-DENSE_S: Final = 1800.0
-GROWTH: Final = 1 / 8
+DENSE_S: Final = 900.0
+GROWTH: Final = 1 / 6
 SOUND: Final = 20
 _BOUNDS: Final = np.array(bounds_us, dtype=np.float64)
 
@@ -80,7 +80,7 @@ class Router:
             recipe: The experiment.
             users: Who makes requests.
             versions: The new one and the old one, of which the primary metric is known.
-            look_s: How often it looks in the first half hour of a phase, in seconds.
+            look_s: How often it looks in the first quarter of an hour of a phase, in seconds.
         """
         self.share = 0.0
         self.due = 1.0

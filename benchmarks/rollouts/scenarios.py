@@ -39,7 +39,7 @@ class Scenario(NamedTuple):
         recipe: How this router is told to release it (``recipes``).
         broken: From when to when measurements fail, in seconds.
         loaded: A share of the traffic, and the new version as it is for good once it has had that; None for the same.
-        look_s: How often this router looks at least in the first half hour of a phase, in seconds.
+        look_s: How often this router looks at least in the first quarter of an hour of a phase, in seconds.
         ours: Whether only this router has the recipe, so that others would do what they did in another scenario.
     """
 
@@ -166,6 +166,7 @@ ALL: Final[tuple[Scenario, ...]] = (
         rate=lambda time: 100.0 if _working(time) else 20.0,
         horizon_s=5 * DAY,
         recipe="slow",
+        look_s=300.0,
     ),
     Scenario(
         "novelty",
