@@ -38,8 +38,8 @@ class Batch(NamedTuple):
         scenario: Name of the scenario.
         seeds: One release of each controller for each.
         controllers: Who decides, by name.
-        look_s: How often this router looks in the first quarter of an hour of a phase, in seconds; less often where a scenario
-            says so.
+        look_s: How often this router looks in the first quarter of an hour of a phase, in seconds; less often where a
+            scenario says so.
     """
 
     scenario: str

@@ -147,7 +147,7 @@ def compare(track: Track, sample: Sample, asked: Ladder) -> Compared:
     past = track.row() - rows
     exchanges, events = sample.exchanges.astype(np.float64), sample.events.astype(np.float64)
     design = design_effect(exchanges, events)
-    designs = np.array([design_effect(each[0], each[1]) for each in since])
+    designs = _design_effects(since)
     if not track.phases:  # the first mark is where the phase began, and all buckets say more than their clusters
         designs[0] = design
     logs = np.log([ratio for ratio, _ in asked.rises])
@@ -195,24 +195,25 @@ def design_effect(exchanges: Floats, events: Floats) -> float:
     Returns:
         Infinity where an arm that has events has no more than one cluster.
     """
-    totals = exchanges.sum(axis=1)
-    if not totals.all():
-        return inf
-    share = totals[0] / totals.sum()
-    scales = ((1 - share) ** 2, share**2)
-    scatter = expected = 0.0
-    for arm in (0, 1):
-        found = float(events[arm].sum())
-        active = int((exchanges[arm] > 0).sum())
-        if found == 0:
-            continue
-        if active < 2:
-            return inf
-        rate = found / float(totals[arm])
-        residuals = events[arm] - rate * exchanges[arm]
-        scatter += scales[arm] * active / (active - 1) * float(residuals @ residuals)
-        expected += scales[arm] * found * (1 - rate)
-    return max(1.0, scatter / expected) if expected > 1e-9 * max(1.0, scatter) else 1.0
+    return float(_design_effects(np.stack([exchanges, events])[None])[0])
+
+
+def _design_effects(counts: Floats) -> Floats:
+    """Return the design effects of several stretches, whose exchanges and events are rows of the second axis."""
+    exchanges, events = counts[:, 0], counts[:, 1]
+    totals, found = exchanges.sum(axis=2), events.sum(axis=2)
+    active = (exchanges > 0).sum(axis=2)
+    rates = found / np.maximum(totals, 1.0)
+    residuals = events - rates[:, :, None] * exchanges
+    squares = np.einsum("kab,kab->ka", residuals, residuals)
+    shares = totals[:, :1] / np.maximum(totals.sum(axis=1, keepdims=True), 1.0)
+    scales = np.concatenate([(1 - shares) ** 2, shares**2], axis=1) * (found > 0)
+    scatter = (scales * active / np.maximum(active - 1, 1) * squares).sum(axis=1)
+    expected = (scales * found * (1 - rates)).sum(axis=1)
+    told = expected > 1e-9 * np.maximum(1.0, scatter)
+    designs = np.where(told, np.maximum(1.0, scatter / np.where(told, expected, 1.0)), 1.0)
+    alone = ((found > 0) & (active < 2)).any(axis=1)
+    return np.where(alone | ~totals.all(axis=1), inf, designs)
 
 
 def ratio_bounds(found: Stretch, budgets: tuple[float, float]) -> tuple[float | None, float | None]:
