@@ -26,7 +26,7 @@ from router.control.sense import Sensed, Senses
 from router.control.trials import Trials
 from router.control.trusted import served
 from router.events.model import Revised, Revision
-from router.events.rollout import Progress
+from router.events.rollout import Found, Progress
 from router.rollout import machine
 from router.rollout.hold import SILENT_S
 from router.rollout.observed import Asked, Observed
@@ -75,6 +75,7 @@ class Driver:
         self._trials = Trials()
         self._progress: dict[str, Progress] = {}
         self._heard: dict[str, tuple[int, float]] = {}
+        self._ill: dict[str, float] = {}
 
     async def run(self, ask: Callable[[], Scene], change: Change) -> None:
         """Look until cancelled.
@@ -197,6 +198,7 @@ class Driver:
             primary=seen.primary,
             control=sensed.control,
             smoke=sensed.ready,
+            unready_s=self._unready(name, sensed.ready, now[1]),
             tests=self._trials.look(experiment, progress, sensed.endpoints, revision.config),
             endpoints=dict(sensed.endpoints),
             acknowledged=scene.acknowledged,
@@ -213,6 +215,13 @@ class Driver:
         self._heard[name] = (count, since)
         return monotonic - since
 
+    def _unready(self, name: str, ready: Found | None, monotonic: float) -> float:
+        """Return for how long the new arm could not serve, in seconds."""
+        if ready is None or ready.status != "fail":
+            self._ill.pop(name, None)
+            return 0.0
+        return monotonic - self._ill.setdefault(name, monotonic)
+
     def _note(self, name: str, problem: str | None) -> None:
         if problem is None:
             if self.problems.pop(name, None) is not None:
@@ -226,7 +235,7 @@ class Driver:
         self._clocks.forget(known)
         self._senses.forget(known)
         self._trials.keep(known)
-        for kept in (self.observed, self.problems, self._progress, self._heard):
+        for kept in (self.observed, self.problems, self._progress, self._heard, self._ill):
             for name in kept.keys() - known:
                 del kept[name]
 

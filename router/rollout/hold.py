@@ -85,7 +85,7 @@ def _reasons(experiment: Experiment, rung: Rung, ahead: Rung, observed: Observed
     if not observed.acknowledged:
         yield Hold("workers", "not all workers serve the present revision yet")
     yield from _checks(rung, observed)
-    if "guardrails" in rung.require or rung.step == "bake":
+    if rung.step in ("stage", "bake"):
         yield from _guardrails(experiment, observed, sure="guardrails" in rung.require)
     yield from _units(experiment, rung, observed)
     if rung.require and observed.sample_ratio == "unknown":
@@ -109,14 +109,17 @@ def _checks(rung: Rung, observed: Observed) -> Iterator[Hold]:
 
 
 def _guardrails(experiment: Experiment, observed: Observed, *, sure: bool) -> Iterator[Hold]:
-    """Yield hard guardrails that fail or could not be measured, and, where it has to be sure, all that did not pass."""
+    """Yield hard guardrails that nobody could measure, and, where it has to be sure, all that did not pass.
+
+    What cannot be measured cannot lead back either, so it holds a stage that asks for nothing but time, too.
+    """
     found = [each for each in observed.found if each.action == "rollback" and not each.dry_run]
     for status, kind in (("error", "measurement"), ("fail", "guardrails"), ("inconclusive", "guardrails")):
         open_ = [each for each in found if each.status == status]
         if open_ and (sure or status != "inconclusive"):
             yield Hold(kind, _listed(open_))
     silent = sorted(hard(experiment) - {each.name for each in found})
-    if silent and sure:
+    if silent:
         yield Hold("guardrails", f"nothing is known of guardrail {silent[0]!r} yet")
 
 

@@ -136,15 +136,17 @@ def _climb(case: Case, rung: Rung) -> Turn:
 
 def _settle(case: Case, rung: Rung) -> Turn:
     """Bring the share of a step into force: when a run begins, or when the file has another one for it."""
-    progress = case.progress
-    if (hold := barred(case.experiment, rung, progress.share, case.observed)) is not None:
+    if (hold := barred(case.experiment, rung, case.progress.share, case.observed)) is not None:
         return stand.hold(case, hold)
+    return _enforce(case, rung, stand.ROUTER, "stage")
+
+
+def _enforce(case: Case, rung: Rung, by: str, cause: str) -> Turn:
+    progress = case.progress
     reason = f"{place(progress)} with {rung.share:.4g} of units on the new arm"
-    moved = replace(
-        progress, share=rung.share, since=case.now, past_deadline=False, holding="", reason=reason, by=stand.ROUTER
-    )
+    moved = replace(progress, share=rung.share, since=case.now, past_deadline=False, holding="", reason=reason, by=by)
     said = record(case, moved, "advance" if rung.share > progress.share else "lower")
-    return moved, (Shift(cause="stage", mirror=rung.mirror), said)
+    return moved, (Shift(cause=cause, mirror=rung.mirror), said)
 
 
 def _overdue(case: Case, rung: Rung, open_: Hold) -> Turn:
@@ -221,6 +223,9 @@ def _promote(case: Case, asked: Asked) -> Turn | Refused:
         return Refused(f"the new arm fails, so it gets no more traffic: {found.name}: {found.reason}")
     if case.observed.smoke is not None and case.observed.smoke.status == "fail":
         return Refused(f"the new arm is not ready: {case.observed.smoke.reason}")
+    rung = rung_of(case.experiment.allocate, progress)
+    if rung.share > progress.share:  # the step itself is not in force yet
+        return _enforce(case, rung, asked.by, "promote")
     return _advance(case, (asked.by, stand.said("promoted", asked)))
 
 

@@ -32,6 +32,7 @@ class Observed(Struct, frozen=True, kw_only=True):
         control: What is known against the side that a rollback leads to: ``fail`` when it is worse than the new arm, or
             cannot serve; None when nothing is.
         smoke: What smoke tests and readiness of the new arm say; None when not asked.
+        unready_s: For how long the new arm could not serve, in seconds; 0 when it can.
         tests: What the smoke tests of the endpoints that get traffic next say; None when there are none yet.
         endpoints: Arm to its endpoints as they stand, in the order of the file; empty when that is not known.
         acknowledged: Whether all workers serve the present revision.
@@ -54,6 +55,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     offline: Found | None = None
     control: Found | None = None
     smoke: Found | None = None
+    unready_s: float = 0.0
     tests: Found | None = None
     endpoints: dict[str, tuple[EndpointNow, ...]] = {}
     acknowledged: bool = True

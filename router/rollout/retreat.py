@@ -7,7 +7,7 @@ Rules: pure. Traffic first. Never onto a control that is known to be worse or ca
 it is, and a person is called; as soon as control is fine, it goes back.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -15,6 +15,9 @@ from router.events.rollout import Found, Progress
 from router.rollout.effect import PostMortem, Say, Shift
 from router.rollout.observed import Observed
 from router.rollout.turn import Case, Turn, entered, failing, place, record
+
+UNREADY_S: Final = 10.0
+"""How long a version may be unable to serve: a restart takes less, a target that vanished stays away."""
 
 End = Literal["rolled_back", "aborted"]
 
@@ -24,6 +27,8 @@ def worse(progress: Progress, observed: Observed) -> Found | None:
     found = failing(observed.found, "rollback")
     if found is not None:
         return found
+    if progress.share > 0 and observed.unready_s >= UNREADY_S:
+        return observed.smoke
     checks = {"shadow": observed.shadow, "offline": observed.offline, "preview": observed.smoke}
     check = checks.get(progress.step)
     if check is not None and check.status == "fail" and check.action == "rollback" and not check.dry_run:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from router.events.rollout import Found
 from router.rollout import machine
 from router.rollout.effect import Record, Shift
 from router.rollout.observed import Asked, Observed
@@ -195,3 +196,78 @@ def test_an_edited_share_comes_into_force_within_its_stage() -> None:
     edited = experiment("stages: [{share: 2%, hold: 60s}, {share: 50%, hold: 60s}]")
     moved, _ = machine.step(edited, progress, Observed(phase=1), NOW + 5)
     assert (moved.share, moved.stage, moved.since) == (0.02, 0, NOW + 5)
+
+
+def test_a_version_that_can_no_longer_serve_is_taken_back() -> None:
+    """A target that vanishes: no share is added at once, and after 10 s everybody is on control."""
+    ramp = experiment()
+    gone = fine(smoke=guardrail("fail"), unready_s=9.0)
+    held, _ = machine.step(ramp, begun(ramp), gone, NOW)
+    assert (held.share, held.holding) == (0.05, "not ready")
+    back, _ = machine.step(ramp, held, fine(smoke=guardrail("fail"), unready_s=10.0), NOW)
+    assert (back.step, back.share) == ("rolled_back", 0.0)
+
+
+def test_nobody_is_put_on_a_version_that_is_not_ready() -> None:
+    """Before its first share a version that is not ready waits, for as long as it takes."""
+    ramp = experiment()
+    progress, _ = machine.begin(ramp, 1, NOW)
+    held, _ = machine.step(ramp, progress, fine(smoke=guardrail("fail"), unready_s=3600.0), NOW)
+    assert (held.share, held.step, held.holding) == (0.0, "stage", "not ready")
+
+
+@pytest.mark.parametrize("found", [(guardrail("error"),), ()])
+def test_a_stage_by_time_alone_still_needs_somebody_who_watches(found: tuple[Found, ...]) -> None:
+    """What cannot be measured cannot lead back, so it lets nobody on either; too little data does."""
+    ramp = experiment("stages: [{share: 5%, hold: 60s, require: []}, {share: 50%, hold: 60s}]")
+    held, _ = machine.step(ramp, begun(ramp), fine(found=found), NOW)
+    assert held.share == 0.05
+    assert machine.step(ramp, begun(ramp), fine(found=(guardrail("inconclusive"),)), NOW)[0].share == 0.5
+
+
+def test_outcomes_that_stop_arriving_hold_the_stage_that_waits_for_them() -> None:
+    """Without values the primary stays inconclusive: the stage holds, and is told of when it is late."""
+    ramp = experiment("stages: [{share: 50%, hold: 1h, require: [primary], deadline: 2h}]")
+    held, _ = machine.step(ramp, begun(ramp), fine(3600.0), NOW)
+    assert held.holding == "primary"
+    late, effects = machine.step(ramp, held, fine(7200.0), NOW)
+    assert late.past_deadline
+    assert "Say" in kinds(effects)
+    assert machine.step(ramp, late, fine(7201.0, primary="better"), NOW)[0].step == "bake"
+
+
+def test_a_primary_that_is_worse_ends_the_stage_that_waits_for_it() -> None:
+    """The A/B stage is decided against the new version: everybody is back on control."""
+    ramp = experiment("stages: [{share: 50%, hold: 1h, require: [primary]}]")
+    assert machine.step(ramp, begun(ramp), fine(10.0, primary="worse"), NOW)[0].step == "rolled_back"
+
+
+def test_reasons_that_alternate_fill_no_log() -> None:
+    """Each kind of reason is written down at most once in ten minutes."""
+    ramp = experiment()
+    progress, written = begun(ramp), 0
+    for second in range(600):
+        status = "inconclusive" if second % 2 else "error"
+        progress, effects = machine.step(ramp, progress, fine(found=(guardrail(status),)), NOW + second)
+        written += kinds(effects).count("Record")
+    assert written == 2
+
+
+def test_a_trusted_version_begins_at_the_last_stage() -> None:
+    """Fast re-promotion skips stages, not guardrails, and says so."""
+    ramp = experiment()
+    progress, _ = machine.begin(ramp, 2, NOW, trusted=True)
+    assert (progress.stage, progress.share, progress.trusted) == (2, 0.0, True)
+    progress, _ = machine.step(ramp, progress, fine(0.0), NOW)
+    assert progress.share == 0.95
+    assert machine.step(ramp, progress, fine(found=(guardrail("fail"),)), NOW)[0].step == "rolled_back"
+
+
+def test_after_the_end_a_holdout_stays_on_control_and_a_person_may_still_go_back() -> None:
+    """The long-term holdout keeps its share; `rollback` works after `done` as well."""
+    ramp = experiment("stages: [{share: 100%, hold: 1s}], holdout: 2%")
+    done = climbed(ramp, 2)
+    assert (done.step, done.status, done.share) == ("done", "over", 0.98)
+    turn = machine.act(ramp, done, Asked(what="rollback", by="ann", reason="complaints"), fine(), NOW)
+    assert not isinstance(turn, Refused)
+    assert (turn[0].step, turn[0].share, turn[0].by) == ("rolled_back", 0.0, "ann")
