@@ -120,6 +120,8 @@ def _climb(case: Case, rung: Rung) -> Turn:
     asking = failing(observed.found, "pause")
     if asking is not None and not stand.approved(progress):
         return stand.wait(case, Hold("asked", asking.reason))
+    if (progress.status, progress.holding) == ("waiting", "asked"):
+        return progress, ()  # what asked has passed, and a person is to say so
     if progress.share != rung.share:
         return _settle(case, rung)
     open_ = rung.approve and not stand.approved(progress)

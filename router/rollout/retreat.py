@@ -27,7 +27,8 @@ def worse(progress: Progress, observed: Observed) -> Found | None:
     found = failing(observed.found, "rollback")
     if found is not None:
         return found
-    if progress.share > 0 and observed.unready_s >= UNREADY_S:
+    ill = observed.smoke is not None and observed.smoke.status == "fail"
+    if ill and progress.share > 0 and observed.unready_s >= UNREADY_S:
         return observed.smoke
     checks = {"shadow": observed.shadow, "offline": observed.offline, "preview": observed.smoke}
     check = checks.get(progress.step)

@@ -94,7 +94,8 @@ def test_nothing_rises_by_itself_on_what_is_not_shown(happens: list[Observed | A
             assert all(found.status == "pass" for found in hard(each))
             assert each.sample_ratio == "sound"
         assert not each.killed
-        assert before.status == "running"
+        assert before.status != "paused"
+        assert before.status == "running" or before.holding not in ("approval", "asked")
 
 
 @given(HAPPENS, SEEN)
