@@ -18,7 +18,7 @@ from router.control.readiness_now import endpoints
 from router.events.model import Revision
 from router.events.rollout import Found
 from router.guardrail.forms import needs_log
-from router.guardrail.judge import judge
+from router.guardrail.judge import judge, reads_log
 from router.guardrail.seen import Business
 from router.rollout.fitness import EndpointNow, serving, sides
 from router.rollout.risk import chances, worse_control
@@ -97,7 +97,8 @@ class Senses:
         snapshot: Snapshot | None,
     ) -> Business | None:
         """Return what the log says of metrics; None where no guardrail asks, or it was not read yet."""
-        if snapshot is None or snapshot.folded is None or not needs_log(experiment, metrics):
+        asked = needs_log(experiment, metrics) or reads_log(experiment, metrics)
+        if snapshot is None or snapshot.folded is None or not asked:
             return None
         from router.report.known import business  # noqa: PLC0415 - it brings libraries of an extra
 

@@ -6,6 +6,7 @@ Pure; needs numpy at most. A map of the package:
 - ``judge``: the verdicts of all guardrails that read counters, at one look
 - ``rate``: a guardrail on a rate of events: pass, fail, inconclusive
 - ``pace``: a guardrail on a quantile of times
+- ``change``: a guardrail against control on a metric of the log
 - ``latency``: e-values of quantiles from histograms, and slow exchanges as events
 - ``obvious``: the fast path: that nothing answers
 - ``compare``: e-values and bounds of a ratio of two rates, valid at any time

@@ -17,6 +17,7 @@ from router.config.schema import Experiment, Guardrail, Metric
 from router.events.rollout import Found
 from router.guardrail import forms, latency, share
 from router.guardrail.burn import TICKET
+from router.guardrail.change import judge_change
 from router.guardrail.evidence import ArmEvidence, Evidence
 from router.guardrail.limit import Limit
 from router.guardrail.memory import Memory
@@ -63,7 +64,7 @@ def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that n
     problem = evidence.problem or (f"nothing is known of arm {missing[0]!r}" if missing else None)
     guards = _guards(experiment, metrics, arms)
     if problem is not None:
-        return _missed(experiment, guards, problem, memory)
+        return _missed(experiment, metrics, guards, problem, memory)
     treatment, control = (evidence.arms[arm] for arm in arms)
     place = Place(evidence.phase, now)
     obvious, late = judge_obvious((treatment, control), share.fast_level(experiment), memory.late, place)
@@ -83,7 +84,7 @@ def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that n
     except ValueError as error:
         # Sums that contradict each other are of no use to the looks that follow.
         memory = structs.replace(memory, tracks={}, paces={}, late=None)
-        return _missed(experiment, guards, f"{error}; evidence begins anew", memory)
+        return _missed(experiment, metrics, guards, f"{error}; evidence begins anew", memory)
     names = {guard.name for guard, _ in guards}
     memory = structs.replace(
         memory,
@@ -93,6 +94,7 @@ def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that n
         misses=memory.misses.after(failed=False),
     )
     formed, windows = _formed(experiment, metrics, evidence, memory, business)
+    found += _logged(experiment, metrics, business)
     return _in_order(experiment, [*found, *formed]), structs.replace(memory, windows=windows)
 
 
@@ -115,6 +117,26 @@ def reads_counters(guardrail: Guardrail, metrics: Mapping[str, Metric]) -> bool:
     return (metric.kind == "ratio" and metric.exchange == "failed") or (
         metric.kind == "quantile" and metric.exchange in ("duration", "first_byte")
     )
+
+
+def reads_log(experiment: Experiment, metrics: Mapping[str, Metric]) -> tuple[Guardrail, ...]:
+    """Return the guardrails against control that take the log."""
+    given = () if experiment.metrics is None else experiment.metrics.guardrails
+    return tuple(each for each in given if each.compared and not reads_counters(each, metrics))
+
+
+def _logged(experiment: Experiment, metrics: Mapping[str, Metric], business: Business | None) -> list[Found]:
+    """Return what guardrails say that compare a metric of the log with control."""
+    passing = share.pass_level(experiment)
+    return [
+        judge_change(
+            guardrail,
+            metrics[guardrail.metric or ""],
+            business,
+            Levels(share.stage_level(experiment, guardrail, metrics), passing),
+        )
+        for guardrail in reads_log(experiment, metrics)
+    ]
 
 
 def _guards(experiment: Experiment, metrics: Mapping[str, Metric], arms: tuple[str, str]) -> list[tuple[Guard, Metric]]:
@@ -189,10 +211,14 @@ def _in_order(experiment: Experiment, found: list[Found]) -> tuple[Found, ...]:
 
 
 def _missed(
-    experiment: Experiment, guards: list[tuple[Guard, Metric]], problem: str, memory: Memory
+    experiment: Experiment,
+    metrics: Mapping[str, Metric],
+    guards: list[tuple[Guard, Metric]],
+    problem: str,
+    memory: Memory,
 ) -> tuple[tuple[Found, ...], Memory]:
     """Return a look that failed: an error of every guardrail."""
-    misses = memory.misses.after(failed=True)
+    misses, logged = memory.misses.after(failed=True), reads_log(experiment, metrics)
     past = misses.consecutive > TOLERATED or misses.share > SHARE
     counts = {"consecutive": float(misses.consecutive), "share": misses.share, "past_budget": float(past)}
     told = "; the release holds until it can be measured" if past else ""
@@ -202,5 +228,6 @@ def _missed(
         Found(name=each.name, status="error", action=each.action, reason=reason, dry_run=each.dry_run, counts=counts)
         for each, _ in guards
     ]
+    found += [said for guardrail in logged for said in forms.missed(guardrail, reason, counts)]
     found += [said for guardrail in forms.formed(experiment) for said in forms.missed(guardrail, reason, counts)]
     return _in_order(experiment, found), structs.replace(memory, misses=misses)

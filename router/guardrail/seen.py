@@ -24,6 +24,9 @@ class Known(Struct, frozen=True, kw_only=True):
         change: Change from control's value, as a share of it; None where that is 0.
         change_low: Lower end of its interval.
         change_high: Upper end.
+        difference: From control's value, in the metric's unit; None where that is not known.
+        difference_low: Lower end of its interval.
+        difference_high: Upper end.
         units: Units of the new arm and of control.
     """
 
@@ -34,6 +37,9 @@ class Known(Struct, frozen=True, kw_only=True):
     change: float | None = None
     change_low: float | None = None
     change_high: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
     units: tuple[int, int] = (0, 0)
 
 

@@ -72,5 +72,4 @@ def pass_level(experiment: Experiment) -> float:
 
 def stages(experiment: Experiment) -> int:
     """Return in how many stages a release is judged: those of its traffic, and the bake."""
-    given = getattr(experiment.allocate, "stages", None)
-    return 1 if not given else len(given) + 1
+    return len(experiment.allocate.ladder) + 1 if experiment.allocate.driven else 1

@@ -9,6 +9,8 @@ coin (``router.guardrail.likelihood``), everything else an asymptotic sequence, 
 
 from math import log
 
+from msgspec import structs
+
 from router.analysis.aggregates import Aggregate, Cell, Place
 from router.analysis.estimate import Estimate, NotEnough, estimate
 from router.analysis.result import Result
@@ -63,19 +65,15 @@ def _known(
     units = one.units.n, two.units.n
     compared = Question(metric, one, two)
     effect = sequential(experiment)(*compared, asked(compared, experiment.decide, alpha))
-    if not isinstance(effect, Effect) or isinstance(effect.relative, NotEnough):
-        return Known(value=ours.value, low=low, high=high, control=base, units=units)
+    found = Known(value=ours.value, low=low, high=high, control=base, units=units)
+    if not isinstance(effect, Effect):
+        return found
+    between = effect.interval
+    found = structs.replace(found, difference=effect.value, difference_low=between.low, difference_high=between.high)
+    if isinstance(effect.relative, NotEnough):
+        return found
     ends = effect.relative.interval
-    return Known(
-        value=ours.value,
-        low=low,
-        high=high,
-        control=base,
-        change=effect.relative.value,
-        change_low=ends.low,
-        change_high=ends.high,
-        units=units,
-    )
+    return structs.replace(found, change=effect.relative.value, change_low=ends.low, change_high=ends.high)
 
 
 def _ends(experiment: Experiment, metric: Metric, found: Aggregate, value: Estimate, alpha: float) -> Ends:
