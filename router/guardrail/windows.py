@@ -5,7 +5,7 @@ Does not know: what is concluded from them (``condition``, ``burn``, ``trend``),
 
 A mark is what had been counted at a moment, so a span is one subtraction and exact; only where it begins is rounded:
 marks are kept every 10 s for 15 minutes, every minute for an hour, every 5 minutes for 6 hours, every half hour for 3
-days, at most ``MOST_MARKS``. A mark takes some 200 bytes, and where latency is kept up to 2 kB an arm and usually half
+days, at most ``MOST_MARKS``. A mark takes some 400 bytes, and where latency is kept up to 2 kB an arm and usually half
 of that: at most 1.5 MB for an experiment of two arms.
 
 Rules: pure and frozen. Counts go on over phases of a run, whose own counts begin at 0; another run begins anew. Counts

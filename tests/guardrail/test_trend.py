@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from router.config.schema import Guardrail
-from router.guardrail.trend import PARTS, slope_of
+from router.guardrail.trend import LOOKS, MOST, autocorrelation, slope_of, windows_of
+from router.guardrail.windows import LEVELS
 from tests.guardrail.looks import Release
 
 HOUR = Guardrail(metric="p99", trend=0.2, over=3600.0, action="warn")
@@ -64,25 +65,38 @@ def test_a_gap_is_inconclusive() -> None:
 
 
 def test_the_slope_is_theil_and_sen_s() -> None:
-    """Along all windows, as scipy computes it."""
-    values = np.random.default_rng(3).normal(size=PARTS)
+    """Along all windows, as scipy computes it; the interval is scipy's where neighbours are not alike."""
+    values = np.random.default_rng(3).normal(size=MOST)
     slope, low, high = slope_of(values, 0.05)
-    theirs = stats.theilslopes(values, np.arange(PARTS), alpha=0.9)
-    assert slope == pytest.approx(theirs.slope * PARTS)
-    assert low <= slope <= high
-    assert low == pytest.approx(theirs.low_slope * PARTS, abs=0.7)
+    theirs = stats.theilslopes(values, np.arange(MOST), alpha=0.9)
+    assert slope == pytest.approx(theirs.slope * MOST)
+    assert low < slope < high
+    assert autocorrelation(values - theirs.slope * np.arange(MOST)) == 0
+    assert (low, high) == pytest.approx((theirs.low_slope * MOST, theirs.high_slope * MOST), rel=0.1)
 
 
-def test_the_level_is_exact_for_independent_windows() -> None:
-    """Kendall's distribution: of 4,000 series without a trend at most alpha are called one, and nearly so many."""
-    generator = np.random.default_rng(5)
-    values = generator.normal(size=(4000, PARTS))
-    wrong = np.mean([slope_of(row, 0.05)[1] > 0 for row in values])
-    assert 0.02 < wrong < 0.05 + 3 * (0.05 * 0.95 / 4000) ** 0.5
+@pytest.mark.parametrize(("alike", "most"), [(0.0, 0.05), (0.4, 0.08), (0.8, 0.11)])
+def test_neighbours_that_are_alike_are_no_trend(alike: float, most: float) -> None:
+    """Of 1,000 series of 36 windows without a trend, whose neighbours are alike, about 5 % are called one at 5 %."""
+    generator, runs = np.random.default_rng(5), 1000
+    shocks = generator.normal(size=(runs, MOST + 40))
+    values = shocks.copy()
+    for step in range(1, MOST + 40):
+        values[:, step] = alike * values[:, step - 1] + shocks[:, step]
+    wrong = np.mean([slope_of(row, 0.05)[1] > 0 for row in values[:, 40:]])
+    assert wrong < most + 3 * (most * (1 - most) / runs) ** 0.5
 
 
 def test_a_few_wild_windows_change_little() -> None:
-    """Three of twelve may be anything."""
-    values = np.ones(PARTS)
-    values[[2, 7, 11]] = 1e9
+    """Nine of 36 may be anything."""
+    values = np.ones(MOST)
+    values[::4] = 1e9
     assert slope_of(values, 0.01)[0] == 0
+
+
+@pytest.mark.parametrize("over", [600.0, 1200.0, 3600.0, 7200.0, 6 * 3600.0, 12 * 3600.0, 3 * 86400.0])
+def test_windows_are_no_shorter_than_marks_are_apart(over: float) -> None:
+    """12 to 36 of them, whatever the time."""
+    step = next(step for step, age in LEVELS if over <= age)
+    assert LOOKS <= windows_of(over) <= MOST
+    assert over / windows_of(over) >= step
