@@ -19,7 +19,7 @@ from benchmarks.rollouts.goals import GOALS, ROUTER, flagger_at_five
 from benchmarks.rollouts.kept import Endings
 from benchmarks.rollouts.run import CONTROLLERS, Batch, releases
 from benchmarks.rollouts.scenarios import ALL, Scenario
-from benchmarks.rollouts.table import HEAD, Line
+from benchmarks.rollouts.table import HEAD, Line, summary
 
 if TYPE_CHECKING:
     from benchmarks.rollouts.replay import Ended
@@ -42,7 +42,7 @@ def main() -> int:
         for name in names
         if endings.get((scenario.name, name))
     ]
-    print("\n".join([HEAD, *(line.row() for line in lines)]))
+    print(summary(lines) if asked.summary else "\n".join([HEAD, *(line.row() for line in lines)]))
     if asked.json:
         asked.json.write_text(json.dumps([line.numbers() for line in lines], indent=1, allow_nan=False) + "\n")
     met = [goal.met(lines) for goal in GOALS if goal.asks(lines)]
@@ -63,6 +63,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="file of endings; what it has already is not made again")
     parser.add_argument("--json", type=Path, help="write numbers to this file")
+    parser.add_argument("--summary", action="store_true", help="two small tables instead of the long one")
     parser.add_argument("--flagger", action="store_true", help="Flagger's settings at 5 requests a minute instead")
     return parser.parse_args()
 

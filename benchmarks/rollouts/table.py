@@ -70,6 +70,31 @@ class Line(NamedTuple):
         }
 
 
+def summary(lines: Sequence[Line]) -> str:
+    """Return two tables, a column for each controller: what ought to be stopped, and what ought to be promoted."""
+    names = list(dict.fromkeys(line.controller for line in lines))
+    parts = []
+    for wanted, shown in (("stop", _stopped), ("ship", _shipped)):
+        chosen = list(dict.fromkeys(line.scenario for line in lines if line.scenario.wanted == wanted))
+        rows = [f"| {'to be stopped' if wanted == 'stop' else 'to be promoted'} | {' | '.join(names)} |"]
+        rows.append(f"|---|{'---:|' * len(names)}")
+        for scenario in chosen:
+            found = {line.controller: shown(line) for line in lines if line.scenario == scenario}
+            rows.append(f"| {scenario.name} | {' | '.join(found.get(name, '') for name in names)} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def _stopped(line: Line) -> str:
+    users = float(np.median([each.users for each in line.ended]))
+    return f"{line.share('rolled back'):.1%}, {users:,.0f}"
+
+
+def _shipped(line: Line) -> str:
+    held = f", {line.share('held'):.1%} hold" if line.share("held") else ""
+    return f"{line.share('rolled back'):.1%}{held}"
+
+
 def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
     if not values:
         return None
