@@ -42,7 +42,7 @@ def main() -> int:
         for name in names
         if endings.get((scenario.name, name))
     ]
-    print(summary(lines) if asked.summary else "\n".join([HEAD, *(line.row() for line in lines)]))
+    print(summary(lines, names) if asked.summary else "\n".join([HEAD, *(line.row() for line in lines)]))
     if asked.json:
         asked.json.write_text(json.dumps([line.numbers() for line in lines], indent=1, allow_nan=False) + "\n")
     met = [goal.met(lines) for goal in GOALS if goal.asks(lines)]

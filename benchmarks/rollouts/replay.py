@@ -61,7 +61,7 @@ class Controller(Protocol):
 
     Attributes:
         share: Share of the traffic that the new version has.
-        due: When it looks next, in seconds since the release began; later than its last look.
+        due: When it looks next, in seconds since the release began; the first look may be at 0.
         sticky: Whether users stay with the version that they were given.
         full: When the new version first got everything that it can get; None as long as it has not.
     """

@@ -83,7 +83,7 @@ class Router:
             look_s: How often it looks in the first quarter of an hour of a phase, in seconds.
         """
         self.share = 0.0
-        self.due = 1.0
+        self.due = 0.0
         self.sticky = True
         self.full: float | None = None
         self._recipe = recipe

@@ -70,9 +70,13 @@ class Line(NamedTuple):
         }
 
 
-def summary(lines: Sequence[Line]) -> str:
-    """Return two tables, a column for each controller: what ought to be stopped, and what ought to be promoted."""
-    names = list(dict.fromkeys(line.controller for line in lines))
+def summary(lines: Sequence[Line], names: Sequence[str]) -> str:
+    """Return two tables: what ought to be stopped, and what ought to be promoted.
+
+    Args:
+        lines: What came of it.
+        names: Controllers, a column for each.
+    """
     parts = []
     for wanted, shown in (("stop", _stopped), ("ship", _shipped)):
         chosen = list(dict.fromkeys(line.scenario for line in lines if line.scenario.wanted == wanted))
