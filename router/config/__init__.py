@@ -19,6 +19,9 @@ paths          paths that people write, by keys and names
 shape          which places of two trees are merged, and which hold one value
 merge          trees of several files → one tree, each value with its file and line and what it replaced
 lock           which changes of a lower file are refused because an upper one has locked the value
+preview        the part of the schema about looking at a new version
+smoke          the part of the schema about its smoke tests
+switch_references  what has to fit together in a blue-green switch and a rolling replacement
 rehearsal      the part of the schema about what a release passes before it has traffic
 decide         the part of the schema about verdicts, guardrails and notes
 watching       the part of the schema about watched streams and their detectors

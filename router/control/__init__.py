@@ -29,6 +29,13 @@ driver     drives releases: looks at them, and carries out what is decided
 aftermath  what follows from a decision once traffic was moved
 sense      what the shared counters say of releases
 observe    what the event log says of them
+pre_post   what failed before a switch and after it
+readiness_now  how the endpoints of a release stand, and what a target still works on
+trials     when smoke tests run, and what they said last
+smoke      one round of them over HTTP
+switched   how long a switch took: acknowledged, drained
+drill      the revisions of a drill (pure)
+drilling   holding one: its order and its clock
 trusted    whether a version served before, and may skip stages (pure)
 checkpoint a small file that something is kept in over restarts
 clocks     how long their steps have lasted, also over restarts
@@ -50,5 +57,6 @@ address    why an address cannot be listened on; light, because the supervisor i
 =========  ==========================================================================================================
 
 Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``, one ``Ticker``, one
-``Driver`` with its ``Clocks`` and ``Senses``, one ``Streams`` with its ``Watching``.
+``Driver`` with its ``Clocks``, ``Senses`` and ``Trials``, one ``Drills``, one ``Switched``, one ``Streams`` with its
+``Watching``.
 """

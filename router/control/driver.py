@@ -201,6 +201,7 @@ class Driver:
             unready_s=self._unready(name, sensed.ready, now[1]),
             tests=self._trials.look(experiment, progress, sensed.endpoints, revision.config),
             endpoints=dict(sensed.endpoints),
+            pre_post=dict(sensed.pre_post),
             acknowledged=scene.acknowledged,
             risk=_with_risk(sensed.risk, progress.share),
             killed=killed,

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from router.config.schema import Experiment, Metric
 from router.control.evidence import Gather, Stored
 from router.control.measure import Snapshot
+from router.control.pre_post import pre_post
 from router.control.readiness_now import endpoints
 from router.events.model import Revision
 from router.events.rollout import Found
@@ -39,6 +40,7 @@ class Sensed(NamedTuple):
         ready: Whether the new arm can serve; None when that is not known.
         endpoints: Arm to its endpoints as they stand.
         risk: The chance of a failure and its impact, by name; empty when not known.
+        pre_post: What failed before everybody was on the new arm, and since; empty before.
     """
 
     exchanges: dict[str, int]
@@ -47,6 +49,7 @@ class Sensed(NamedTuple):
     ready: Found | None = None
     endpoints: Mapping[str, tuple[EndpointNow, ...]] = MappingProxyType({})
     risk: Mapping[str, float] = MappingProxyType({})
+    pre_post: Mapping[str, float] = MappingProxyType({})
 
 
 class Senses:
@@ -87,7 +90,9 @@ class Senses:
         stood = endpoints(revision, self._segment, experiment)
         old, new = (serving(stood.get(arm.name, ()), arm.name) for arm in sides(experiment))
         unfit = old if old is not None and old.status == "fail" else worse_control(experiment, evidence)
-        return Sensed(exchanges, found + self._anomalies(name), unfit, new, stood, chances(experiment, evidence))
+        apart = pre_post(revision, self._segment, experiment)
+        found += self._anomalies(name)
+        return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence), apart)
 
     def _business(
         self,

@@ -208,7 +208,7 @@ def _done(case: Case, by: str, reason: str) -> Turn:
     name = case.experiment.name
     ahead = entered(
         case.progress, case.now, step="done", status="over", by=by,
-        reason=f"blue need not be kept any longer: {reason}",
+        reason=f"blue need not be kept any longer: {reason}{stand.compared(case.observed)}",
     )  # fmt: skip
     return ahead, (
         Shift(cause="done"),

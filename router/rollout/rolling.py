@@ -176,7 +176,9 @@ def _next(case: Case, planned: Split, by: str, reason: str) -> Turn:
     unsure = stand.unproven(case.experiment, case.observed, sure=True)
     ahead = entered(
         progress, case.now, step="done", stage=0, status="over", by=by,
-        reason="all endpoints are replaced" + (f", but {unsure.reason}" if unsure is not None else ""),
+        reason="all endpoints are replaced"
+        + (f", but {unsure.reason}" if unsure is not None else "")
+        + stand.compared(case.observed),
     )  # fmt: skip
     return ahead, (
         Shift(cause="done"),

@@ -143,6 +143,18 @@ def resume(case: Case, asked: Asked, begin: Callable[[], Turn]) -> Turn | Refuse
     return on, (Shift(cause="resume"), record(case, on, "resume"))
 
 
+def compared(observed: Observed) -> str:
+    """Say what failed before and after everybody was switched, as what it is; empty when that is not known."""
+    known = observed.pre_post
+    if not known:
+        return ""
+    shares = [known[f"{side}_failures"] / known[f"{side}_exchanges"] for side in ("pre", "post")]
+    return (
+        f"; pre/post, so not at the same time: {100 * shares[0]:.3g}% of {known['pre_exchanges']:.0f} exchanges failed "
+        f"before, {100 * shares[1]:.3g}% of {known['post_exchanges']:.0f} since"
+    )
+
+
 def said(what: str, asked: Asked) -> str:
     """Say who asked for something, and why."""
     return f"{what} by {asked.by}: {asked.reason}" if asked.reason else f"{what} by {asked.by}"

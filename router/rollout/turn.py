@@ -62,6 +62,7 @@ def record(case: Case, ahead: Progress, action: str, instead: str = "") -> Recor
     observed = case.observed
     numbers = {
         **observed.risk,
+        **observed.pre_post,
         "step_s": observed.step_s,
         **{f"exchanges_{arm}": float(count) for arm, count in observed.exchanges.items()},
         **{f"units_{arm}": float(count) for arm, count in (observed.units or {}).items()},

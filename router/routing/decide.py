@@ -5,7 +5,8 @@ Does not know: which route a request takes (``router.routing.table``), endpoints
 alone; what to do when its target is unwell is decided later and recorded apart (intention to treat).
 
 Rules: an exchange with a forced arm is marked and gets no counter cell, so that no statistic sees it. A request
-without a unit, or in no experiment whose arms name targets, goes to the route's target.
+without a unit, or in no experiment whose arms name targets, goes to the route's target; or to the one that a release
+has put in its place for every unit.
 
 Decisions of late are kept for the life of a table, where they are functions of the route and some header fields alone,
 so nobody can tell (what depends on more must not be kept); one that is kept costs 0.4 µs and a new one 1.6 and more.
@@ -342,6 +343,8 @@ def compile_route(
     needs_body = rules_read or (route.inspect_bytes > 0 and any(source.json for source in sources))
     fans = structure.fans if structure is not None else NO_FANS
     admits = route.rate_limit is not None or bool(route.degrade) or bool(fans)
+    heir = structure.instead(route.target) if structure is not None else None
+    target = heir.target if heir is not None and heir.target is not None else route.target
     cached = any(isinstance(step, CachedStep) for step in fallback)
     plan = RoutePlan(
         name=route.name,
@@ -350,8 +353,8 @@ def compile_route(
         sources=sources,
         attributes=attributes,
         row=slots[route_key(route.name)],
-        target=route.target,
-        pair=slots[pair_key(route.name, route.target)],
+        target=target,
+        pair=slots[pair_key(route.name, target)],
         head=route_line(route.name),
         structure=structure,
         simple=structure.simple if structure is not None else None,

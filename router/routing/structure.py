@@ -187,6 +187,17 @@ class Structure(Struct, frozen=True):
         plain = trial.policy is None and trial.preview is None
         return trial if trial.open and plain and not layer.sources and not layer.slot else None
 
+    def instead(self, target: str) -> ArmPlan | None:
+        """Return the arm that every unit has in the place of a target; None when some unit may have another.
+
+        Requests without a unit go with everybody: else a switch would leave them behind, and the old version would
+        never be free.
+        """
+        for trial in self.trials.values():
+            if trial.replaced is not None and trial.replaced[0] == target and trial.open and not self.holdouts:
+                return trial.replaced[1]
+        return None
+
     def has(self, experiment: str, arm: str) -> bool:
         """Return whether somebody may force an arm: nothing of a killed experiment gets any request."""
         trial = self.trials.get(experiment)

@@ -100,6 +100,8 @@ class Trial(Struct, frozen=True):
         weights: Arm to weight, likewise.
         policy: What gives each request weights of its own; None where those above hold for all.
         preview: Which requests get its new arm all the same; None without any, and while it is killed.
+        replaced: The target whose place the new arm of a release has taken for every unit, and that arm; None while
+            some have another.
     """
 
     experiment: str
@@ -119,6 +121,7 @@ class Trial(Struct, frozen=True):
     weights: Mapping[str, float]
     policy: LinearPolicy | None = None
     preview: PreviewPlan | None = None
+    replaced: tuple[str, ArmPlan] | None = None
 
     @property
     def open(self) -> bool:
@@ -222,7 +225,19 @@ def compile_trial(experiment: Experiment, revision: Revision, attributes: Mappin
         weights={name: weights[name] for name in named},
         policy=_policy(revision.policies.get(experiment.name), run.number, arms, attributes),
         preview=None if killed else _preview(experiment, named),
+        replaced=_replaced(experiment, named, weights),
     )
+
+
+def _replaced(
+    experiment: Experiment, named: Mapping[str, ArmPlan], weights: Mapping[str, float]
+) -> tuple[str, ArmPlan] | None:
+    """Return what a release has replaced for everybody; its arms are targets."""
+    old = named[experiment.control or experiment.arms[0].name]
+    given = [plan for name, plan in named.items() if weights[name] > 0]
+    if not experiment.allocate.driven or len(given) != 1 or given[0] is old or old.target is None:
+        return None
+    return old.target, given[0]
 
 
 def _preview(experiment: Experiment, named: Mapping[str, ArmPlan]) -> PreviewPlan | None:

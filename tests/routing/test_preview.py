@@ -17,6 +17,7 @@ ROUTE = {"name": "r", "unit": ["header:x-user"]}
 OTHER = {"name": "other", "unit": ["header:x-user"], "match": {"path": "/other"}}
 ARMS = [{"name": "blue", "target": "t1", "weight": 1}, {"name": "green", "target": "t2", "weight": 0}]
 HEADER = {"header": "X-Preview"}
+HOLDOUT = {"name": "h", "segment": [0.0, 0.1]}
 
 
 def release(**more: Any) -> dict[str, Any]:
@@ -77,3 +78,26 @@ def test_explain_says_that_it_was_a_preview(headers: dict[str, str]) -> None:
     """Whoever asks why a request went there is told of the header field."""
     said = [step.result for step in explain(table([ROUTE], [release()]), request(headers=headers))]
     assert "given to requests with x-preview, whatever the weights" in said
+
+
+@pytest.mark.parametrize(
+    ("use", "share", "more", "target"),
+    [
+        ("blue_green", 1.0, {}, "t2"),
+        ("blue_green", 0.0, {}, "t1"),
+        ("rolling", 1.0, {}, "t2"),
+        ("rolling", 0.75, {}, "t1"),
+        ("fixed", 1.0, {}, "t1"),
+        ("blue_green", 1.0, {"coverage": 0.5}, "t1"),
+        ("blue_green", 1.0, {"eligible": {"==": [{"var": "$request.method"}, "GET"]}}, "t1"),
+    ],
+    ids=["switched", "not-yet", "replaced", "partly", "no-release", "half", "some"],
+)
+def test_requests_without_a_unit_go_with_everybody(use: str, share: float, more: dict[str, Any], target: str) -> None:
+    """Once a release has every unit, requests without one follow; as long as some unit stays, they do so too."""
+    route = {**ROUTE, "target": "t1"}
+    weights = {"e": {"blue": 1 - share, "green": share}}
+    decision = decide(table([route], [release(allocate={"use": use}, **more)], weights=weights), {})
+    assert (decision.target, decision.unit, decision.enrolments) == (target, None, ())
+    held = table([route], [release(allocate={"use": use}, **more)], weights=weights, holdouts=[HOLDOUT])
+    assert decide(held, {}).target == "t1"
