@@ -20,6 +20,7 @@ from router.events.model import Revision
 from router.events.rollout import Found
 from router.guardrail.forms import needs_log
 from router.guardrail.judge import judge, reads_log
+from router.guardrail.memory import Memory
 from router.guardrail.seen import Business
 from router.rollout.fitness import EndpointNow, serving, sides
 from router.rollout.risk import chances, worse_control
@@ -84,7 +85,7 @@ class Senses:
         evidence = self._gather.read(revision, experiment, now)
         metrics = {metric.name: metric for metric in revision.config.metrics}
         told = self._business(experiment, metrics, revision, snapshot)
-        found, memory = judge(experiment, metrics, evidence, self._gather.memory(name), now, told)
+        found, memory = judge(experiment, metrics, evidence, self._memory(name, revision), now, told)
         self._gather.remember(name, memory)
         exchanges = {arm: sum(each.exchanges) for arm, each in evidence.arms.items()}
         stood = endpoints(revision, self._segment, experiment)
@@ -93,6 +94,13 @@ class Senses:
         apart = pre_post(revision, self._segment, experiment)
         found += self._anomalies(name)
         return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence), apart)
+
+    def _memory(self, name: str, revision: Revision) -> Memory:
+        """Return what guardrails remember of a release; of one that was begun again nothing, for it may be mended."""
+        known, progress = self._gather.memory(name), revision.rollouts.get(name)
+        if progress is None or progress.began == known.began:
+            return known
+        return Memory(run=revision.runs[name].number, began=progress.began)
 
     def _business(
         self,

@@ -36,6 +36,7 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         run: The run that all of it is about.
+        began: When its release began, in unix seconds; a release that begins again is judged anew.
         tracks: Guardrail to the sums of its test.
         paces: The same for guardrails on times.
         late: Counts of a minute or two ago.
@@ -44,6 +45,7 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     run: int = 0
+    began: float = 0.0
     tracks: dict[str, Track] = {}
     paces: dict[str, Pace] = {}
     late: Late | None = None

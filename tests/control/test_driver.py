@@ -131,6 +131,25 @@ def test_a_failing_version_loses_its_traffic_at_the_next_look(tmp_path: Path) ->
     drive(driven, use)
 
 
+def test_a_release_that_is_begun_again_is_judged_anew(tmp_path: Path) -> None:
+    """What was counted before the rollback is of a version that may be mended since: it condemns nobody."""
+    driven = Driven(tmp_path)
+
+    async def use() -> None:
+        await driven.look(2, exchanges=0)
+        driven.serve(400, failures=200)
+        await driven.look(exchanges=0)
+        assert driven.progress.step == "rolled_back"
+        assert isinstance(await driven.control.ask_release("ramp", "resume", Asked("ann", "mended")), Revision)
+        await driven.look(30, exchanges=20)
+        assert (driven.progress.step, driven.progress.share) == ("stage", 0.05)
+        driven.serve(400, failures=200)
+        await driven.look(exchanges=0)
+        assert driven.progress.step == "rolled_back"
+
+    drive(driven, use)
+
+
 def test_nothing_leads_back_to_a_control_that_fails_more(tmp_path: Path) -> None:
     """Control breaks: nobody rolls back onto it, not even a person, who may still kill the release."""
     driven = Driven(tmp_path)
