@@ -18,9 +18,10 @@ from router.admin.assign import assign
 from router.admin.bandits import BanditMetrics
 from router.admin.changes import Changes, one
 from router.admin.guard import Guard, middleware, problem
+from router.admin.index import index_page
 from router.admin.metrics import Metrics
 from router.admin.ofrep import STREAM_PATH, Ofrep
-from router.admin.openapi import DOCUMENT, SUMMARIES
+from router.admin.openapi import DOCUMENT
 from router.admin.outcomes import PATH, Outcomes
 from router.admin.quality import QualityMetrics, report_view, with_marks
 from router.admin.release import StageMetrics
@@ -176,19 +177,6 @@ class _Api:
         return page
 
     async def index(self, _request: web.Request) -> web.Response:
-        rows = "".join(
-            f'<tr><td><a href="{path}">{path}</a></td><td>{summary}</td></tr>'
-            if method == "get" and "{" not in path
-            else f"<tr><td>{method.upper()} {path}</td><td>{summary}</td></tr>"
-            for (method, path), summary in SUMMARIES.items()
-        )
-        response = web.Response(text=_PAGE.format(rows=rows), content_type="text/html")
-        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+        response = web.Response(text=index_page(self._control), content_type="text/html")
+        response.headers["Content-Security-Policy"] = POLICY
         return response
-
-
-_PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>router</title>'
-    "<style>body{{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:50em}}td{{padding:.2em 1em}}</style>"
-    "<h1>router</h1><table>{rows}</table></html>"
-)

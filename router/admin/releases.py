@@ -15,6 +15,7 @@ from prometheus_client.core import Metric
 from router.admin.events import EVENTS_PATH, Events
 from router.admin.family import counter_of, gauge_of
 from router.admin.guard import problem
+from router.admin.incidents import Incidents
 from router.control.decisions import Decisions
 from router.control.loop import Control
 from router.control.notices import RESULTS, Notices
@@ -29,6 +30,7 @@ _ASKED: Final = ("limit", "before", "run", "action", "since", "until")
 def add_releases(app: web.Application, control: Control) -> None:
     """Add the routes."""
     events, releases = Events(control), _Releases(control)
+    Incidents(control).add(app)
     app.router.add_get("/v1/experiments/{name}/decisions", releases.decisions)
     app.router.add_get(EVENTS_PATH, events.serve)
     app.on_shutdown.append(events.close)

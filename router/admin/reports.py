@@ -11,8 +11,10 @@ import asyncio
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from router.admin.index import release_of
 from router.analysis.trust import told
 from router.control.loop import Control
+from router.report.style import RELEASE, opening
 
 if TYPE_CHECKING:
     from router.analysis.result import Result
@@ -31,7 +33,7 @@ class Pages:
     def __init__(self, control: Control) -> None:
         # Per process
         self._control = control
-        self._drawing = asyncio.Lock()
+        self._drawing = control.postmortems.drawing  # of all pages of this process
         self._of: Snapshot | None = None
         self._kept: dict[tuple[str, Invalid | None], str] = {}
 
@@ -40,8 +42,10 @@ class Pages:
         snapshot = self._control.fold.snapshot
         mark = self._control.revision.invalid.get(name)
         report = snapshot.reports.get(name) if snapshot is not None else None
+        release = await release_of(self._control, name)
         if snapshot is None or report is None or snapshot.folded is None:
-            return _nothing(name, self._control.fold.problem or (snapshot.unfolded if snapshot is not None else None))
+            problem = self._control.fold.problem or (snapshot.unfolded if snapshot is not None else None)
+            return _nothing(name, problem, release)
         async with self._drawing:
             if snapshot is not self._of:
                 self._of, self._kept = snapshot, {}
@@ -53,7 +57,7 @@ class Pages:
                 if len(self._kept) >= MOST:
                     del self._kept[next(iter(self._kept))]
                 self._kept[name, mark] = drawn
-        return drawn
+        return drawn.replace(RELEASE, release, 1)
 
 
 def _draw(report: "Report", result: "Result", said: list[str]) -> str:
@@ -65,9 +69,9 @@ def _draw(report: "Report", result: "Result", said: list[str]) -> str:
     return page(report, result, said, plots(report, metrics[0]) if metrics else ())
 
 
-def _nothing(name: str, problem: str | None) -> str:
+def _nothing(name: str, problem: str | None, release: str) -> str:
     reason = problem or "its events were not looked at yet"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title></head><body><main>'
-        f"<h1>{escape(name)}</h1><p>There is no report yet: {escape(reason)}.</p></main></body></html>\n"
+        f"{opening(name)}<body><main><h1>{escape(name)}</h1>{release}"
+        f"<h2>Report</h2><p>There is no report yet: {escape(reason)}.</p></main></body></html>\n"
     )

@@ -126,9 +126,13 @@ def _evidence(found: list[dict[str, Any]], *, fresh: bool) -> None:
         )
     output.print(grid)
     for each in found:
-        counts = ", ".join(f"{key} {figure(value)}" for key, value in list(each.get("counts", {}).items())[:_COUNTS])
+        counts = ", ".join(f"{key} {figure(value)}" for key, value in _counts(each))
         alpha = f"; alpha {figure(each['alpha'])}" if each.get("alpha") is not None else ""
         _say(output, f"{each['name']}: {each['reason']}{f' ({counts}{alpha})' if counts else ''}", 2)
+
+
+def _counts(found: dict[str, Any]) -> list[tuple[str, float]]:
+    return [(key, value) for key, value in found.get("counts", {}).items() if key != "since"][:_COUNTS]
 
 
 def _status(found: dict[str, Any]) -> str:

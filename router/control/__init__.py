@@ -13,6 +13,7 @@ decisions  the decision log, off the loop, with an alarm instead of an error
 notices    who is told what, once, over restarts
 outbox     what waits for one notifier: tries, pauses, giving up
 deliver    one try to deliver a notification: a request, or a program
+postmortems  writes a report when a release was taken back
 ledger     the journal, in order and off the loop, with an alarm instead of an error
 private    files that workers read for themselves: certificates and signing keys
 seat       what goes in and out of the loop, as frozen data

@@ -6,6 +6,7 @@ Does not know: how anything is decided, written, sent or rendered.
 Rules: nothing here waits or fails; traffic was moved before.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 from logging import getLogger
@@ -15,6 +16,7 @@ from router.config.schema import Experiment
 from router.control.decisions import Decisions
 from router.control.notices import Notices
 from router.events.model import Revision
+from router.events.rollout import Decided
 from router.rollout.effect import Effect, PostMortem, Record, Say
 from router.rollout.observed import Observed
 
@@ -30,13 +32,13 @@ class Due(NamedTuple):
         experiment: About which experiment.
         run: Its run.
         cause: What fired.
-        observed: What the decision was made from.
+        decided: The line of the decision log.
     """
 
     experiment: str
     run: int
     cause: str
-    observed: Observed
+    decided: Decided
 
 
 class Aftermath:
@@ -44,11 +46,13 @@ class Aftermath:
 
     Attributes:
         reports: The reports that are to be written, oldest first.
+        waiting: Set when there is one.
     """
 
     def __init__(self, decisions: Decisions, notices: Notices) -> None:
         # Per process
         self.reports: deque[Due] = deque(maxlen=KEPT)
+        self.waiting = asyncio.Event()
         self._decisions = decisions
         self._notices = notices
 
@@ -64,11 +68,13 @@ class Aftermath:
             observed: What it was made from; None when nothing was looked at.
         """
         name, seen = experiment.name, observed if observed is not None else Observed(phase=0)
+        decided: Decided | None = None
         for effect in effects:
             if isinstance(effect, Record):
                 decided = self._decisions.record(effect.decided, revision.number)
                 log.info("release %r: %s: %s", name, decided.action, decided.reason)
             elif isinstance(effect, Say):
                 self._notices.tell(effect, name, revision, seen.found)
-            elif isinstance(effect, PostMortem):
-                self.reports.append(Due(name, revision.runs[name].number, effect.cause, seen))
+            elif isinstance(effect, PostMortem) and decided is not None:
+                self.reports.append(Due(name, decided.run, effect.cause, decided))
+                self.waiting.set()

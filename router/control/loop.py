@@ -17,7 +17,7 @@ from pathlib import Path
 
 from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
-from router.control import drill, schedule, switch
+from router.control import drill, postmortems, schedule, switch
 from router.control import state as decide
 from router.control.aftermath import Aftermath
 from router.control.ask import Asker
@@ -34,6 +34,7 @@ from router.control.mark import mark
 from router.control.measure import Question, Snapshot
 from router.control.notice import Notice
 from router.control.notices import Notices
+from router.control.postmortems import PostMortems
 from router.control.private import warn_of_open_keys, worker_files
 from router.control.probe import Prober
 from router.control.seat import Asked, Rejected, Seat, Source, Stale
@@ -98,6 +99,7 @@ class Control:
         self.decisions = Decisions(ticks.folder)
         self.notices = Notices(ticks.folder)
         self.aftermath = Aftermath(self.decisions, self.notices)
+        self.postmortems = PostMortems(self.decisions, self.aftermath)
         self._switched = Switched(seat.segment, seat.publisher, self.aftermath)
         self.drills = Drills(seat.publisher, self.make, self.aftermath, lambda: self.revision)
         self.streams = Streams(seat.segment, ticks.folder, self.decisions, self.notices)
@@ -180,6 +182,7 @@ class Control:
                 group.create_task(self.fold.run(self._question, self._judge))
                 group.create_task(self.ticker.run(self._learned, self._allot))
                 group.create_task(self.notices.run(lambda: self.revision))
+                group.create_task(self.postmortems.run(self.aftermath_scene))
                 group.create_task(self.driver.run(self.scene, self.drive))
                 group.create_task(self.streams.run(lambda: self.revision))
                 group.create_task(Notice(self.seat.segment).run(lambda: self.revision))
@@ -431,6 +434,12 @@ class Control:
         publisher = self.seat.publisher
         done = publisher.acknowledged() == publisher.workers
         return Scene(self.revision, self.fold.snapshot, done, self.state.history)
+
+    def aftermath_scene(self) -> postmortems.Scene:
+        """Return what a post-mortem report is written from."""
+        publisher, fold = self.seat.publisher, self.fold
+        counted = publisher.acknowledged(), publisher.workers
+        return postmortems.Scene(self.revision, fold.snapshot, fold.problem, *counted)
 
     async def drive(self, name: str, choose: Decide) -> str | None:
         """Decide about a release, and have it so; return why that could not be done."""

@@ -24,6 +24,9 @@ document    a report as JSON
 digits      numbers and effects in words, with no more digits than data carry
 plots       the plots of a report, as SVG
 page        a report as one page of HTML
+style       how pages look, and their plain tables; needs no extra
+release_block  where a release is, as part of a page
+postmortem  a release that was taken back, as frozen data; with postmortem_page and postmortem_plots
 found       what a fold found, as tables of that page
 wording     how what a fold found is said
 

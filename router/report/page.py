@@ -30,7 +30,7 @@ from router.report.digits import (
 from router.report.found import found_tables
 from router.report.plots import Plot
 from router.report.report import Check, Compared, Decision, Gap, Level, Overall, Report, Sliced, Studied
-from router.report.style import opening, table
+from router.report.style import RELEASE, opening, table
 
 _CLASS: Final = {"ship": "ship", "do not ship": "stop", "keep running": "run"}
 
@@ -47,7 +47,7 @@ def page(report: Report, result: Result, said: Sequence[str] = (), drawn: Sequen
     name = escape(report.experiment)
     head = opening(f"{report.experiment}: {report.decision.verdict}")
     metrics = {metric.name: metric for metric in result.plan.metrics}
-    parts = [f"<h1>{name}</h1><p class=note>As of {escape(moment(report.time))}. {escape(_about(report))}</p>"]
+    parts = [f"<h1>{name}</h1><p class=note>As of {escape(moment(report.time))}. {escape(_about(report))}</p>{RELEASE}"]
     parts += _decision(report.decision)
     if report.phases:
         parts += _latest(report, metrics, drawn)

@@ -118,7 +118,7 @@ def _effects(phase: Studied, arms: Sequence[str], metric: Metric) -> Plot:
     last = {arm: day.effects[arm] for day in phase.days for arm in arms[1:] if arm in day.effects}
     said = "; ".join(f"{arm}: {effect.value:.3g} at the end" for arm, effect in last.items())
     title = f"Effect on {metric.name} over time, with intervals"
-    return _plot(title, f"Effect of each arm on {metric.name} by day of the first exposure. {said}.", draw)
+    return drawn_plot(title, f"Effect of each arm on {metric.name} by day of the first exposure. {said}.", draw)
 
 
 def _forest(found: Sequence[Sliced], arms: Sequence[str], metric: Metric) -> Plot | None:
@@ -153,7 +153,7 @@ def _forest(found: Sequence[Sliced], arms: Sequence[str], metric: Metric) -> Plo
 
     title = f"Effect on {metric.name} by {' and '.join(found[0].slicing)}"
     said = "; ".join(f"{arm}, {' · '.join(values)}: {effect.value:.3g}" for (arm, values), effect in known.items())
-    return _plot(title, f"{title}. {said}.", draw, rows=len(levels) * max(1, len(arms) - 1))
+    return drawn_plot(title, f"{title}. {said}.", draw, rows=len(levels) * max(1, len(arms) - 1))
 
 
 def _outcomes(phase: Studied, arms: Sequence[str], metric: Metric) -> Plot:
@@ -171,7 +171,9 @@ def _outcomes(phase: Studied, arms: Sequence[str], metric: Metric) -> Plot:
     ends = {arm: day.outcomes[arm] for day in phase.days for arm in arms if arm in day.outcomes}
     said = "; ".join(f"{arm}: {value:.4g}" for arm, value in ends.items())
     title = f"{metric.name} of each arm, all units so far"
-    return _plot(title, f"Cumulative {metric.name} of each arm by day of the first exposure. At the end {said}.", draw)
+    return drawn_plot(
+        title, f"Cumulative {metric.name} of each arm by day of the first exposure. At the end {said}.", draw
+    )
 
 
 def _traffic(phase: Studied, arms: Sequence[str]) -> Plot:
@@ -190,7 +192,7 @@ def _traffic(phase: Studied, arms: Sequence[str]) -> Plot:
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         _dates(axes, phase)
 
-    return _plot("Traffic shares", "Share of each day's exchanges that each arm served.", draw)
+    return drawn_plot("Traffic shares", "Share of each day's exchanges that each arm served.", draw)
 
 
 def _sample_ratio(phase: Studied, arms: Sequence[str]) -> Plot:
@@ -213,7 +215,7 @@ def _sample_ratio(phase: Studied, arms: Sequence[str]) -> Plot:
         _dates(axes, phase)
 
     said = "; ".join(f"{arm}: {units:,} units" for arm, units in phase.units.items())
-    return _plot("Sample ratio", f"Each arm's share of units; dashed, what its weights promise. {said}.", draw)
+    return drawn_plot("Sample ratio", f"Each arm's share of units; dashed, what its weights promise. {said}.", draw)
 
 
 def _line(axes: Any, place: int, arm: str, shown: Sequence[tuple[float, float]]) -> None:
@@ -223,8 +225,8 @@ def _line(axes: Any, place: int, arm: str, shown: Sequence[tuple[float, float]])
     axes.plot(times, values, color=colour, marker=marker, markersize=3, label=arm)
 
 
-def _plot(title: str, description: str, draw: Draw, *, rows: int = 0) -> Plot:
-    """Draw one plot.
+def drawn_plot(title: str, description: str, draw: Draw, *, rows: int = 0) -> Plot:
+    """Draw one plot in the style of all of them.
 
     Args:
         title: What it shows.

@@ -33,8 +33,11 @@ STYLE: Final = (
     ".ladder li{border:1px solid #bbb;border-radius:.3rem;padding:.15rem .6rem;color:#555}"
     ".ladder .past{background:#e6f2ec;border-color:#00633f;color:#00633f}"
     ".ladder .here{background:#1d1d1f;border-color:#1d1d1f;color:#fff;font-weight:600}"
+    ".timeline{padding-left:0;list-style:none}.timeline li{border-left:.2rem solid #bbb;padding:.1rem 0 .5rem .8rem}"
     "@media print{body{max-width:none;font-size:11pt;padding:0}tr,figure{break-inside:avoid}.scroll{overflow:visible}}"
 )
+RELEASE: Final = "<!-- release -->"
+"""Stands where a page about an experiment says where its release is; nothing that is escaped can look like it."""
 LONG: Final = 48  # characters; longer cells are sentences, which may be broken
 
 
