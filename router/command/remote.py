@@ -190,6 +190,9 @@ def _experiment(found: dict[str, Any]) -> Iterator[str]:
     arms = ", ".join(f"{arm['name']} {arm['share']:.4g}" for arm in found["arms"])
     yield f"experiment {found['name']} run {found['run']} phase {found['phase']}: {arms}"
     yield from _bandit(found.get("bandit"))
+    release = found.get("release")
+    if release is not None and release.get("step") is not None:
+        yield f"  release: {place(release)}, {release['status']}: {release['reason']}"
     killed, invalid, quality = found["killed"], found.get("invalid"), found.get("quality") or {}
     if killed is not None:
         reason = f": {killed['reason']}" if killed["reason"] else ""
@@ -223,6 +226,12 @@ def _bandit(found: dict[str, Any] | None) -> Iterator[str]:
         yield f"  from {_moment(found['coming']['start'])} on: {weights}"
     if found["problem"] is not None:
         yield f"  the weights in force stay: {found['problem']}"
+
+
+def place(release: dict[str, Any]) -> str:
+    """Say where a release is; stages and batches are counted from 1."""
+    step = str(release["step"])
+    return f"{step} {release['stage'] + 1}" if step in ("stage", "batch") else step.replace("_", " ")
 
 
 def _moment(time_s: float) -> str:

@@ -16,8 +16,7 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.table import Table as Grid
 
-from router.command.remote import Admin
-from router.command.switch import place
+from router.command.remote import Admin, place
 from router.command.terminal import console
 
 _WAITS: Final = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from router.command.remote import Admin, AdminError
+from router.command.remote import Admin, AdminError, place
 
 _WAIT_S: Final = 10.0
 _LOOK_S: Final = 0.05
@@ -98,12 +98,6 @@ def _post(admin: Admin, name: str, what: str, why: Why) -> dict[str, Any]:
     body = {key: value for key, value in said.items() if value is not None}
     answer: dict[str, Any] = admin.ask("POST", f"/v1/experiments/{quote(name, safe='')}/{what}", fields, body)[0]
     return answer
-
-
-def place(release: dict[str, Any]) -> str:
-    """Say where a release is; stages and batches are counted from 1."""
-    step = str(release["step"])
-    return f"{step} {release['stage'] + 1}" if step in ("stage", "batch") else step.replace("_", " ")
 
 
 def _wait(admin: Admin, reached: dict[str, Any]) -> dict[str, Any]:

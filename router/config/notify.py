@@ -27,9 +27,10 @@ EVENTS: Final = (
     "anomaly",
     "quality",
 )
-"""What is told: a stage began · somebody has to approve · a soft or dry-run guardrail failed · a deadline passed · went
-back · given up · paused, resumed or promoted by a person · traffic switched · done · killed · rehearsed · something
-unusual was seen · the data cannot be trusted."""
+"""What is told: the next stage began · somebody has to approve, or has · a soft or dry-run guardrail failed, or
+something keeps a release that waiting alone does not end · a deadline passed · back on control · given up · paused,
+resumed or promoted by a person · traffic switched · done · killed, or no longer · rehearsed · something unusual was
+seen · the data cannot be trusted."""
 SEVERITIES: Final = ("info", "warning", "critical")
 Notify = Annotated[
     tuple[dict[str, Json], ...],

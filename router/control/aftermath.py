@@ -15,14 +15,29 @@ from typing import Final, NamedTuple
 from router.config.schema import Experiment
 from router.control.decisions import Decisions
 from router.control.notices import Notices
+from router.control.seat import Asked
 from router.events.model import Revision
 from router.events.rollout import Decided
 from router.rollout.effect import Effect, PostMortem, Record, Say
-from router.rollout.observed import Observed
+from router.rollout.observed import Ask, Observed
 
 log = getLogger(__name__)
 
 KEPT: Final = 64  # reports that are to be written
+
+
+def asking(what: Ask, asked: Asked, name: str, revision: int) -> Say:
+    """Return what people are told of what one of them asked for.
+
+    Args:
+        what: What.
+        asked: Who, and why.
+        name: The experiment.
+        revision: Number of the revision after it.
+    """
+    why = f": {asked.reason}" if asked.reason else ""
+    event = "approval" if what == "approve" else what
+    return Say(event=event, severity="info", text=f"{name}: {what} by {asked.by}{why}", key=f"{what}-{revision}")
 
 
 class Due(NamedTuple):

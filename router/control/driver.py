@@ -30,7 +30,8 @@ from router.events.rollout import Found, Progress
 from router.rollout import machine
 from router.rollout.hold import SILENT_S
 from router.rollout.observed import Asked, Observed
-from router.rollout.turn import Refused, Turn
+from router.rollout.soft import Told, soft
+from router.rollout.turn import Case, Refused, Turn
 
 log = getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Driver:
         self._progress: dict[str, Progress] = {}
         self._heard: dict[str, tuple[int, float]] = {}
         self._ill: dict[str, float] = {}
+        self._soft: dict[str, Told] = {}
 
     async def run(self, ask: Callable[[], Scene], change: Change) -> None:
         """Look until cancelled.
@@ -104,7 +106,7 @@ class Driver:
         self._forget({each.name for each in driven})
         for experiment in driven:
             try:
-                problem = await self._look(experiment, ask(), change, now)
+                problem = await self._look(experiment, ask, change, now)
             except Exception as error:
                 log.exception("release %r: nothing can be decided", experiment.name)
                 problem = repr(error)
@@ -160,7 +162,10 @@ class Driver:
 
     # --- One look -----------------------------------------------------------------------------------------------
 
-    async def _look(self, experiment: Experiment, scene: Scene, change: Change, now: tuple[float, float]) -> str | None:
+    async def _look(
+        self, experiment: Experiment, ask: Callable[[], Scene], change: Change, now: tuple[float, float]
+    ) -> str | None:
+        scene = ask()
         name, revision = experiment.name, scene.revision
         sensed = await asyncio.to_thread(self._senses.look, experiment, revision, now[0], scene.snapshot)
 
@@ -175,7 +180,18 @@ class Driver:
             self.observed[name] = observed
             return machine.step(experiment, progress, observed, now[0])
 
-        return await change(name, decide)
+        problem = await change(name, decide)
+        self._tell(experiment, ask().revision, now[0])
+        return problem
+
+    def _tell(self, experiment: Experiment, revision: Revision, now: float) -> None:
+        """Tell of soft guardrails, after whatever moves traffic."""
+        name = experiment.name
+        observed, progress = self.observed.get(name), self.present(name, revision)
+        if observed is None or progress is None or progress.status == "over" or observed.killed:
+            return
+        effects, self._soft[name] = soft(Case(experiment, progress, observed, now), self._soft.get(name, Told()))
+        self._aftermath.take(experiment, revision, effects, observed)
 
     def _observe(
         self, experiment: Experiment, progress: Progress, scene: Scene, sensed: Sensed, now: tuple[float, float]
@@ -236,7 +252,7 @@ class Driver:
         self._clocks.forget(known)
         self._senses.forget(known)
         self._trials.keep(known)
-        for kept in (self.observed, self.problems, self._progress, self._heard, self._ill):
+        for kept in (self.observed, self.problems, self._progress, self._heard, self._ill, self._soft):
             for name in kept.keys() - known:
                 del kept[name]
 

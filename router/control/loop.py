@@ -19,7 +19,7 @@ from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
 from router.control import drill, postmortems, schedule, switch
 from router.control import state as decide
-from router.control.aftermath import Aftermath
+from router.control.aftermath import Aftermath, asking
 from router.control.ask import Asker
 from router.control.clocks import Clocks
 from router.control.counted import count
@@ -282,7 +282,10 @@ class Control:
             if isinstance(turn, Refused):
                 return turn
             problem = await self._carry_out(name, turn)
-            return self.revision if problem is None else _refusal(name, problem)
+            if problem is not None:
+                return _refusal(name, problem)
+            self.notices.tell(asking(what, asked, name, self.revision.number), name, self.revision)
+            return self.revision
 
     async def make(self, choose: Choose, *, urgent: bool) -> Made:
         """Publish what somebody decides from the present state, under the lock of changes.

@@ -13,6 +13,7 @@ Pure: state, what was observed and the time in; state and effects out. A map of 
 - ``risk``: what a release may cost
 - ``times``: how long a staged rollout takes
 - ``stand``: staying where it is, for a reason, for a person, or paused
+- ``soft``: soft guardrails and trials: told once, and nothing else
 - ``clock``: how long a step has lasted, in time that counts
 - ``retreat``: the way back, and when there is none
 - ``turn``: the shape of a decision, and its line in the decision log

@@ -192,7 +192,7 @@ def _advance(case: Case, why: tuple[str, str]) -> Turn:
         Shift(cause="done" if done else "stage" if by == stand.ROUTER else "promote", mirror=rung.mirror),
         record(case, ahead, action, "would have held if something were open"),
         Say(
-            event="done" if done else "verdict",
+            event="done" if done else "stage",
             severity="info",
             text=f"{case.experiment.name}: {place(ahead)}, share {ahead.share:.4g}. {ahead.reason}",
             key=f"{case.experiment.name}-{progress.run}-{place(ahead)}",

@@ -20,6 +20,18 @@ from router.rollout.observed import Observed
 TRAIL: Final = 64
 APPROVALS: Final = 32
 
+_INSTEAD: Final = {
+    "begin": "nobody would have the new version",
+    "lower": "the share stays where the file leaves it",
+    "rollback": "would have gone on without this",
+    "abort": "would have gone on without this",
+    "approve": "would have waited on",
+    "pause": "would have gone on by itself",
+    "resume": "would have stayed paused",
+    "advance": "would have held if something were open",
+}
+"""What would have been done otherwise, for actions whose answer is always the same."""
+
 Turn = tuple[Progress, tuple[Effect, ...]]
 """Where a release is next, and what that asks of the world; the same progress and nothing when nothing happens."""
 
@@ -79,7 +91,7 @@ def record(case: Case, ahead: Progress, action: str, instead: str = "") -> Recor
             stage=ahead.stage,
             share=ahead.share,
             action=action,
-            alternative=instead,
+            alternative=instead or _INSTEAD.get(action, ""),
             by=ahead.by,
             reason=ahead.reason,
             found=observed.found,

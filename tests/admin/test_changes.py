@@ -68,6 +68,10 @@ def test_each_ask_has_its_effect_and_keeps_who_and_why(tmp_path: Path) -> None:
         assert [each["action"] for each in asked][::-1] == [
             "pause", "resume", "approve", "promote", "rollback", "begin", "abort",
         ]  # fmt: skip
+        events = [notice.event for notice, _ in desk.control.notices._early if "ada" in notice.text]
+        assert events == [
+            "pause", "resume", "approval", "stage", "promote", "rollback", "rollback", "resume", "rollback", "abort",
+        ]  # fmt: skip
         assert all(each["by"].startswith("ada (admin API from ") for each in asked)
         assert all("because\ufffd[31m of this" in each["reason"] for each in asked)
 

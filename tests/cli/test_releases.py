@@ -104,6 +104,7 @@ def test_a_change_since_somebody_looked_is_noticed(tmp_path: Path) -> None:
         paused = router("status", "ramp", "--admin", url).stdout
         assert "it is paused" in paused
         assert "answer with: router resume ramp --seen" in paused
+        assert "  release: stage 1, paused: paused by admin API from" in router("status", "--admin", url).stdout
         found = router("rollback", "ramp", "--seen", "*", "--json", "--admin", url)
         assert json.loads(found.stdout)["release"]["step"] == "rolled_back"
 
