@@ -280,7 +280,7 @@ def experiments_view(control: Control) -> list[dict[str, Any]]:
                     variant.label: {arm.name: arm.weight for arm in own.arms}
                     for variant in revision.config.variants
                     for own in variant.experiments
-                    if own.name == experiment.name
+                    if own.name == experiment.name and not own.allocate.steered
                 },
             }
         )

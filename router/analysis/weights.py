@@ -68,6 +68,6 @@ def _by_site(revised: Revised | Revision, name: str, weights: Mapping[str, float
     for variant in revised.config.variants:
         own = next((item for item in variant.experiments if item.name == name), None)
         if own is not None:
-            ours = name in revised.killed or own.allocate.bandit
+            ours = name in revised.killed or own.allocate.steered
             found[variant.label] = weights if ours else {arm.name: arm.weight for arm in own.arms}
     return found

@@ -31,7 +31,10 @@ from router.command.evidence import EvidenceError, Known, fold_watched, read_kno
 from router.command.terminal import console
 from router.command.verdict import show_report
 from router.config.schema import Experiment, Metric
+from router.control.drill import last
 from router.control.looks import read_looks
+from router.events.decisions import read_decisions
+from router.events.rollout import Decided
 from router.report.compose import compose
 from router.report.document import report_document
 from router.report.levels import Side, TwoLevels, two_levels
@@ -74,7 +77,7 @@ def analyze(name: str, folder: Path, html: Path | None, designs: Designs, *, as_
         unread = tuple(f"{part.path} cannot be read: {part.reason}" for part in archive.unread)
     result = folded.experiments[name]
     said = told(phases, known.invalid.get(name))
-    evidence = Evidence(result, tuple(phases), known.invalid.get(name), unread=unread)
+    evidence = Evidence(result, tuple(phases), known.invalid.get(name), unread=unread, drill=_drill(folder, name))
     report = compose(experiment, _with_looks(experiment, evidence, now, folder), now)
     if html is not None:
         _write(html, page(report, result, said, plots(report, result.plan.metrics[0]) if result.plan.metrics else ()))
@@ -121,6 +124,15 @@ def _levels(engine: Engine, known: Known, result: Result, against: str | None, n
         return two_levels(Side(one, Evidence(result)), Side(other, Evidence(found)), now)
     except ValueError as error:
         raise EvidenceError(str(error)) from error
+
+
+def _drill(folder: Path, name: str) -> Decided | None:
+    """Return the last rehearsal of a rollback that the decision log has."""
+    try:
+        decisions, _ = read_decisions(folder / "journal")
+    except OSError as error:
+        raise EvidenceError(f"the decision log cannot be read: {error}") from error
+    return last(decisions).get(name)
 
 
 def _with_looks(experiment: Experiment, evidence: Evidence, now: float, folder: Path) -> Evidence:

@@ -18,6 +18,7 @@ from router.command.question import Facts, ask
 from router.command.terminal import console
 from router.config.load import Loaded, Site, load
 from router.config.mistake import ConfigError
+from router.control.kill import written
 from router.counters import CountersFull, allocate, row_keys
 from router.events.model import Revision, Run
 from router.routing.explain import Step, explain
@@ -64,7 +65,7 @@ def compiled(loaded: Loaded) -> Table:
         author="",
         digest=loaded.digest,
         config=config,
-        weights={item.name: {arm.name: arm.weight for arm in item.arms} for item in config.experiments},
+        weights={item.name: written(item) for item in config.experiments},
         runs=runs,
         slots=allocate({}, row_keys(config, runs)),
     )

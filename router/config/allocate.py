@@ -290,6 +290,11 @@ class Allocate(Struct, frozen=True, kw_only=True):
         return self.use in DRIVEN
 
     @property
+    def steered(self) -> bool:
+        """Whether weights are not those of the file: they follow a reward, or where a release is."""
+        return self.bandit or self.driven
+
+    @property
     def slotted(self) -> float | None:
         """Length of the slots of time in which a unit is drawn anew, in seconds; None when it keeps its arm."""
         return self.slot if self.slot is not None else self.period

@@ -8,6 +8,7 @@ are, all the way there and back. A real kill that comes in between stays (``swit
 control process cut short is ended at its next start.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -80,6 +81,15 @@ def roll_back(state: State, name: str, now: float, by: str) -> Step | None:
 def left(revision: Revision) -> tuple[str, ...]:
     """Return the experiments whose drill was cut short."""
     return tuple(name for name, made in revision.killed.items() if made.drill)
+
+
+def last(decisions: Iterable[Decided]) -> dict[str, Decided]:
+    """Return the last drill of each experiment.
+
+    Args:
+        decisions: The oldest first.
+    """
+    return {decided.experiment: decided for decided in decisions if decided.action == CAUSE}
 
 
 def told(revision: Revision, name: str, took: dict[str, float], asked: tuple[str, str | None, float]) -> Decided:

@@ -520,7 +520,8 @@ class Control:
         if not revision.config.experiments:
             return None
         counted = count(revision, self.seat.segment)
-        return Question(revision.config, revision.runs, self.state.history, counted, revision.invalid)
+        drills = drill.last(self.decisions.after(0))
+        return Question(revision.config, revision.runs, self.state.history, counted, revision.invalid, drills)
 
     async def _judge(self, snapshot: Snapshot) -> None:
         """Mark the experiments whose data are invalid."""

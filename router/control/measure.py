@@ -19,6 +19,7 @@ from router.config.schema import Config
 from router.control.counted import Counted
 from router.events.model import Invalid, Revised, Run
 from router.events.recorded import before
+from router.events.rollout import Decided
 from router.events.ticks import ticked
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Question:
         history: The revisions that are remembered, oldest first; older ones are read from the disk.
         counted: What the counters say.
         invalid: Experiment to the mark that its data are invalid.
+        drills: Experiment to its last drill.
     """
 
     config: Config
@@ -92,6 +94,7 @@ class Question:
     history: tuple[Revised, ...]
     counted: Counted
     invalid: Mapping[str, Invalid] = field(default_factory=dict)
+    drills: Mapping[str, Decided] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,9 @@ def _reported(question: Question, snapshot: Snapshot, stop: Stop, begun: float) 
         stop.check()
         if name in folded:
             quality, mark = snapshot.quality.get(name, ()), question.invalid.get(name)
-            evidence = Evidence(folded[name], quality, mark, snapshot.log, snapshot.unread)
+            evidence = Evidence(
+                folded[name], quality, mark, snapshot.log, snapshot.unread, drill=question.drills.get(name)
+            )
             try:
                 evidence = with_looks(experiment, evidence, snapshot.time, Path(question.config.events.dir))
                 reports[name] = compose(experiment, evidence, snapshot.time)

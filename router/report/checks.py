@@ -1,7 +1,7 @@
 """What could make a result wrong though its arithmetic is right, each as a line of the checklist.
 
 Responsible for: validity of the data, whole weeks, bias from before the exposure, differential attrition, units in
-several arms, missing data, novelty, slices.
+several arms, missing data, novelty, slices; whether a release's way back was rehearsed.
 Does not know: effects' methods, what follows from a line (``verdict``).
 
 Shares of arms and covariates are compared by the always-valid method, since they are looked at whenever somebody looks;
@@ -21,6 +21,7 @@ from router.analysis.promotion import may_promote
 from router.analysis.quality import Quality
 from router.analysis.result import Stage, Stray
 from router.config.schema import Metric
+from router.events.rollout import Decided
 from router.inference import always_valid
 from router.inference.effect import Asked, Effect
 from router.inference.preference import Preference
@@ -108,6 +109,23 @@ def as_planned(stage: Stage) -> Check:
         "if that was after a look at the data"
     )
     return Check(name=name, status="warn", hard=False, evidence=evidence)
+
+
+def rehearsed(drill: Decided | None) -> Check:
+    """Say whether the way back of a release was rehearsed, and how long it took.
+
+    Args:
+        drill: The last drill; None without any.
+    """
+    name = "rollback was rehearsed"
+    if drill is None:
+        evidence = "never: `router drill NAME` times a kill and a rollback while the new arm has no traffic"
+        return Check(name=name, status="warn", hard=False, evidence=evidence)
+    took = {"kill": drill.numbers.get("kill_s"), "rollback": drill.numbers.get("rollback_s")}
+    said = [f"{what} {seconds:.2f} s" for what, seconds in took.items() if seconds is not None]
+    evidence = f"on {moment(drill.time)} in run {drill.run}: {', '.join(said) or drill.reason}"
+    whole = "kill_s" in drill.numbers and "resume_s" in drill.numbers
+    return Check(name=name, status="pass" if whole else "warn", hard=False, evidence=evidence)
 
 
 def before_exposure(metrics: Sequence[Metric], arm: Cell, control: Cell) -> Check | None:

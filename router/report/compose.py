@@ -101,6 +101,7 @@ def _whole(scene: Scene) -> tuple[Check, ...]:
         checks.valid(scene.quality, scene.marked),
         checks.whole_weeks(scene.stage, scene.now),
         checks.as_planned(scene.stage),
+        *((checks.rehearsed(scene.evidence.drill),) if scene.experiment.allocate.driven else ()),
         *checks.told(scene.quality),
         checks.missing(tuple(result.strays.items()), scene.evidence.log, scene.evidence.unread, scene.stage.fates),
     )

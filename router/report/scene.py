@@ -17,6 +17,7 @@ from router.analysis.quality import Quality
 from router.analysis.result import Result, Stage
 from router.config.schema import Experiment, Metric
 from router.events.model import Invalid
+from router.events.rollout import Decided
 from router.inference.effect import Effect
 from router.report.compare import Question
 from router.report.progress import End, end_of
@@ -60,6 +61,7 @@ class Evidence(NamedTuple):
         log: What is known of the log itself.
         unread: Parts of the archive that could not be read.
         looks: Looks that counted, in the order in which they were taken.
+        drill: The last rehearsal of a rollback; None without any.
     """
 
     result: Result
@@ -68,6 +70,7 @@ class Evidence(NamedTuple):
     log: tuple[Finding | Insufficient, ...] = ()
     unread: tuple[str, ...] = ()
     looks: tuple[Taken, ...] = ()
+    drill: Decided | None = None
 
 
 class Scene(NamedTuple):

@@ -108,13 +108,14 @@ def compile_sites(revision: Revision, routes: Mapping[str, RoutePlan], kept: Kep
 def at(revision: Revision, variant: Variant) -> Revision:
     """Return a revision as it is for a region and cluster: their routes, experiments, overrides and weights.
 
-    A killed experiment has the weights of its kill everywhere, and a bandit those of its allocator.
+    A killed experiment has the weights of its kill everywhere, a bandit those of its allocator, and a release those
+    that follow from where it is.
     """
     config = revision.config
     own = {item.name: item for item in variant.experiments}
     weights = {
         name: {arm.name: arm.weight for arm in own[name].arms}
-        if name in own and name not in revision.killed and not own[name].allocate.bandit
+        if name in own and name not in revision.killed and not own[name].allocate.steered
         else given
         for name, given in revision.weights.items()
     }

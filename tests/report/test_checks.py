@@ -7,6 +7,8 @@ from router.analysis.aggregates import Aggregate, Cell, Fates, Moments
 from router.analysis.finding import Finding
 from router.analysis.result import Stray
 from router.config.schema import Covariate, Metric
+from router.control.drill import last
+from router.events.rollout import Decided
 from router.report import checks
 from router.report.report import Status
 from tests.report.build import CTR, DAY, START, counted, stage
@@ -93,3 +95,17 @@ def test_rules_that_changed_in_a_phase_are_told() -> None:
     assert "2 times" in found.evidence
     unknown = structs.replace(fixed, phase=structs.replace(fixed.phase, start=None))
     assert checks.as_planned(unknown).status == "unknown"
+
+
+def test_the_last_rehearsal_of_a_rollback_is_cited() -> None:
+    """When, in which run and how long it took; never, or a drill that not all workers followed, is a warning."""
+    drill = Decided(
+        id="e-1", time=START, experiment="e", run=2, phase=1, revision=9, step="preview", action="drill", reason="slow",
+        numbers={"kill_s": 0.094, "resume_s": 0.1, "rollback_s": 0.081},
+    )  # fmt: skip
+    found = checks.rehearsed(drill)
+    assert (found.status, found.hard) == ("pass", False)
+    assert found.evidence.endswith("in run 2: kill 0.09 s, rollback 0.08 s")
+    assert checks.rehearsed(None).status == "warn"
+    assert checks.rehearsed(structs.replace(drill, numbers={})).status == "warn"
+    assert last([structs.replace(drill, run=1), drill, structs.replace(drill, action="hold", run=3)]) == {"e": drill}

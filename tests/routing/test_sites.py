@@ -91,6 +91,15 @@ def test_a_kill_holds_in_every_region() -> None:
     assert [_decide(table, group).arm for group in ("eu", "us", None)] == ["control"] * 3
 
 
+def test_a_release_has_its_share_in_every_region() -> None:
+    """Where it is decides, not the weights that a region's file has for it."""
+    release = {**EXPERIMENT, "allocate": {"use": "blue_green"}}
+    own = [{"region": "eu", "experiments": [{**release, "arms": FLIPPED}]}]
+    weights = {"e": {"control": 1.0, "treatment": 0.0}}
+    table = compile_table(revision([ROUTE], [release], variants=own, layered_by=LAYERED, weights=weights))
+    assert [_decide(table, group).arm for group in ("eu", "us", None)] == ["control"] * 3
+
+
 def test_a_region_in_the_body_waits_for_it() -> None:
     """And is absent when the body may not be read."""
     table = _table({**ROUTE, "attributes": {"group": "json:/group", "cell": "query:cell"}})
