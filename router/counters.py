@@ -275,7 +275,7 @@ class _Allocate(Protocol):
     @property
     def use(self) -> str: ...
     @property
-    def shadow(self) -> object | None: ...
+    def rehearsal(self) -> object | None: ...
     @property
     def driven(self) -> bool: ...
 
@@ -383,7 +383,7 @@ def rate_key(route: str, per: str) -> str:
 
 def mirrored_target(experiment: _Experiment) -> str | None:
     """Return the target that gets copies before a release has traffic, that of its new arm; None without a shadow."""
-    if experiment.allocate.shadow is None:
+    if experiment.allocate.rehearsal is None:
         return None
     control = experiment.control or experiment.arms[0].name
     return next((arm.target for arm in experiment.arms if arm.name != control), None)

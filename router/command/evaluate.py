@@ -23,10 +23,10 @@ from router.config.load import load
 from router.config.mistake import ConfigError
 from router.config.scalars import format_share, parse_url
 from router.config.schema import Config, Endpoint
-from router.evaluate.job import Asked, Job, asked_of
 from router.evaluate.run import EvaluateError, evaluate
 from router.evaluate.statistics import QUANTILES
 from router.events.evaluated import Compared, Evaluated, Measured
+from router.events.evaluation import Asked, Job, asked_of
 
 STATUS: Final = {"pass": 0, "fail": 1, "inconclusive": 2}
 COULD_NOT: Final = 3

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from router.config.scalars import parse_duration, parse_share
-from router.evaluate.job import Asked, Job
+from router.events.evaluation import Asked, Job
 
 _POINTER: Final = re.compile(r"(/([^~/]|~[01])*)*")
 

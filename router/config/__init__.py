@@ -23,6 +23,7 @@ preview        the part of the schema about looking at a new version
 smoke          the part of the schema about its smoke tests
 switch_references  what has to fit together in a blue-green switch and a rolling replacement
 rehearsal      the part of the schema about what a release passes before it has traffic
+requirement    requirements on the numbers of an offline check: their form
 decide         the part of the schema about verdicts, guardrails and notes
 watching       the part of the schema about watched streams and their detectors
 flags          the part of the schema about flag files

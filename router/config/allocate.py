@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 
 from router.config.contextual import Feature
 from router.config.preview import Preview
-from router.config.rehearsal import Mirroring
+from router.config.rehearsal import Mirroring, OfflineCheck
 from router.config.release import HOUR_S, RECIPE, Hold, Stage
 from router.config.smoke import SmokeTest
 from router.config.terms import Name, Pointer, Share, Slot
@@ -158,6 +158,10 @@ class Allocate(Struct, frozen=True, kw_only=True):
         Part, Meta(description="of `successive_elimination`: chance that the best arm is ever taken out")
     ] = 0.05
 
+    offline: Annotated[
+        OfflineCheck | None,
+        Meta(description="of `rollout`: what has to hold on recorded requests before anything else is sent"),
+    ] = None
     shadow: Annotated[
         Annotated[Mirroring, Meta(extra={"shorthand": "for"})] | None,
         Meta(
@@ -275,7 +279,7 @@ class Allocate(Struct, frozen=True, kw_only=True):
     @property
     def rehearsal(self) -> Mirroring | None:
         """The time in which a rollout gets copies first; the recipe's when no stages are named."""
-        if self.shadow is not None or self.stages:
+        if self.use != "rollout" or self.shadow is not None or self.stages:
             return self.shadow
         return Mirroring(hold=HOUR_S)
 

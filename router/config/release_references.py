@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from router.config.mistake import show
 from router.config.parts import Report, given, items, named, part
+from router.config.rehearsal_references import check_offline
 from router.config.release import DAY_S, RECIPE
 from router.config.resolve import BROKEN
 from router.config.scalars import format_duration
 
-_ROLLOUT: Final = ("stages", "keep_control", "bake", "holdout", "repromote", "impact", "max_risk")
+_ROLLOUT: Final = ("offline", "stages", "keep_control", "bake", "holdout", "repromote", "impact", "max_risk")
 
 Arms = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -39,6 +40,7 @@ def check_release(path: str, experiment: Mapping[str, Any], config: Mapping[str,
     if len(arms) != 2:
         report(f"{path}.arms", f"a rollout leads from one version to another, and there are {len(arms)} arms")
     _targets(arms, report)
+    check_offline(path, allocate, report)
     _growing(path, allocate, report)
     _judged(path, experiment, report)
     _in_time(path, experiment, named(config, "metrics"), report)

@@ -29,6 +29,8 @@ allot      one tick: from the event log to what allocators say
 driver     drives releases: looks at them, and carries out what is decided
 aftermath  what follows from a decision once traffic was moved
 sense      what the shared counters say of releases
+rehearse   what a release shows before it has traffic: copies of requests, counted, and its offline check
+errand     offline checks: a process of their own, or a file
 observe    what the event log says of them
 pre_post   what failed before a switch and after it
 readiness_now  how the endpoints of a release stand, and what a target still works on

@@ -212,6 +212,8 @@ class Driver:
             sample_ratio=seen.sample_ratio,
             quality=seen.quality,
             primary=seen.primary,
+            shadow=sensed.shown.shadow,
+            offline=sensed.shown.offline,
             control=sensed.control,
             smoke=sensed.ready,
             unready_s=self._unready(name, sensed.ready, now[1]),

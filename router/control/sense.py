@@ -8,6 +8,7 @@ Rules: reads only. What could not be read is said as a failed measurement, never
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from time import monotonic
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from router.control.evidence import Gather, Stored
 from router.control.measure import Snapshot
 from router.control.pre_post import pre_post
 from router.control.readiness_now import endpoints
+from router.control.rehearse import Rehearsal, Shown
 from router.events.model import Revision
 from router.events.rollout import Found
 from router.guardrail.forms import needs_log
@@ -42,6 +44,7 @@ class Sensed(NamedTuple):
         endpoints: Arm to its endpoints as they stand.
         risk: The chance of a failure and its impact, by name; empty when not known.
         pre_post: What failed before everybody was on the new arm, and since; empty before.
+        shown: What it has shown before it has any traffic.
     """
 
     exchanges: dict[str, int]
@@ -51,6 +54,7 @@ class Sensed(NamedTuple):
     endpoints: Mapping[str, tuple[EndpointNow, ...]] = MappingProxyType({})
     risk: Mapping[str, float] = MappingProxyType({})
     pre_post: Mapping[str, float] = MappingProxyType({})
+    shown: Shown = Shown()
 
 
 class Senses:
@@ -71,6 +75,7 @@ class Senses:
         self._anomalies = anomalies
         self._gather = Gather(segment, folder)
         self._told: dict[str, tuple[Snapshot, tuple[int, int], Business]] = {}
+        self._rehearsal = Rehearsal(segment, folder)
 
     def look(self, experiment: Experiment, revision: Revision, now: float, snapshot: Snapshot | None = None) -> Sensed:
         """Look at the arms of a release.
@@ -92,8 +97,9 @@ class Senses:
         old, new = (serving(stood.get(arm.name, ()), arm.name) for arm in sides(experiment))
         unfit = old if old is not None and old.status == "fail" else worse_control(experiment, evidence)
         apart = pre_post(revision, self._segment, experiment)
+        shown = self._rehearsal.look(experiment, revision, (now, monotonic()))
         found += self._anomalies(name)
-        return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence), apart)
+        return Sensed(exchanges, found, unfit, new, stood, chances(experiment, evidence), apart, shown)
 
     def _memory(self, name: str, revision: Revision) -> Memory:
         """Return what guardrails remember of a release; of one that was begun again nothing, for it may be mended."""
@@ -128,6 +134,7 @@ class Senses:
         self._gather.forget(known)
         for name in self._told.keys() - set(known):
             del self._told[name]
+        self._rehearsal.forget(known)
 
     def due(self, now: tuple[float, float]) -> Stored | None:
         """Return what is to be written down now; None when it is not time yet."""

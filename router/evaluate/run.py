@@ -19,13 +19,14 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
+from router.config.requirement import parse
 from router.evaluate import answers, measure, requirement
 from router.evaluate.ask import ANSWER_BYTES, Asker
-from router.evaluate.job import Asked, Job
 from router.evaluate.recording import Recorded, Recording, RecordingError, requests, survey
 from router.evaluate.sides import Line, labels_of, side_of
 from router.events.evaluated import Compared as Both
 from router.events.evaluated import Evaluated
+from router.events.evaluation import Asked, Job
 from router.routing.compare import Answer, Rules
 from router.routing.request import pointer_tokens
 
@@ -63,7 +64,7 @@ async def evaluate(job: Job, progress: Progress) -> Evaluated:
     """
     try:
         for text in job.require:
-            requirement.parse(text)
+            parse(text)
         recording = survey(Path(job.requests), pointer_tokens(job.label))
         began = monotonic()
         run = _Run(job, recording, progress)
@@ -183,7 +184,7 @@ def _document(job: Job, recording: Recording, rows: list[Row], stopped: str | No
     how = measure.Draw(units, 1 - job.confidence, np.random.default_rng([job.seed, 2]))
     candidate = side_of([row.candidate for row in rows], labels, job.positive)
     theirs = [row.baseline for row in rows if row.baseline is not None]
-    asked = [requirement.parse(text) for text in job.require or (() if job.no_worse is not None else (NO_REQUIREMENT,))]
+    asked = [parse(text) for text in job.require or (() if job.no_worse is not None else (NO_REQUIREMENT,))]
     measured = measure.measure(candidate, labels, how)
     if job.no_worse is not None:
         asked.append(requirement.no_worse(job.no_worse, frozenset(each.name for each in measured)))

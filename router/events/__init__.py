@@ -11,6 +11,8 @@
 ``lines``    a log of lines beside the journal: fsynced, mended, bounded
 ``decisions``  the decision log: its lines, their numbers, questions about the past
 ``told``     which notifications were told to whom
+``evaluation``  what an offline check is asked to do
+``evaluated``  what it found
 ``rollout``  where a release is, what guardrails said, what was decided
 ``journal``  what was decided: fsynced, checked, compacted
 

@@ -165,3 +165,15 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     required: tuple[Required, ...]
     verdict: Verdict
     notes: tuple[str, ...]
+
+
+class Checked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of an attempt at an offline check.
+
+    Attributes:
+        evaluated: The document; None when there is none.
+        problem: Why not.
+    """
+
+    evaluated: Evaluated | None = None
+    problem: str | None = None

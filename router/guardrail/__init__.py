@@ -12,6 +12,8 @@ Pure; needs numpy at most. A map of the package:
 - ``compare``: e-values and bounds of a ratio of two rates, valid at any time
 - ``track``: the sums that they are made of: blocks, marks
 - ``limit``: margins against control
+- ``shadowing``: what copies of requests say of a release that has no traffic yet
+- ``offline``: what an offline check says of one
 - ``share``: how alpha is shared
 - ``forms``: guardrails that are no comparison of a metric with control, and which of the following judges them
 - ``condition``, ``comparison``, ``grounds``, ``logged``: conditions and limits, such as ``error_rate > 5% for 5m``

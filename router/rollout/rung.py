@@ -50,8 +50,18 @@ def rungs(allocate: Allocate) -> tuple[Rung, ...]:
     """Return the steps of a staged rollout, ``done`` last."""
     full = ALL - allocate.keep_control
     found: list[Rung] = []
+    if allocate.offline is not None:
+        found.append(Rung(step="offline"))
     if (rehearsal := allocate.rehearsal) is not None:
-        found.append(Rung(step="shadow", mirror=rehearsal.share, hold=rehearsal.hold))
+        found.append(
+            Rung(
+                step="shadow",
+                mirror=rehearsal.share,
+                hold=rehearsal.hold,
+                deadline=rehearsal.deadline,
+                on_deadline=rehearsal.on_deadline,
+            )
+        )
     for index, stage in enumerate(allocate.ladder):
         found.append(
             Rung(

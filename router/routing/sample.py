@@ -97,7 +97,8 @@ def mirrors(config: Config, shares: Mapping[str, float]) -> Iterator[tuple[Exper
         shares: Experiment to the share of units whose requests are copied.
     """
     for experiment in config.experiments:
-        share, asked, target = shares.get(experiment.name, 0.0), experiment.allocate.shadow, mirrored_target(experiment)
+        share, asked = shares.get(experiment.name, 0.0), experiment.allocate.rehearsal
+        target = mirrored_target(experiment)
         if share > 0 and asked is not None and target is not None:
             yield (
                 experiment,

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from router.evaluate.requirement import Requirement, judge, no_worse, overall, parse
+from router.config.requirement import Requirement, parse
+from router.evaluate.requirement import judge, no_worse, overall
 from router.events.evaluated import Compared, Measured, Required
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from router.cli import app
 from router.config.schema import Endpoint
-from router.evaluate.job import Asked, Job
+from router.events.evaluation import Asked, Job
 from router.evaluate.run import EvaluateError, evaluate
 from router.events.evaluated import Evaluated
 from tests.hostile.ill import Ill
