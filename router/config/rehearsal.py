@@ -40,7 +40,7 @@ class Mirroring(Struct, frozen=True, kw_only=True):
         Share, Meta(description="by how much the share of copies that fail may exceed that of the requests themselves")
     ] = 0.01
     p99: Annotated[
-        Ratio | None,
+        Ratio,
         Meta(description="how many times the requests' own 99th percentile of latency that of copies may be"),
     ] = 1.5
     comparisons: Annotated[

@@ -142,7 +142,7 @@ class Errands:
         """Start a check, or take the result of one that was made before a restart."""
         file = key.file(self._folder)
         if file.is_file():
-            self._checked[key] = _decoded(file, Checked)
+            self._checked[key] = _result(file)
             return
         try:
             for older in self._folder.glob(f"offline-{key.experiment}-*"):
@@ -168,7 +168,7 @@ class Errands:
         self._end(errand)
         file = errand.key.file(self._folder)
         if file.is_file():
-            self._note(errand.key, _decoded(file, Checked), monotonic)
+            self._note(errand.key, _result(file), monotonic)
         else:
             self._note(errand.key, Checked(problem=f"its process ended with status {status}"), monotonic)
 
@@ -245,13 +245,19 @@ def job_of(experiment: Experiment, revision: Revision, offline: OfflineCheck) ->
 
 
 def _document(path: Path) -> Checked:
-    found = _decoded(path, Evaluated)
-    return found if isinstance(found, Checked) else Checked(evaluated=found)
-
-
-def _decoded(path: Path, kind: type) -> Checked:
     try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MOST_BYTES), type=kind)  # type: ignore[no-any-return]
+        return Checked(evaluated=msgspec.json.decode(_bytes(path), type=Evaluated))
     except (OSError, msgspec.MsgspecError) as error:
         return Checked(problem=f"{path} is not what router evaluate --out writes: {error}")
+
+
+def _result(path: Path) -> Checked:
+    try:
+        return msgspec.json.decode(_bytes(path), type=Checked)
+    except (OSError, msgspec.MsgspecError) as error:
+        return Checked(problem=f"{path}: {error}")
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES)

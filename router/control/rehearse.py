@@ -140,5 +140,7 @@ def copies_of(row: Counts) -> Copies:
 
 def _row(segment: Segment, at: int) -> Counts:
     """Return a row over all workers. Two words may be of different moments: what ended later is in the next look."""
-    rows = [np.array(block[at : at + counters.MIRROR_WORDS], dtype=np.int64) for block in segment.blocks]
-    return np.sum(rows, axis=0, dtype=np.int64)
+    row: Counts = np.zeros(counters.MIRROR_WORDS, dtype=np.int64)
+    for block in segment.blocks:
+        row += np.array(block[at : at + counters.MIRROR_WORDS], dtype=np.int64)
+    return row

@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from router.config.rehearsal import Mirroring
 from router.events.rollout import Found
-from router.guardrail.compare import arm_design
+from router.guardrail.compare import LEAST_CLUSTERS, arm_design
 from router.guardrail.limit import Limit
 from router.guardrail.pace import Arms, Pace, judge_pace
 from router.guardrail.rate import Guard, Levels, Place, judge_rate
@@ -92,15 +92,14 @@ def judge_shadow(asked: Mirroring, copies: Copies, seen: Seen, now: float) -> tu
     failures = Limit(None, asked.failures, f"{asked.failures:.2%} more than of the requests themselves")
     sample = Sample.of((copies.copies, copies.copies), (copies.failed, copies.primary_failed))
     said, track = judge_rate(_guard("failures", failures, "failed"), seen.track, sample, place)
-    parts, pace = [said], seen.pace
-    if asked.p99 is not None:
-        limit = Limit(asked.p99, None, f"{asked.p99:g} times that of the requests themselves")
-        arms = Arms(copies.seconds, copies.primary_seconds)
-        said, pace = judge_pace(_guard("p99", limit, "duration"), _Q, pace, arms, place)
-        parts.append(said)
+    parts = [said]
+    limit = Limit(asked.p99, None, f"{asked.p99:g} times that of the requests themselves")
+    arms = Arms(copies.seconds, copies.primary_seconds)
+    said, pace = judge_pace(_guard("p99", limit, "duration"), _Q, seen.pace, arms, place)
+    parts.append(said)
     if asked.agree is not None:
         parts.append(judge_agreement(asked.agree, copies))
-    return _together(parts, int(copies.copies.sum()), asked.comparisons), Seen(track, pace)
+    return _together(parts, copies.copies, asked.comparisons), Seen(track, pace)
 
 
 def judge_agreement(least: float, copies: Copies) -> Found:
@@ -114,7 +113,7 @@ def judge_agreement(least: float, copies: Copies) -> Found:
     differ, rate = compared - agreed, 1 - least
     by_bucket = (copies.compared - copies.agreed).astype(np.float64)
     design = arm_design(copies.compared.astype(np.float64), by_bucket) if compared else inf
-    if not compared or not np.isfinite(design):
+    if not compared or not np.isfinite(design) or _buckets(copies.compared) < LEAST_CLUSTERS:
         return _agreement("inconclusive", least, (differ, compared), "too few answers of different units", None)
     few = _log_e(differ / design, compared / design, rate, [(rate * step, weight) for step, weight in _BELOW])
     more = [(min(rate * step, (1 + rate) / 2), weight) for step, weight in _ABOVE]
@@ -172,7 +171,13 @@ def _guard(name: str, limit: Limit, event: str) -> Guard:
     )
 
 
-def _together(parts: Sequence[Found], copies: int, least: int) -> Found:
+def _buckets(counts: Counts) -> float:
+    """Return over how many buckets of units counts are spread: their number, if they were all alike."""
+    whole = counts.astype(np.float64)
+    return float(whole.sum() ** 2 / (whole**2).sum()) if whole.any() else 0.0
+
+
+def _together(parts: Sequence[Found], counted: Counts, least: int) -> Found:
     """Return one verdict: that of the part which decides, with the numbers of all."""
     for status in ("fail", "error", "inconclusive"):
         deciding = [part for part in parts if part.status == status]
@@ -182,8 +187,11 @@ def _together(parts: Sequence[Found], copies: int, least: int) -> Found:
         deciding = list(parts)
     verdict: Status = deciding[0].status
     reason = "; ".join(f"{part.name}: {part.reason}" for part in deciding)
+    copies = int(counted.sum())
     if verdict == "pass" and copies < least:
-        verdict, reason = "inconclusive", f"{copies} copies, and it takes {least}; {reason}"
+        verdict, reason = "inconclusive", f"it takes {least}; {reason}"
+    elif verdict == "pass" and _buckets(counted) < LEAST_CLUSTERS:
+        verdict, reason = "inconclusive", f"they are of too few units; {reason}"
     first = deciding[0]
     counts = {f"{part.name}_{key}": value for part in parts for key, value in part.counts.items()}
     return Found(

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from router.cli import app
 from router.config.schema import Endpoint
-from router.events.evaluation import Asked, Job
 from router.evaluate.run import EvaluateError, evaluate
 from router.events.evaluated import Evaluated
+from router.events.evaluation import Asked, Job
 from tests.hostile.ill import Ill
 
 COUNT = 60
