@@ -43,10 +43,9 @@ def test_the_recipe_has_a_shadow_and_named_stages_have_what_they_name(tmp_path: 
     """An allocator that is no rollout has none."""
     assert allocate("use: rollout", tmp_path).rehearsal is not None
     assert allocate("use: rollout, stages: [{share: 100%, hold: 1h}]", tmp_path).rehearsal is None
-    fixed = TEXT.replace("target: a}}, {{", "target: a, weight: 1}}, {{").replace(
-        "target: b}}]", "target: b, weight: 1}}]"
-    )
-    found = load_text(fixed.format(allocate="use: fixed").encode(), "router.yaml", tmp_path).config
+    fixed = TEXT.format(allocate="use: fixed").replace("target: a}, {", "target: a, weight: 1}, {")
+    fixed = fixed.replace("target: b}]", "target: b, weight: 1}]")
+    found = load_text(fixed.encode(), "router.yaml", tmp_path).config
     assert found.experiments[0].allocate.rehearsal is None
 
 

@@ -59,7 +59,7 @@ def test_a_shadow_that_is_like_the_primary_passes() -> None:
 )
 def test_what_is_worse_fails_by_name(counts: Copies, asked: dict[str, Any], said: str) -> None:
     """Failures beyond the margin, too few answers that agree, a 99th percentile that is too late."""
-    seen = Seen()
+    found, seen = judge_shadow(Mirroring(hold=60, **asked), copies(0), Seen(), NOW)
     for part in (0.2, 0.4, 0.6, 0.8, 1.0):  # as it comes in, look by look
         scaled = Copies(*((np.asarray(getattr(counts, name)) * part).astype(np.int64) for name in FIELDS))
         found, seen = judge_shadow(Mirroring(hold=60, **asked), scaled, seen, NOW + 600 * part)
