@@ -179,7 +179,7 @@ def demo(
     *,
     seconds: Annotated[float, typer.Option(min=0, help="How long; 0 is until Ctrl-C.")] = 30.0,
 ) -> None:
-    """Show real model servers, real traffic, and a split that changes half-way."""
+    """Show real model servers, real traffic, a canary that turns bad, and a split that changes half-way."""
     from router.demo.run import run
 
     raise typer.Exit(run(seconds=seconds))

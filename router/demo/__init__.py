@@ -3,6 +3,8 @@
 ``digits``   the data: images of digits, which ones train, which ones are sent, and how a request looks
 ``model``    a model server, a process of its own, speaking the Open Inference Protocol
 ``traffic``  a few hundred users who send images and check the answers
+``callers``  another application's users, among whom a new build is released
+``canary``   what they saw of it, and whether it was taken back when it turned bad
 ``labels``   the labels of the images, sent back late as outcomes
 ``tally``    what the users saw: per split, per arm, per user
 ``agree``    what the router's own analysis makes of its log
@@ -14,5 +16,5 @@
 ``show``     one show, from the first process to the verdict
 ``run``      what the command line calls
 
-Mutable state: one ``Tally``, its ``User`` records and the children of one show; nothing outlives ``run``.
+Mutable state: one ``Tally``, one ``CanaryTally`` and the children of one show; nothing outlives ``run``.
 """

@@ -60,7 +60,8 @@ def analyse(folder: Path, config: Config, now: float) -> Analysed:
     with open_archive(folder) as archive:
         rows = archive.connection.execute("SELECT count(*) FROM exchanges").fetchall()
         engine = duckdb_engine(archive.connection)
-        folded = fold(engine, config.experiments, config.metrics, history(entries), now)
+        split = tuple(each for each in config.experiments if not each.allocate.driven)
+        folded = fold(engine, split, config.metrics, history(entries), now)
     known = {
         Place(name, place.phase, place.arm): Known(
             cell.units, int(cell.metrics[LABELLED].units.y), int(cell.metrics[RIGHT].units.y)

@@ -22,13 +22,13 @@ import aiohttp
 import msgspec
 
 from router.config.load import load
-from router.config.schema import Config
+from router.config.schema import Config, Experiment
 from router.demo import edit
 from router.demo.process import Child
 
 KEYS = "keys"
-EXPOSED = "expose: [request-id, arm]"
-SIGNED = "expose: [request-id, arm, assignment]"
+EXPOSED = "expose: [request-id, arm, fallback]"
+SIGNED = "expose: [request-id, arm, fallback, assignment]"
 START_S = 30.0
 CHANGE_S = 10.0
 POLL_S = 0.02
@@ -38,6 +38,7 @@ class Standing(msgspec.Struct, frozen=True):
     """The part of ``/v1/revision`` that the demo needs."""
 
     number: int
+    digest: str
     workers: int
     acknowledged: int
 
@@ -54,12 +55,13 @@ class Ports:
     admin: int = 9090
     simple: int = 9101
     better: int = 9102
+    canary: int = 9103
 
     @classmethod
     def free(cls) -> "Ports":
         """Return the defaults, each replaced by a free port if something listens there."""
         wanted = cls()
-        return cls(*(_free_port(port) for port in (wanted.server, wanted.admin, wanted.simple, wanted.better)))
+        return cls(*map(_free_port, (wanted.server, wanted.admin, wanted.simple, wanted.better, wanted.canary)))
 
 
 def _free_port(wanted: int) -> int:
@@ -83,10 +85,15 @@ def configure(text: str, ports: Ports) -> str:
     """
     wanted = Ports()
     pairs = ((wanted.server, ports.server), (wanted.admin, ports.admin), (wanted.simple, ports.simple))
-    for old, new in (*pairs, (wanted.better, ports.better)):
+    for old, new in (*pairs, (wanted.better, ports.better), (wanted.canary, ports.canary)):
         text = edit.replace_once(text, f"127.0.0.1:{old}", f"127.0.0.1:{new}")
     text = edit.replace_once(text, EXPOSED, f"signing: {{keys_file: {KEYS}}}\n  {SIGNED}")
     return edit.replace_once(text, "dir: data/demo", "dir: events")
+
+
+def split(config: Config) -> tuple[Experiment, ...]:
+    """Return the experiments whose weights are in the file: all but releases."""
+    return tuple(each for each in config.experiments if not each.allocate.driven)
 
 
 class Gateway:
@@ -124,8 +131,8 @@ class Gateway:
         return load(self.path).config
 
     def weights(self) -> dict[str, dict[str, float]]:
-        """Return the weights that the file asks for, by experiment and arm."""
-        return {each.name: {arm.name: arm.weight for arm in each.arms} for each in self.config().experiments}
+        """Return the weights that the file asks for, by experiment and arm; releases have none."""
+        return {each.name: {arm.name: arm.weight for arm in each.arms} for each in split(self.config())}
 
     async def ready(self) -> Standing:
         """Wait until every worker serves the first revision.
@@ -133,7 +140,7 @@ class Gateway:
         Raises:
             ChildFailed: it ended, or took longer than ``START_S``.
         """
-        return await self._served(beyond=0, within_s=START_S)
+        return await self._served(None, within_s=START_S)
 
     async def change(self, weights: Mapping[str, float]) -> tuple[Standing, float]:
         """Save other weights in the file; return the revision that all workers serve, and the seconds that took.
@@ -146,7 +153,8 @@ class Gateway:
             raise self.child.failed("does not say which revision it serves")
         began = time.monotonic()
         edit.save(self.path, edit.set_weights(self.path.read_text(encoding="utf-8"), weights))
-        standing = await self._served(beyond=before.number, within_s=CHANGE_S)
+        # A release makes revisions of its own; only another file has another digest.
+        standing = await self._served(before.digest, within_s=CHANGE_S)
         return standing, time.monotonic() - began
 
     async def standing(self) -> Standing | None:
@@ -159,13 +167,14 @@ class Gateway:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
-    async def _served(self, beyond: int, within_s: float) -> Standing:
+    async def _served(self, beyond: str | None, within_s: float) -> Standing:
+        """Wait until every worker serves a file other than one."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             if not self.child.alive():
                 raise self.child.failed(f"ended with {self.child.process.returncode}")
             standing = await self.standing()
-            if standing is not None and standing.number > beyond and standing.served():
+            if standing is not None and standing.digest != beyond and standing.served():
                 return standing
             await asyncio.sleep(POLL_S)
-        raise self.child.failed(f"did not serve a revision after {beyond} within {within_s:g} s")
+        raise self.child.failed(f"did not serve the file within {within_s:g} s")

@@ -4,7 +4,8 @@ Responsible for: training at start, the protocol's answers, refusing what is not
 Does not know: the router, the other model, arms.
 
 Rules: it listens only once it is trained, and then prints its base URL as one line; a request that cannot be
-answered gets the protocol's ``{"error": …}`` with 400 or 404, never a stack trace.
+answered gets the protocol's ``{"error": …}`` with 400 or 404, never a stack trace. After SIGUSR1 it is ill: three of
+five inferences get 503, as those of a build that leaks or has lost its cache do.
 Run as ``python -m router.demo.model --model simple|better [--port N] [--until-stdin-closes]``.
 """
 
@@ -26,6 +27,7 @@ from sklearn.svm import SVC
 from router.demo.digits import MODEL, PIXELS, Digits, load
 
 BATCH_MAX = 1024
+ILL = (True, True, False, True, False)  # which of five inferences fail
 VERSIONS = {"simple": "naive-bayes", "better": "support-vectors"}
 
 
@@ -94,6 +96,8 @@ class Service:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
+        self.ill = False
+        self.asked = 0
         self.decoder = msgspec.json.Decoder(InferRequest)
 
     def application(self) -> web.Application:
@@ -142,6 +146,9 @@ class Service:
         """Answer with the digit that each image shows."""
         if (refusal := self._unknown(request)) is not None:
             return refusal
+        self.asked += 1
+        if self.ill and ILL[self.asked % len(ILL)]:
+            return _refusal(503, "out of memory")
         try:
             asked = self.decoder.decode(await request.read())
             labels = self.classifier.labels(images_of(asked.inputs[0]))
@@ -155,6 +162,10 @@ class Service:
         if asked.id is not None:
             answer["id"] = asked.id
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    def fall_ill(self) -> None:
+        """Fail from now on."""
+        self.ill = True
 
     def _unknown(self, request: web.Request) -> web.Response | None:
         model, version = request.match_info["model"], request.match_info.get("version")
@@ -172,7 +183,9 @@ async def serve(classifier: Classifier, port: int, *, until_stdin_closes: bool) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     # The router keeps an unused connection for 4 s; a server that closed earlier would race with its next request.
-    runner = web.AppRunner(Service(classifier).application(), access_log=None, keepalive_timeout=75)
+    service = Service(classifier)
+    loop.add_signal_handler(signal.SIGUSR1, service.fall_ill)
+    runner = web.AppRunner(service.application(), access_log=None, keepalive_timeout=75)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", port)

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import uvloop
 from rich.console import Console
 
-SECONDS_MIN = 4.0
+SECONDS_MIN = 6.0
 USERS = 300
 RATE = 400.0
 INTERRUPTED = 130
@@ -19,7 +19,7 @@ NEEDED = ("sklearn", "scipy", "duckdb", "ibis")
 
 
 def run(seconds: float = 30.0, users: int = USERS, rate: float = RATE) -> int:
-    """Show two model versions behind the router, with traffic and a change of the split half-way.
+    """Show models behind the router, with traffic, a canary that turns bad, and a change of the split half-way.
 
     Args:
         seconds: Length; 0 is until Ctrl-C.
@@ -33,7 +33,9 @@ def run(seconds: float = 30.0, users: int = USERS, rate: float = RATE) -> int:
         sys.stderr.write("the demo needs its models and the analysis: pip install 'router[demo,analysis]'\n")
         return 1
     if seconds and seconds < SECONDS_MIN:
-        sys.stderr.write(f"--seconds {seconds:g} is too short to see two splits; {SECONDS_MIN:g} or more, or 0\n")
+        sys.stderr.write(
+            f"--seconds {seconds:g} is too short to see two splits and a rollback; {SECONDS_MIN:g} or more, or 0\n"
+        )
         return 1
     from router.demo.process import ChildFailed  # noqa: PLC0415 - the show imports the extra, which may be missing
     from router.demo.show import Programme, play  # noqa: PLC0415 - likewise

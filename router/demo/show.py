@@ -1,4 +1,4 @@
-"""One show: models and router are started, users send images, labels follow, a split changes half-way, all is judged.
+"""One show: models and router are started, users send images, a canary turns bad, a split changes, all is judged.
 
 Responsible for: the order of events, and that everything started is ended whatever happens.
 Does not know: how any of the parts does its work.
@@ -24,7 +24,9 @@ from rich.live import Live
 
 from router.demo import digits, edit
 from router.demo.agree import Analysed, analyse
-from router.demo.gateway import Gateway, Ports, configure
+from router.demo.callers import Callers, follow
+from router.demo.canary import CanaryTally, judge_canary
+from router.demo.gateway import Gateway, Ports, configure, split
 from router.demo.labels import Labels
 from router.demo.process import Child
 from router.demo.table import Note, checklist, conclusion, dashboard, progress_line
@@ -35,10 +37,12 @@ from router.demo.verdict import Check, Design, analysis_agrees, judge, labels_ag
 CHANGED = "digits"  # the experiment whose split changes
 SPLITS = ({"simple": 95.0, "better": 5.0}, {"simple": 50.0, "better": 50.0})
 CHANGE_AFTER_S = 15.0  # in a show without an end
+BAD_AFTER = 0.7  # of the time until the change
 TRAIN_S = 60.0
 FRAME_S = 0.5
 LINE_S = 5.0
 POLL_S = 0.05
+CANARY = "canary"
 CONFIGURATION = Path(__file__).with_name("demo.yaml")
 
 
@@ -53,6 +57,14 @@ class Programme:
         """Return when the split changes."""
         return self.seconds / 2 if self.seconds else CHANGE_AFTER_S
 
+    def bad_after_s(self) -> float:
+        """Return when the canary turns bad."""
+        return BAD_AFTER * self.change_after_s()
+
+    def callers(self) -> Pace:
+        """Return the pace of the release's callers: another application's, fewer and slower."""
+        return Pace(max(1, self.pace.users * 2 // 5), self.pace.rate / 4)
+
     def describe(self) -> str:
         """Return the programme for people."""
         length = f"{self.seconds:g} s" if self.seconds else "until Ctrl-C"
@@ -66,6 +78,7 @@ class Show:
         self.programme = programme
         self.console = console
         self.tally = Tally()
+        self.canary = CanaryTally()
         self.notes: list[Note] = []
         self.children: list[Child] = []
         self.over = asyncio.Event()
@@ -93,15 +106,17 @@ class Show:
             labels = Labels(gateway.admin("/v1/outcomes"))
             url = gateway.url("/v2/models/digits/infer")
             traffic = Traffic(url, self.programme.pace, questions, self.tally, labels.take)
-            await self._perform(gateway, traffic, labels)
+            callers = Callers(url, self.programme.callers(), questions, self.canary)
+            await self._perform(gateway, traffic, callers, labels)
             code = await gateway.child.stop()
             config = gateway.config()
             analysed = await asyncio.to_thread(analyse, gateway.events, config, time.time())
-            splits = {each.name: len(SPLITS) if each.name == CHANGED else 1 for each in config.experiments}
-            parts = {each.name: each.segment[1] - each.segment[0] for each in config.experiments}
+            splits = {each.name: len(SPLITS) if each.name == CHANGED else 1 for each in split(config)}
+            parts = {each.name: each.segment[1] - each.segment[0] for each in split(config)}
             design = Design(self.programme.pace.users, splits, parts)
             return (
                 *judge(self.tally, design),
+                *judge_canary(self.canary),
                 labels_agree(self.tally, labels.problems),
                 analysis_agrees(self.tally, design, analysed),
                 *self._router_checks(code, analysed),
@@ -109,9 +124,9 @@ class Show:
 
     async def _start(self, folder: Path, stack: AsyncExitStack) -> Gateway:
         ports = Ports.free()
-        self.console.print("training two classifiers on scikit-learn's digits …")
+        self.console.print("training three classifiers on scikit-learn's digits …")
         async with asyncio.TaskGroup() as group:
-            for name, port in (("simple", ports.simple), ("better", ports.better)):
+            for name, port in (("simple", ports.simple), ("better", ports.better), (CANARY, ports.canary)):
                 group.create_task(self._model(name, port, folder, stack))
         path = folder / "demo.yaml"
         text = configure(CONFIGURATION.read_text(encoding="utf-8"), ports)
@@ -126,7 +141,8 @@ class Show:
         return gateway
 
     async def _model(self, name: str, port: int, folder: Path, stack: AsyncExitStack) -> None:
-        command = [sys.executable, "-m", "router.demo.model", "--model", name, "--port", str(port)]
+        kind = "better" if name == CANARY else name
+        command = [sys.executable, "-m", "router.demo.model", "--model", kind, "--port", str(port)]
         # One thread of linear algebra each: the machine is shared with the router and the users.
         child = await Child.start(f"model-{name}", [*command, "--until-stdin-closes"], folder, {"OMP_NUM_THREADS": "1"})
         self._adopt(child, stack)
@@ -143,22 +159,36 @@ class Show:
         self.children.append(child)
         stack.push_async_callback(child.stop)
 
-    async def _perform(self, gateway: Gateway, traffic: Traffic, labels: Labels) -> None:
+    async def _perform(self, gateway: Gateway, traffic: Traffic, callers: Callers, labels: Labels) -> None:
         async with asyncio.TaskGroup() as group:
-            asking = group.create_task(traffic.run())
+            asking = [group.create_task(traffic.run()), group.create_task(callers.run())]
             group.create_task(labels.run())
-            screen = group.create_task(self._screen())
+            screens = [group.create_task(self._screen())]
+            screens.append(group.create_task(follow(gateway.session, gateway.admin(""), self.canary, self._note)))
             try:
+                await self._wait_until(self.programme.bad_after_s())
+                if not self.over.is_set():
+                    self._turn_bad()
                 await self._wait_until(self.programme.change_after_s())
                 if not self.over.is_set():
                     await self._change(gateway)
                 await self._wait_until(self.programme.seconds or None)
                 traffic.stop()
-                await asking
+                callers.stop()
+                await asyncio.gather(*asking)
             finally:
                 traffic.stop()
+                callers.stop()
                 labels.stop()
-                screen.cancel()
+                for screen in screens:
+                    screen.cancel()
+
+    def _turn_bad(self) -> None:
+        """Make the canary ill, as a build that leaks is after a while."""
+        child = next(child for child in self.children if child.name == f"model-{CANARY}")
+        child.process.send_signal(signal.SIGUSR1)
+        self.canary.turn_bad(time.perf_counter())
+        self._note("the canary turns bad: 3 of 5 of its answers are 503 from now on")
 
     async def _change(self, gateway: Gateway) -> None:
         self.tally.unsettle()
@@ -182,9 +212,10 @@ class Show:
             while True:
                 await asyncio.sleep(LINE_S)
                 self.console.print(progress_line(self.tally, self._elapsed()), soft_wrap=True)
+                self.console.print(f"          {self.canary.line()}", soft_wrap=True)
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
             while True:
-                live.update(dashboard(self.tally, self.notes, self._headline()), refresh=True)
+                live.update(dashboard(self.tally, self.notes, self._headline(), self.canary.line()), refresh=True)
                 await asyncio.sleep(FRAME_S)
 
     def _headline(self) -> str:
@@ -200,7 +231,7 @@ class Show:
         return asyncio.get_running_loop().time() - self.began
 
     def _router_checks(self, code: int, analysed: Analysed) -> tuple[Check, ...]:
-        logged, seen = analysed.exchanges, self.tally.requests
+        logged, seen = analysed.exchanges, self.tally.requests + self.canary.requests
         return (
             Check("the event log holds every exchange", logged == seen, f"{logged} exchanges logged, {seen} sent"),
             Check("the router drained and ended", code == 0, f"exit code {code}"),
@@ -243,7 +274,7 @@ async def play(programme: Programme, console: Console) -> bool | None:
     if not checks:
         console.print("interrupted before the first request: nothing was measured")
         return None
-    console.print(dashboard(show.tally, show.notes, programme.describe()))
+    console.print(dashboard(show.tally, show.notes, programme.describe(), show.canary.line()))
     console.print(checklist(checks, interrupted=show.interrupted))
     console.print(conclusion(checks, interrupted=show.interrupted))
     if show.interrupted:

@@ -32,13 +32,19 @@ class Note:
         return f"{self.at_s:6.1f} s  {self.text}"
 
 
-def dashboard(tally: Tally, notes: Sequence[Note], headline: str) -> RenderableType:
-    """Return everything that is known so far."""
+def dashboard(tally: Tally, notes: Sequence[Note], headline: str, release: str = "") -> RenderableType:
+    """Return everything that is known so far; ``release`` says in a line how that does."""
     failed = Text(f"{tally.errors} failed", style="bold red" if tally.errors else "green")
     total = Text.assemble(f"{tally.requests} requests in all, ", failed)
     lines = [Text(note.line(), style="dim") for note in notes]
     return Group(
-        Text(headline, style="bold"), arms_table(tally), Text(LEGEND, style="dim"), _phases(tally), total, *lines
+        Text(headline, style="bold"),
+        arms_table(tally),
+        Text(LEGEND, style="dim"),
+        _phases(tally),
+        total,
+        *([Text(release, style="cyan")] if release else []),
+        *lines,
     )
 
 

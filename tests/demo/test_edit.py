@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router.config.load import load_text
 from router.demo.edit import replace_once, save, set_weights, weights_in
-from router.demo.gateway import KEYS, Ports, configure
+from router.demo.gateway import KEYS, Ports, configure, split
 from router.demo.show import CONFIGURATION, SPLITS
 
 TEXT = CONFIGURATION.read_text(encoding="utf-8")
@@ -53,14 +53,14 @@ def test_a_save_replaces_the_file_whole(tmp_path: Path) -> None:
 def test_the_configuration_of_a_show_loads_with_its_ports(tmp_path: Path) -> None:
     """The copy names the show's ports, folder and keys, and the router accepts it at both splits."""
     (tmp_path / KEYS).write_bytes(base64.b64encode(bytes(32)))
-    ports = Ports(server=18080, admin=19090, simple=19101, better=19102)
+    ports = Ports(server=18080, admin=19090, simple=19101, better=19102, canary=19103)
     text = configure(TEXT, ports)
-    for split in SPLITS:
-        config = load_text(set_weights(text, split).encode(), "demo.yaml", tmp_path).config
-        assert split == {arm.name: arm.weight for arm in config.experiments[0].arms}
+    for weighed in SPLITS:
+        config = load_text(set_weights(text, weighed).encode(), "demo.yaml", tmp_path).config
+        assert weighed == {arm.name: arm.weight for arm in config.experiments[0].arms}
         assert (config.server.listen, config.admin.listen) == ("127.0.0.1:18080", "127.0.0.1:19090")
         urls = [endpoint.url for target in config.targets for endpoint in target.endpoints]
-        assert urls == ["http://127.0.0.1:19101", "http://127.0.0.1:19102"]
+        assert urls == ["http://127.0.0.1:19101", "http://127.0.0.1:19102", "http://127.0.0.1:19103"]
         assert config.events.dir == "events"
         assert (config.server.signing is not None, "assignment" in config.server.expose) == (True, True)
 
@@ -77,4 +77,4 @@ def test_no_arm_has_the_name_of_another_experiments() -> None:
     experiments = load_text(TEXT.encode(), "demo.yaml").config.experiments
     arms = [arm.name for experiment in experiments for arm in experiment.arms]
     assert len(set(arms)) == len(arms)
-    assert sum(each.segment[1] - each.segment[0] for each in experiments) < 1
+    assert sum(each.segment[1] - each.segment[0] for each in split(load_text(TEXT.encode(), "demo.yaml").config)) < 1
