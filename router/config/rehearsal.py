@@ -15,6 +15,7 @@ from router.config.terms import File, Pointer, Share, Size, Slot, Timeout
 Ratio = Annotated[float, Meta(ge=1, le=1000)]
 Part = Annotated[float, Meta(ge=0.0001, le=1, extra={"scalar": "share"})]
 Agreeing = Annotated[float, Meta(ge=0, le=0.9999, extra={"scalar": "share"})]
+Slack = Annotated[float, Meta(ge=0, le=3600, extra={"scalar": "duration"})]
 Requirement = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
@@ -43,6 +44,10 @@ class Mirroring(Struct, frozen=True, kw_only=True):
         Ratio,
         Meta(description="how many times the requests' own 99th percentile of latency that of copies may be"),
     ] = 1.5
+    slack: Annotated[
+        Slack,
+        Meta(description="how much later the copies' 99th percentile may be at any ratio: a difference that is none"),
+    ] = 0.02
     comparisons: Annotated[
         int, Meta(ge=1, le=1_000_000_000, description="copies whose result is known that it takes at least")
     ] = 100

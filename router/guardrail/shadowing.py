@@ -28,6 +28,7 @@ from msgspec import Struct
 from router.config.rehearsal import Mirroring
 from router.events.rollout import Found
 from router.guardrail.compare import LEAST_CLUSTERS, arm_design
+from router.guardrail.latency import quantiles
 from router.guardrail.limit import Limit
 from router.guardrail.pace import Arms, Pace, judge_pace
 from router.guardrail.rate import Guard, Levels, Place, judge_rate
@@ -93,13 +94,23 @@ def judge_shadow(asked: Mirroring, copies: Copies, seen: Seen, now: float) -> tu
     sample = Sample.of((copies.copies, copies.copies), (copies.failed, copies.primary_failed))
     said, track = judge_rate(_guard("failures", failures, "failed"), seen.track, sample, place)
     parts = [said]
-    limit = Limit(asked.p99, None, f"{asked.p99:g} times that of the requests themselves")
     arms = Arms(copies.seconds, copies.primary_seconds)
-    said, pace = judge_pace(_guard("p99", limit, "duration"), _Q, seen.pace, arms, place)
+    said, pace = judge_pace(_guard("p99", _margin(asked, arms), "duration"), _Q, seen.pace, arms, place)
     parts.append(said)
     if asked.agree is not None:
         parts.append(judge_agreement(asked.agree, copies))
     return _together(parts, copies.copies, asked.comparisons), Seen(track, pace)
+
+
+def _margin(asked: Mirroring, arms: Arms) -> Limit:
+    """Return how much later copies may be: so many times, or by a difference that is none if that is more.
+
+    Where requests take a millisecond, that copies are sent after them and share the machine is half of the ratio.
+    """
+    _, theirs = quantiles(arms.treatment, arms.control, _Q)
+    if theirs is not None and theirs * (asked.p99 - 1) < asked.slack:
+        return Limit(None, asked.slack, f"{asked.slack * 1000:g} ms more than of the requests themselves")
+    return Limit(asked.p99, None, f"{asked.p99:g} times that of the requests themselves")
 
 
 def judge_agreement(least: float, copies: Copies) -> Found:
