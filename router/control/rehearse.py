@@ -3,8 +3,8 @@
 Responsible for: which of the two is looked at in which step, and counting copies from the moment a shadow began.
 Does not know: verdicts (``router.guardrail``), how a check is made (``errand``), how requests are copied.
 
-Rules: reads only. What a shadow has shown is counted from this process's first look at it, so a restart of the control
-process costs time and nothing else.
+Rules: reads only. What a shadow has shown is counted from the last look before it; after a restart of the control
+process from the first look, which costs time and nothing else.
 """
 
 from collections.abc import Collection
@@ -59,6 +59,7 @@ class Rehearsal:
         self._errands = Errands(folder, start)
         self._shadows: dict[Key, _Shadow] = {}
         self._keys: set[Key] = set()
+        self._before: dict[str, Counts] = {}  # rows of copies as they were last, before a shadow
 
     def look(self, experiment: Experiment, revision: Revision, now: tuple[float, float]) -> Shown:
         """Look at a release.
@@ -77,6 +78,8 @@ class Rehearsal:
         )
         key = Key(name, progress.run, progress.since) if progress is not None and rehearsed else None
         self._leave([each for each in self._keys if each.experiment == name and each != key])
+        if key is None or progress is None or progress.step == "offline":
+            self._note(experiment, revision)
         if key is None or progress is None:
             return Shown()
         self._keys.add(key)
@@ -87,6 +90,14 @@ class Rehearsal:
     def forget(self, known: Collection[str]) -> None:
         """Let go of releases that are no more."""
         self._leave([key for key in self._keys if key.experiment not in known])
+        for name in self._before.keys() - set(known):
+            del self._before[name]
+
+    def _note(self, experiment: Experiment, revision: Revision) -> None:
+        """Remember what was counted before a shadow begins: its first copies come before the first look at it."""
+        at = revision.slots.get(counters.mirror_key(experiment.name))
+        if experiment.allocate.rehearsal is not None and at is not None:
+            self._before[experiment.name] = _row(self._segment, at)
 
     def _leave(self, keys: Collection[Key]) -> None:
         """Let go of steps that nobody is at any more; a check that is under way ends."""
@@ -104,7 +115,7 @@ class Rehearsal:
         if known is not None and now[1] - known.looked < EVERY_S:
             return known.found
         row = _row(self._segment, at)
-        base, seen = (known.base, known.seen) if known is not None else (row, Seen())
+        base, seen = (known.base, known.seen) if known is not None else (self._before.get(key.experiment, row), Seen())
         try:
             found, seen = judge_shadow(asked, copies_of(row - base), seen, now[0])
         except ValueError as error:

@@ -27,7 +27,7 @@ from router.proxy.copy import Copy
 from router.proxy.phase import DONE
 from router.proxy.pool import Planned, Shared, TargetPool, plan_pool
 from router.proxy.sending import request_lines
-from router.proxy.tally import tally
+from router.proxy.tally import refused, tally
 from router.routing.compare import Answer, compare_answers
 from router.routing.sample import ShadowPlan, mirrors
 
@@ -236,6 +236,8 @@ class Shadows:
             endpoint = pool.choose(key, random) if pool.direct else pool.pick(key, random, spare=True)
         if endpoint is None:
             self.release(plan, "dropped_unavailable")
+            if plan.tally >= 0 and pool is not None and decision is not None:
+                refused(self._words, plan, decision)
             return
         now = monotonic()
         compared = made if plan.rules is not None else None

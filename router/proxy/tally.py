@@ -16,6 +16,8 @@ from router.proxy.judge import SERVER_ERROR
 if TYPE_CHECKING:
     from router.proxy.copy import Copy
     from router.proxy.shadow import Mirror
+    from router.routing.decide import Decision
+    from router.routing.sample import ShadowPlan
 
 CALLERS_ERROR: Final = 400  # the first status that says that nothing was answered
 
@@ -49,6 +51,17 @@ def tally(words: memoryview, copy: "Copy", primary: "Mirror", result: str) -> No
         cluster = copy.plan.tally + place % counters.LATENCY_CLUSTERS * BUCKETS
         words[cluster + counters.MIRROR_SECONDS + bucket(int(copy.seconds * 1e6))] += 1
         words[cluster + counters.MIRROR_PRIMARY_SECONDS + bucket(int(primary.seconds * 1e6))] += 1
+
+
+def refused(words: memoryview, plan: "ShadowPlan", decision: "Decision") -> None:
+    """Count a copy that no endpoint could take: a failure of the new arm's target, as it would be of an arm.
+
+    Else a target whose breaker has opened would never have enough copies to be found bad.
+    """
+    if decision.target != plan.target:
+        cell = plan.tally + decision.key % counters.UNIT_BUCKETS
+        words[cell + counters.MIRROR_COPIES] += 1
+        words[cell + counters.MIRROR_FAILED] += 1
 
 
 def _failures(copy: "Copy", primary: "Mirror") -> tuple[bool, bool]:

@@ -217,6 +217,20 @@ def test_copies_count_from_the_first_look(tmp_path: Path, segment: Segment) -> N
     assert after(300.0, 40, 30).status == "fail"
 
 
+def test_copies_of_before_the_first_look_count_if_it_was_there_before(tmp_path: Path, segment: Segment) -> None:
+    """All copies of a version that fails at once may have come and failed by then."""
+    made = revision("shadow: {for: 60s, comparisons: 50}", "shadow")
+    rehearsal = Rehearsal(segment, tmp_path)
+    rehearsal.look(made.config.experiments[0], replace(made, rollouts={}), NOW)
+    base = made.slots[counters.mirror_key("e")]
+    for place in range(256):
+        segment.block(0)[base + counters.MIRROR_COPIES + place] += 3
+        segment.block(0)[base + counters.MIRROR_FAILED + place] += 3
+    found = rehearsal.look(made.config.experiments[0], made, (NOW[0] + 60, NOW[1] + 60)).shadow
+    assert found is not None
+    assert (found.status, found.counts["copies"]) == ("fail", 768)
+
+
 @pytest.mark.parametrize("step", ["stage", "bake", "rolled_back"])
 def test_other_steps_show_nothing(tmp_path: Path, segment: Segment, step: Step) -> None:
     """Only what a step waits for is looked at."""

@@ -129,6 +129,20 @@ def test_a_shadow_that_hangs_up_is_a_failed_copy(plane: Plane) -> None:
     assert counted(plane) == {"copies": 1, "failed": 1}
 
 
+def test_a_copy_that_no_endpoint_takes_has_failed(plane: Plane) -> None:
+    """A target whose breaker is open is no better than one that answers with errors."""
+    for _ in range(5):
+        _, primary, copy = ask(plane)
+        copy.feed(BROKEN)
+        primary.feed(answer())
+        plane.settle()
+    assert counted(plane)["failed"] == 5
+    _, caller = plane.caller()
+    caller.feed(ASK)
+    plane.settle()
+    assert (counted(plane)["copies"], counted(plane)["failed"]) == (6, 6)
+
+
 def test_a_caller_that_leaves_says_nothing_of_either_target(plane: Plane) -> None:
     """The request was not answered to its end, so the copy counts nowhere."""
     caller, _, copy = ask(plane)
