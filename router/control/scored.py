@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from router.config.schema import Watch
 from router.control.measure import EXTRA, MEMORY_BYTES, NotInstalledError, Stop
-from router.detect.score import score
+from router.detect.score import Kind, score
 from router.detect.stream import Point
 
 
@@ -20,14 +19,20 @@ class Wanted(NamedTuple):
     """Of which predictions points are wanted.
 
     Attributes:
-        watch: The entry of the configuration.
+        score: What of.
+        prediction: Where it is: ``response:/POINTER``.
+        outcome: The label.
+        positive: Prediction that means yes; None for a number of at least 0.5.
         experiment: The experiment.
         run: Its run.
         begin: Predictions from then on, in unix seconds.
         end: And before then.
     """
 
-    watch: Watch
+    score: Kind
+    prediction: str
+    outcome: str
+    positive: str | None
     experiment: str
     run: int
     begin: float
@@ -66,12 +71,8 @@ def points(folder: Path, wanted: Iterable[Wanted], now: float, stop: Stop) -> Ma
         engine = duckdb_engine(archive.connection)
         for each in wanted:
             stop.check()
-            watch = each.watch
-            if watch.score is None or watch.prediction is None or watch.outcome is None:
-                continue
-            source = f"response:{watch.prediction}"
-            asked = Asked(each.experiment, each.run, source, watch.outcome, each.begin, each.end, now)
+            asked = Asked(each.experiment, each.run, each.prediction, each.outcome, each.begin, each.end, now)
             pairs = labelled(engine, asked)
-            made = {arm: score(watch.score, known, watch.positive) for arm, known in pairs.items()}
+            made = {arm: score(each.score, known, each.positive) for arm, known in pairs.items()}
             found[each] = {arm: point for arm, point in made.items() if point is not None}
     return found

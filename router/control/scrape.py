@@ -21,7 +21,7 @@ from router.config.place import client_context, place_of
 from router.config.schema import Endpoint, Target
 from router.detect.baseline import measured
 
-TIMEOUT_S: Final = 5.0
+TIMEOUT_S: Final = 2.0
 MOST_BYTES: Final = 4 * 1024 * 1024
 SERIES: Final = 256
 ENDPOINTS: Final = 64

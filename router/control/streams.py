@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from logging import getLogger
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from router.control import anomaly
 from router.control.beside import in_thread
@@ -29,6 +29,8 @@ from router.events.rollout import Found
 from router.segment import Segment
 
 log = getLogger(__name__)
+
+Made = TypeVar("Made")
 
 SHARE: Final = 0.1
 LOOK_S: Final = 1.0
@@ -84,14 +86,14 @@ class Streams:
         return self._standing
 
     async def look(self, revision: Revision, scraper: Scraper, now: tuple[float, float]) -> float:
-        """Look once; return what that took, in seconds of one core.
+        """Look once; return what that took, in seconds of one core: waiting for targets takes none.
 
         Args:
             revision: The present revision.
             scraper: Asks targets.
             now: Unix seconds, and seconds of the monotonic clock.
         """
-        begun = time.monotonic()
+        before = self.spent_s
         try:
             changed = await self._look(revision, scraper, now)
         except Exception as error:  # noqa: BLE001 - whatever a log, a disk or a library does, the router goes on
@@ -106,16 +108,14 @@ class Streams:
             self._tell(each, revision)
         self._found = self._guarding()
         self._standing = tuple(map(_standing, self._watching.streams.values()))
-        spent = time.monotonic() - begun
-        self.spent_s += spent
-        return spent
+        return self.spent_s - before
 
     async def _look(self, revision: Revision, scraper: Scraper, now: tuple[float, float]) -> tuple[Changed, ...]:
         watching = self._watching
         if not revision.config.watch and not watching.streams:
             return ()
         if watching.follows is not revision:
-            await in_thread("watch", lambda _: watching.follow(revision, now[1]))
+            await self._work(lambda _: watching.follow(revision, now[1]))
         due = watching.due(now[1])
         if not due:
             return ()
@@ -127,7 +127,14 @@ class Streams:
             watching.save(now[1])
             return changed
 
-        return await in_thread("watch", work)
+        return await self._work(work)
+
+    async def _work(self, work: Callable[[Stop], Made]) -> Made:
+        begun = time.monotonic()
+        try:
+            return await in_thread("watch", work)
+        finally:
+            self.spent_s += time.monotonic() - begun
 
     def _tell(self, changed: Changed, revision: Revision) -> None:
         subject, said, begun = changed
@@ -197,7 +204,9 @@ def _wanted(stream: Stream, now: float) -> Wanted:
     end = now - (WAIT_S if watch.wait is None else watch.wait)
     # Whole intervals of the day's clock, so that the streams of one entry ask the same question.
     end = end // stream.interval * stream.interval
-    return Wanted(watch, subject.experiment, subject.run, end - stream.interval, end)
+    source = f"response:{watch.prediction}"
+    kind, label = watch.score or "accuracy", watch.outcome or ""
+    return Wanted(kind, source, label, watch.positive, subject.experiment, subject.run, end - stream.interval, end)
 
 
 def _standing(stream: Stream) -> Mapping[str, Any]:

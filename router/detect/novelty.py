@@ -94,9 +94,13 @@ class Model:
 
     def score(self, row: Row) -> float:
         """Return the normal score of the rank of a row among those of the reference."""
-        found = float(self._unlike(np.asarray([row], dtype=float))[0])
-        above = len(self._ranks) - bisect_left(self._ranks, found)
-        return -_NORMAL.inv_cdf((above + 0.5) / (len(self._ranks) + 1))
+        return self.scores([row])[0]
+
+    def scores(self, rows: Sequence[Row]) -> list[float]:
+        """Return the normal score of each of some rows."""
+        whole = len(self._ranks)
+        above = [whole - bisect_left(self._ranks, each) for each in self._unlike(np.asarray(rows, float)).tolist()]
+        return [-_NORMAL.inv_cdf((each + 0.5) / (whole + 1)) for each in above]
 
     def _scaled(self, rows: Any) -> Any:
         # A value beyond all measure says no more than one far out, and the network's arithmetic survives it.

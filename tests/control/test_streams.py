@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from router import counters
-from router.config.schema import Config
+from router.config.schema import Config, Endpoint
 from router.control.detecting import plan_of
 from router.control.notices import Notices
 from router.control.scrape import Scraped, Scraper, parse
@@ -21,11 +21,15 @@ from router.detect.drift import DriftPlan
 from router.detect.novelty import NoveltyPlan
 from router.detect.season import SeasonPlan
 from router.detect.stream import Plan
-from router.events.model import Revision
+from router.events.model import Enrolment, Revision
+from router.events.outcomes import Outcome, OutcomeStore
 from router.events.rollout import Decided
+from router.events.segment import SegmentName
 from router.histogram import bucket
 from router.segment import Segment
 from tests.control.build import loaded, present, started, yaml
+from tests.events.examples import exchange
+from tests.ports import free_ports
 
 START = 1_800_000_000.0
 RELEASE = "allocate: {use: rollout, stages: [{share: 50%, hold: 1h}]}\n"
@@ -310,3 +314,42 @@ def test_each_entry_is_watched_on_each_arm_and_a_gauge_on_its_target() -> None:
     assert [(each.arm, each.against) for each in found[:2]] == [("old", None), ("new", "old")]
     assert (found[-1].arm, found[-1].target, found[-1].against) == ("new", "b", "old")
     assert len({each.key for each in found}) == len(found)
+
+
+def test_labels_are_joined_to_predictions_through_the_archive(tmp_path: Path) -> None:
+    """Accuracy of each arm, of predictions whose labels came as outcomes."""
+    entry = "{score: accuracy, prediction: /label, outcome: truth, positive: spam, interval: 1m, wait: 0s}"
+    scene = Scene(tmp_path, f"  - {entry}\n")
+    events, outcomes = [], []
+    for at in range(40):
+        arm, right = ("old", at % 4 == 1) if at % 2 else ("new", at % 5 > 0)
+        enrolled = Enrolment("ramp", 1, 1, 0, arm, 0.5, "a")
+        rewards: dict[str, float | str] = {"sampled": 1.0, "response:/label": "spam" if right else "ham"}
+        made = {"id": f"{at:032x}", "request_id": f"q{at}", "time": START + 61.0, "experiments": (enrolled,)}
+        events.append(msgspec.structs.replace(exchange(at), **made, rewards=rewards, bot=False))
+        outcomes.append(Outcome(f"o{at}", "truth", 1.0, START + 62.0, timed=True, request_id=f"q{at}"))
+    name = SegmentName("20270115T080000Z", 0, 4_000_001, 1)
+    (tmp_path / "events" / str(name)).write_bytes(msgspec.json.Encoder().encode_lines(events))
+    store = OutcomeStore(tmp_path / "events")
+    store.append(outcomes, START + 63.0)
+    store.close()
+    scene.look(2)
+    said = {each["arm"]: (each["value"], each["problem"]) for each in scene.streams.standing()}
+    assert said == {"old": (0.5, None), "new": (0.8, None)}
+
+
+def test_a_target_that_does_not_answer_is_a_problem_and_no_anomaly(tmp_path: Path) -> None:
+    """The stream says why; the others go on."""
+    (port,) = free_ports(1)
+    watch = "  - {scrape: /metrics, gauge: memory, target: b, severity: critical}\n  - {metric: error_rate}\n"
+    scene = Scene(tmp_path, watch)
+    target = scene.revision.config.targets[1]
+    lost = msgspec.structs.replace(target, endpoints=(Endpoint(url=f"http://127.0.0.1:{port}"),))
+    config = msgspec.structs.replace(scene.revision.config, targets=(scene.revision.config.targets[0], lost))
+    scene.revision = msgspec.structs.replace(scene.revision, config=config)
+    scene.look(3, HEALTHY)
+    gauge = next(each for each in scene.streams.standing() if each["what"] == "memory")
+    assert gauge["status"] == "missing"
+    assert f"127.0.0.1:{port}/metrics" in (gauge["problem"] or "")
+    assert scene.standing("old")["value"] is not None
+    assert scene.streams.found("ramp") == ()
