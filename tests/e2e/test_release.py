@@ -1,5 +1,6 @@
 """A release on a real router, with real traffic."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ def releasing(folder: Path, allocate: str, workers: int = 2) -> Iterator[tuple[R
             f"    allocate: {{use: rollout, {allocate}}}",
             "    metrics: {primary: errors, guardrails: [{metric: errors, ratio: 2.0}]}",
             "metrics: [{name: errors, kind: ratio, exchange: failed, goal: down}]",
+            f"notify: [{{use: command, run: [sh, -c, 'cat >> {folder}/told'], events: [rollback]}}]",
         )
         router.config.write_text(router.config.read_text() + "\n".join(lines) + "\n")
         yield router, models
@@ -47,7 +49,7 @@ def test_a_rollout_moves_traffic_stage_by_stage_to_its_end(tmp_path: Path) -> No
         wait_until(lambda: _release(router).get("share") == 0.8, "the full share")
         assert 0.6 < _served(router) < 1.0
         wait_until(lambda: _release(router).get("step") == "done", "the end")
-        assert _served(router) == 1.0
+        wait_until(lambda: _served(router) == 1.0, "all workers")
         assert [each["step"] for each in _release(router)["trail"]] == ["stage 1", "stage 2", "bake", "done"]
 
 
@@ -62,3 +64,12 @@ def test_a_version_that_fails_is_rolled_back_by_itself(tmp_path: Path) -> None:
         assert len(decided) == 1
         assert decided[0]["reason"].startswith("in stage 1: errors ratio 2")
         assert decided[0]["share"] == 0.0
+        told = tmp_path / "told"
+        wait_until(lambda: told.exists() and told.read_text().endswith("\n"), "the notification")
+        assert json.loads(told.read_text())["found"][1]["name"] == "errors ratio 2"
+        path = "/v1/experiments/e/postmortems"
+        wait_until(lambda: router.json(path)["postmortems"], "the post-mortem report")
+        report = router.json(f"{path}/{router.json(path)['postmortems'][0]['id']}")
+        assert [each["name"] for each in report["fired"]] == ["errors ratio 2"]
+        assert report["reaction"]["acknowledged_s"] < 5
+        assert {each["arm"] for each in report["exposed"]} == {"old", "new"}
