@@ -34,6 +34,7 @@ _SECONDS = counters.PAIR_SECONDS + histogram.HISTOGRAM_BUCKETS
 _SECONDS_SUM = counters.PAIR_SECONDS + histogram.HISTOGRAM_SUM
 _FIRST_BYTE = counters.PAIR_FIRST_BYTE + histogram.HISTOGRAM_BUCKETS
 _FIRST_BYTE_SUM = counters.PAIR_FIRST_BYTE + histogram.HISTOGRAM_SUM
+_TIMES_FIRST_BYTE = counters.TIMES_FIRST_BYTE
 _OVERHEAD = counters.OVERHEAD + histogram.HISTOGRAM_BUCKETS
 _OVERHEAD_SUM = counters.OVERHEAD + histogram.HISTOGRAM_SUM
 
@@ -102,10 +103,15 @@ def _time(exchange: "Exchange", times: tuple[int, ...], duration: float, first_b
         duration = max(duration, deadline)
         first_byte = first_byte if exchange.served else deadline
     words = exchange.server.words
+    us = int(duration * 1e6)
+    last = _SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us)
     for row in times:
-        words[row + counters.TIMES_DURATION + _bucket(int(duration * 1e6))] += 1
-        if first_byte is not None:
-            words[row + counters.TIMES_FIRST_BYTE + _bucket(int(first_byte * 1e6))] += 1
+        words[row + last] += 1
+    if first_byte is not None:
+        us = int(first_byte * 1e6)
+        first = _TIMES_FIRST_BYTE + (_SHORT_BUCKETS[us] if us < _SHORT_US else _bucket(us))
+        for row in times:
+            words[row + first] += 1
 
 
 def _log(exchange: "Exchange", event: Event) -> None:

@@ -12,6 +12,7 @@ from router import counters
 from router.config.schema import Allocate, Arm, Config, Endpoint, Experiment, Route, Target
 from router.control.evidence import Gather
 from router.events.model import Revision, Run
+from router.guardrail.memory import Memory
 from router.segment import Segment
 
 EXPERIMENT = Experiment(
@@ -180,3 +181,14 @@ def test_a_checkpoint_that_cannot_be_written_is_said(segment: Segment, tmp_path:
     assert gather.due(1.0) is None
     gather.forget(set())
     assert gather.due(20.0) is None
+
+
+def test_memories_are_kept_with_the_counts(segment: Segment, tmp_path: Path) -> None:
+    """What guardrails remember survives with what it was made of."""
+    gather = Gather(segment, tmp_path)
+    gather.read(revision(), EXPERIMENT, 0.0)
+    gather.remember("new-model", Memory(run=1, began=50.0))
+    keep(gather)
+    again = Gather(segment, tmp_path)
+    assert again.memory("new-model") == Memory(run=1, began=50.0)
+    assert again.memory("another") == Memory()
