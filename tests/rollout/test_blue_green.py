@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from router.rollout import blue_green
+from router.rollout import blue_green, rolling
+from router.rollout.coming import coming
 from router.rollout.effect import PostMortem, Record, Say, Shift
 from router.rollout.observed import Ask, Asked
 from router.rollout.turn import Refused
@@ -245,3 +247,86 @@ def test_laws(story: list[tuple[dict[str, Any], Ask | None, float]], approve: bo
             assert observed.control is None
         if before == made.share == 1 and made.progress.status != "over" and not observed.killed:
             assert observed.control is not None or not any(each.status == "fail" for each in observed.found)
+
+
+def test_what_asks_a_person_after_the_switch_is_answered_by_one() -> None:
+    """A guardrail with action pause waits; once approved it goes on, and nothing else waits for approval."""
+    made = switched()
+    assert isinstance(ask(made, "approve"), Refused)
+    made.know(found=(found("fail", "pause"),))
+    made.look()
+    made.take(ask(made, "approve"))
+    made.look(step_s=600)
+    assert (made.progress.step, made.progress.reason.count("guardrail")) == ("bake", 1)
+
+
+def test_nothing_is_approved_before_it_was_ready_for_a_look() -> None:
+    """A person approves what was seen, not what has just become so."""
+    made = world(approve=True)
+    made.know()
+    refused = ask(made, "approve")
+    assert isinstance(refused, Refused)
+    assert "ask again" in refused.reason
+
+
+def test_a_person_ends_the_bake_but_not_of_a_green_that_fails() -> None:
+    """`promote` skips time; with a failing guardrail it is refused."""
+    made = switched()
+    made.know(found=(found("fail"),))
+    assert isinstance(ask(made, "promote"), Refused)
+    made.know(found=(found("pass"),))
+    made.take(ask(made, "promote"))
+    assert (made.progress.step, made.progress.by) == ("done", "ann")
+
+
+def test_a_pause_ends_where_it_began() -> None:
+    """`resume` goes on, and counts how long it was; what is not paused is not resumed."""
+    made = switched()
+    assert isinstance(ask(made, "resume"), Refused)
+    made.take(ask(made, "pause"))
+    assert ask(made, "pause") == (made.progress, ())
+    made.now += 30
+    made.take(ask(made, "resume"))
+    assert (made.progress.status, made.progress.paused_s) == ("running", 30.0)
+
+
+def test_the_end_says_before_and_after_as_what_it_is() -> None:
+    """What failed before the switch and since is told with its name, and decides nothing."""
+    made = switched()
+    counts = {"pre_exchanges": 1000.0, "pre_failures": 10.0, "post_exchanges": 500.0, "post_failures": 10.0}
+    made.know(pre_post=counts)
+    made.look(step_s=600)
+    assert made.progress.step == "done"
+    assert (
+        "pre/post, so not at the same time: 1% of 1000 exchanges failed before, 2% of 500 since" in made.progress.reason
+    )
+
+
+def test_a_guardrail_that_nobody_heard_of_is_no_pass() -> None:
+    """A hard guardrail that said nothing keeps blue warm."""
+    made = switched()
+    made.know(found=())
+    made.look(step_s=700)
+    assert (made.progress.step, made.progress.holding) == ("bake", "guardrails")
+
+
+@pytest.mark.parametrize(
+    ("use", "known", "expected"),
+    [
+        ("blue_green", {}, list(NEW)),
+        ("rolling", {}, list(NEW[:1])),
+        ("rolling", {"endpoints": {"blue": stood(OLD), "green": stood(NEW[:2])}}, []),
+        ("rolling", {"endpoints": {}}, []),
+    ],
+    ids=["all", "batch", "unequal", "unknown"],
+)
+def test_what_gets_traffic_next_is_tested(use: str, known: dict[str, Any], expected: list[str]) -> None:
+    """All of green, or the endpoints of the next batch; nothing that has traffic, nothing that is over."""
+    drive = blue_green if use == "blue_green" else rolling
+    made = World(drive, experiment(use, tests=TESTS))
+    made.know(**known)
+    urls = [each.url for each in coming(made.release, made.progress, made.observed.endpoints)]
+    assert urls == expected
+    over = replace(made.progress, status="over")
+    assert coming(made.release, over, made.observed.endpoints) == ()
+    assert coming(made.release, replace(made.progress, step="bake"), made.observed.endpoints) == ()

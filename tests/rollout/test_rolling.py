@@ -223,3 +223,32 @@ def test_laws(story: list[tuple[dict[str, Any], Ask | None, float]], batch: floa
         if failing and before > 0 and made.progress.status != "over":
             assert observed.control is not None
         assert not any(isinstance(each, Record) and not each.decided.reason for each in effects)
+
+
+def test_endpoints_in_use_that_are_not_all_ready_hold_the_next_batch() -> None:
+    """Less than half of them puts everything back; fewer hold."""
+    made = world(batch=0.5)
+    made.look()
+    made.know(endpoints={"blue": stood(OLD), "green": stood(NEW[:1], usable=False) + stood(NEW[1:])})
+    made.look(step_s=300)
+    assert (made.share, made.progress.holding) == (0.5, "not ready")
+    made.know(endpoints={"blue": stood(OLD), "green": stood(NEW)}, acknowledged=False)
+    made.look(step_s=301)
+    assert (made.share, made.progress.holding) == (0.5, "workers")
+
+
+def test_people_are_refused_what_would_harm() -> None:
+    """Approval of what waits for none, promotion of what fails; a second rollback is confirmed."""
+    made = world()
+    made.look()
+    assert isinstance(ask(made, "approve"), Refused)
+    made.know(found=(found("fail"),))
+    assert isinstance(ask(made, "promote"), Refused)
+    made.know(found=(found("fail", "pause"),))
+    made.look()
+    made.take(ask(made, "approve"))
+    made.look(step_s=300)
+    assert made.progress.status == "running"
+    made.take(ask(made, "rollback"))
+    assert ask(made, "rollback") == (made.progress, ())
+    assert isinstance(ask(made, "promote"), Refused)
