@@ -6,9 +6,9 @@ Does not know: how anything is decided.
 Rules: a driver looks every second. Here it looks every minute in the first quarter of an hour of a phase, later
 whenever the phase has become a sixth longer, and when a hold is over. That is sound because verdicts are valid at
 whatever moments somebody looks: fewer looks make no wrong rollback likelier, and a right one comes at most a minute, or
-a sixth, later. ``--look 10`` looks more often. The sample ratio is sound as soon as 20 units of each arm are known: the
-assignment is not what is tested. The primary metric counts a user when the window after the first request of the phase
-is over.
+a sixth, later. ``--look 10`` looks six times as often. The sample ratio is sound as soon as 20 units of each arm are
+known: the assignment is not what is tested. The primary metric counts a user when the window after the first request of
+the phase is over.
 """
 
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -133,7 +133,8 @@ class Router:
 
     def _next(self, now: float) -> float:
         lasted = now - self._since
-        due = now + (self._look_s if lasted < DENSE_S else max(self._look_s, lasted * GROWTH))
+        growth = GROWTH * min(1.0, self._look_s / LOOK_S)
+        due = now + (self._look_s if lasted < DENSE_S else max(self._look_s, lasted * growth))
         ladder = self._recipe.experiment.allocate.ladder
         holds = [stage.hold for stage in ladder] + [self._recipe.experiment.allocate.bake]
         began = self._progress.since - EPOCH
