@@ -8,14 +8,15 @@ refused here rather than written as JSON that no parser reads. Keys are only eve
 """
 
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.report.report import Report
+if TYPE_CHECKING:  # it brings the libraries of an extra, and whoever has a report has them
+    from router.report.report import Report
 
 
-def report_document(report: Report) -> dict[str, Any]:
+def report_document(report: "Report") -> dict[str, Any]:
     """Return the report as plain data.
 
     Raises:
