@@ -107,7 +107,7 @@ def judge_pace(guard: Guard, q: float, pace: Pace | None, arms: Arms, place: Pla
     found = compare(track, sample, ladder(_TUNED))
     within = latency.excluded(arms.treatment, arms.control, q, guard.limit)
     pace = structs.replace(pace, track=track, present=within)
-    return _found(guard, q, arms, _verdict(guard, q, found, pace), found), pace
+    return _found(guard, q, arms, _verdict(guard, q, found, pace, arms), found), pace
 
 
 def _aim(pace: Pace | None, above: int | None, arms: Arms, place: Place) -> Pace | None:
@@ -138,12 +138,14 @@ def _read(stored: bytes) -> Counts:
 
 
 def _verdict(
-    guard: Guard, q: float, found: Compared, pace: Pace
+    guard: Guard, q: float, found: Compared, pace: Pace, arms: Arms
 ) -> tuple[Literal["pass", "fail", "inconclusive"], str]:
     alarm, enough = -log(guard.levels.fail), -log(guard.levels.passing)
     loudest = found.loudest
     (x, c), (n, m) = loudest.events, loudest.exchanges
     shares = f"{x:.0f} of {n:.0f} exchanges are slower than that in the new arm, {c:.0f} of {m:.0f} in control"
+    if not (arms.treatment.any() and arms.control.any()):
+        return "inconclusive", "an arm has no exchanges in this phase, so nothing is compared"
     if found.against_none >= alarm and loudest.clusters >= LEAST_CLUSTERS and n and x / n > 1 - q:
         return "fail", f"{shares}: worse at any look"
     if pace.present + pace.passed >= enough and found.against_none < alarm / 2:

@@ -4,6 +4,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from router.config.schema import Arm, Experiment, Guardrail, Measured, Metric
 from router.events.rollout import Found
@@ -73,6 +74,18 @@ def test_a_version_that_slows_down_after_hours_is_found() -> None:
     found, look = last(2.0, 300, late=240)
     assert found.status == "fail"
     assert 240 <= look < 280
+
+
+def test_without_exchanges_in_a_phase_nothing_is_compared() -> None:
+    """What failed in one phase says nothing of the next until both arms have exchanges in it."""
+    times, memory, before = Times(1), Memory(), []
+    for look in range(60):
+        times.add(3.0)
+        found, memory = judge(RELEASE, METRICS, times.evidence(), memory, 60.0 * look)
+        before.append(found[1].status)
+    empty = structs.replace(Times(1).evidence(), phase=2)
+    found, _ = judge(RELEASE, METRICS, empty, memory, 3600.0)
+    assert (before[-1], found[1].status) == ("fail", "inconclusive")
 
 
 def test_the_same_pace_passes() -> None:
