@@ -40,7 +40,7 @@ def show_report(report: Report, metrics: Mapping[str, Metric]) -> None:
     _slots(phase, metrics[report.primary])
     if any(arm.guardrails for arm in phase.arms):
         rows = [
-            (arm.arm, each.guardrail.metric or "", each.status, each.reason)
+            (arm.arm, each.guardrail.metric or each.guardrail.title, each.status, each.reason)
             for arm in phase.arms
             for each in arm.guardrails
         ]

@@ -141,6 +141,10 @@ def _slo(at: str, guardrail: Mapping[str, Any], report: Report) -> None:
             report(
                 f"{place}.rate", f"is never reached: {rate:g} times a budget of {format_share(budget)} is 100% or more"
             )
+    burns = [burn for _, burn in items(guardrail, "burn", at)]
+    tickets = bool(burns) and all(burn.get("severity") == "ticket" for burn in burns)
+    if tickets and guardrail.get("action", "rollback") not in ("warn", BROKEN):
+        report(f"{at}.burn", "has tickets only, which are told and no more; write action: warn, or a page")
     if "burn" not in guardrail and 14.4 * budget >= 1:  # the fastest of the defaults, within an hour of 30 days
         shown = format_share(objective)
         report(f"{at}.slo", f"{shown} leaves a budget that cannot burn at the default rates; give burn")

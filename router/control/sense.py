@@ -12,14 +12,17 @@ from time import monotonic
 from types import MappingProxyType
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from router.config.schema import Experiment, Metric
 from router.control.evidence import Gather, Stored
 from router.control.measure import Snapshot
 from router.control.pre_post import pre_post
-from router.control.readiness_now import endpoints
+from router.control.readiness_now import endpoints, inflight
 from router.control.rehearse import Rehearsal, Shown
 from router.events.model import Revision
 from router.events.rollout import Found
+from router.guardrail.evidence import ArmEvidence, Evidence
 from router.guardrail.forms import needs_log
 from router.guardrail.judge import judge, reads_log
 from router.guardrail.memory import Memory
@@ -88,6 +91,7 @@ class Senses:
         """
         name = experiment.name
         evidence = self._gather.read(revision, experiment, now)
+        evidence = replace(evidence, arms=self._working(experiment, revision, evidence))
         metrics = {metric.name: metric for metric in revision.config.metrics}
         told = self._business(experiment, metrics, revision, snapshot)
         found, memory = judge(experiment, metrics, evidence, self._memory(name, revision), now, told)
@@ -107,6 +111,14 @@ class Senses:
         if progress is None or progress.began == known.began:
             return known
         return Memory(run=revision.runs[name].number, began=progress.began)
+
+    def _working(self, experiment: Experiment, revision: Revision, evidence: Evidence) -> dict[str, ArmEvidence]:
+        """Return what is known of the arms, with how many exchanges their targets are working on."""
+        targets = {arm.name: arm.target for arm in experiment.arms if arm.target is not None}
+        return {
+            name: replace(arm, inflight=inflight(revision, self._segment, targets[name])) if name in targets else arm
+            for name, arm in evidence.arms.items()
+        }
 
     def _business(
         self,

@@ -32,6 +32,7 @@ class ArmEvidence(Struct, frozen=True, kw_only=True):
         first_byte: The same for their first byte out.
         ready: Endpoints of its target that can be used now; None when that is not known.
         endpoints: How many it has.
+        inflight: Exchanges that its target is working on; None when that is not known.
     """
 
     exchanges: tuple[int, ...] = (0,) * BUCKETS
@@ -40,6 +41,7 @@ class ArmEvidence(Struct, frozen=True, kw_only=True):
     first_byte: Histograms = ()
     ready: int | None = None
     endpoints: int = 0
+    inflight: int | None = None
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 _STEPS: Final = tuple(0.02 * 2**k for k in range(10))  # of log odds
 _WEIGHT: Final = -log(len(_STEPS))
-_HALVINGS: Final = 60
+_HALVINGS: Final = 40
 
 Side = Literal["above", "below"]
 

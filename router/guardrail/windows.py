@@ -147,11 +147,11 @@ class Windows(Struct, frozen=True, omit_defaults=True):
         if evidence.problem is not None or not names:
             return self
         counted = tuple(_totals(evidence.arms[name], latency=latency) for name in names)
-        if self.start is None or (evidence.run, names) != (self.run, self.names):
-            zero = tuple(Totals() for _ in names)
-            start = Mark(evidence.time, 1, zero)
+        if self.start is None or (evidence.run, names) != (self.run, self.names) or self._lacks(counted):
+            # What was counted before the first look was counted at no time that is known.
             first = Mark(evidence.time, 1, counted)
-            return Windows(evidence.run, names, evidence.phase, zero, (first,), start, start)
+            zero = tuple(Totals() for _ in names)
+            return Windows(evidence.run, names, evidence.phase, zero, (first,), first, first)
         kept = self._moved(evidence.time)
         last = kept.marks[-1]
         if evidence.phase != kept.phase:
@@ -226,6 +226,13 @@ class Windows(Struct, frozen=True, omit_defaults=True):
         span = Span(begin, end, self.names)
         return span if span.seconds <= seconds + _BEATS * step else None
 
+    def _lacks(self, counted: tuple[Totals, ...]) -> bool:
+        """Return whether durations are there that earlier marks were not asked for: no span could be told from them."""
+        return any(
+            new.latency and old.exchanges and not old.latency
+            for old, new in zip(self.marks[-1].arms, counted, strict=True)
+        )
+
     def _moved(self, time: float) -> "Windows":
         """Return the marks by a clock that was put back: the latest is never later than now."""
         behind = self.marks[-1].time - time
@@ -262,8 +269,7 @@ def _totals(arm: ArmEvidence, *, latency: bool) -> Totals:
     if latency and len(arm.latency):
         buckets = np.asarray(arm.latency, dtype=np.int64).sum(axis=0)
         first, held = _packed(buckets)
-    inflight = getattr(arm, "inflight", None)
-    return Totals(int(sum(arm.exchanges)), int(sum(arm.failures)), first, held, inflight)
+    return Totals(int(sum(arm.exchanges)), int(sum(arm.failures)), first, held, arm.inflight)
 
 
 def _packed(buckets: Counts) -> tuple[int, bytes]:

@@ -11,6 +11,8 @@ merged      arms that answer together: which ranker is preferred, and no metrics
 slotted     a switchback: the effect over slots of time, and what a slot leaves to the next
 levels      two experiments of one treatment, by units and by clusters: interference
 before_after  a route's exchanges before and after a phase began: pre/post
+formed      guardrails that are no comparison with control
+known       what conditions are told of single metrics
 guardrail   whether an arm keeps within a margin
 covariance  how estimates of several metrics vary together
 overall     the overall evaluation criterion

@@ -21,6 +21,7 @@ from router.report import checks, looks, slices, verdict
 from router.report.compare import is_adaptive, quick, sequential
 from router.report.covariance import correlations
 from router.report.effects import criterion, measures, method
+from router.report.formed import judge_formed
 from router.report.guardrail import judge_arm
 from router.report.merged import is_merged, merged, preferences
 from router.report.progress import End, change, days, lines, slopes
@@ -135,7 +136,9 @@ def _compared(
     if found is None or not said:
         return Compared(arm=arm, measures=said)
     by_name = {metric.name: metric for metric in scene.metrics}
-    guardrails = judge_arm(scene.experiment, by_name, scene.pair(arm), method(scene))
+    pair = scene.pair(arm)
+    compared = judge_arm(scene.experiment, by_name, pair, method(scene))
+    guardrails = (*compared, *judge_formed(scene.experiment, by_name, pair))
     whole = criterion(scene, arm) if scene.end.readable.now and not is_merged(scene) else None
     trends = slopes(scene.evidence.result, scene.stage, arm, scene.control)
     end = scene.end
@@ -149,7 +152,7 @@ def _compared(
             guardrails=guardrails,
             overall=whole,
             lines=(
-                *lines(scene.experiment, scene.stage, scene.pair(arm), scene.now, end),
+                *lines(scene.experiment, scene.stage, pair, scene.now, end),
                 *_lines(scene, arm),
                 checks.settled(said[0].effect, trends),
                 checks.sliced(arm, found),

@@ -56,7 +56,20 @@ def _known(
         return "it is not measured"
     control = experiment.control or experiment.arms[0].name
     new = next(arm.name for arm in experiment.arms if arm.name != control)
-    one, two = (known(result.cells.get(Place(*place, arm), Cell()), metric) for arm in (new, control))
+    cells = [result.cells.get(Place(*place, arm), Cell()) for arm in (new, control)]
+    return known_of(experiment, metric, (cells[0], cells[1]), alpha)
+
+
+def known_of(experiment: Experiment, metric: Metric, cells: tuple[Cell, Cell], alpha: float) -> Known | str:
+    """Return what is known of a metric, or why nothing is.
+
+    Args:
+        experiment: The experiment.
+        metric: The metric.
+        cells: What is known of the arm, and of control.
+        alpha: Of each interval.
+    """
+    one, two = (known(cell, metric) for cell in cells)
     ours, theirs = estimate(metric, one), estimate(metric, two)
     if isinstance(ours, NotEnough):
         return f"not enough data: {ours.reason}"

@@ -98,7 +98,13 @@ def _latest(report: Report, metrics: dict[str, Metric], drawn: Sequence[Plot]) -
         yield table(
             ("arm", "metric", "status", "", "then"),
             (
-                (arm.arm, each.guardrail.metric or "", each.status, each.reason, each.guardrail.action)
+                (
+                    arm.arm,
+                    each.guardrail.metric or each.guardrail.title,
+                    each.status,
+                    each.reason,
+                    each.guardrail.action,
+                )
                 for arm in phase.arms
                 for each in arm.guardrails
             ),

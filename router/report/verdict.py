@@ -23,6 +23,7 @@ from router.analysis.estimate import NotEnough
 from router.config.schema import Decide, Metric
 from router.inference.effect import Effect
 from router.report.digits import effect_in_words, overall_in_words
+from router.report.formed import in_log
 from router.report.guardrail import hard
 from router.report.report import Check, Compared, Decision, Guarded, Measure, Overall, Status, Verdict
 
@@ -81,7 +82,7 @@ def _verdict(case: Case, checklist: Sequence[Check]) -> tuple[Verdict, str]:
     said = effect_in_words(case.metric, case.primary.effect)
     broken = next((each for each in case.guardrails if _hard(each) and each.status == "fail"), None)
     if broken is not None:
-        return "do not ship", f"guardrail {broken.guardrail.metric} is broken: {broken.reason}"
+        return "do not ship", f"guardrail {_name(broken)} is broken: {broken.reason}"
     if case.primary.direction == "worse":
         return "do not ship", f"{case.metric.name} is worse: {said}"
     if case.primary.direction == "better":
@@ -121,11 +122,16 @@ def _primary(case: Case) -> Check:
 
 
 def _hard(guarded: Guarded) -> bool:
-    return hard(guarded.guardrail)
+    return hard(guarded.guardrail) and in_log(guarded.guardrail)
+
+
+def _name(guarded: Guarded) -> str:
+    rail = guarded.guardrail
+    return rail.metric if rail.compared and rail.metric is not None else rail.title
 
 
 def _guardrail(guarded: Guarded) -> Check:
-    name = f"guardrail {guarded.guardrail.metric}"
+    name = f"guardrail {_name(guarded)}"
     status: Status = guarded.status if _hard(guarded) or guarded.status != "fail" else "warn"
     return Check(name=name, status=status, hard=_hard(guarded), evidence=guarded.reason)
 

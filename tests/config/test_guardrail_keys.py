@@ -133,6 +133,8 @@ quantile with exchange: duration
     guardrails[0].slo: 90% leaves a budget that cannot burn at the default rates; give burn
 {slo: 99%, burn: [{rate: 200, long: 1h, short: 5m}]}
     guardrails[0].burn[0].rate: is never reached: 200 times a budget of 1% is 100% or more
+{slo: 99%, burn: [{rate: 2, long: 1h, short: 5m, severity: ticket}]}
+    guardrails[0].burn: has tickets only, which are told and no more; write action: warn, or a page
 {slo: 99%, burn: [{rate: 2, long: 5m, short: 1h}]}
     guardrails[0].burn[0].short: 1h is not shorter than long, 5m
 {when: "error_rat > 5% for 5m"}

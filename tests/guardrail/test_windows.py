@@ -146,6 +146,24 @@ def test_durations_are_kept_only_where_asked() -> None:
     assert windows.marks[-1].arms[0].latency == b""
 
 
+def test_durations_that_are_asked_for_later_begin_then() -> None:
+    """A condition on p99 that is added in mid-run knows nothing of the time before."""
+    windows = Windows().add(seen(START, 50), latency=False).add(seen(START + 100, 150), latency=False)
+    windows = windows.add(seen(START + 110, 160), latency=True).add(seen(START + 200, 250), latency=True)
+    assert windows.age == 90
+    span = windows.over(90)
+    assert span is not None
+    assert (span.exchanges("a"), span.latency("a").sum()) == (90, 90)
+
+
+def test_what_came_before_the_first_look_is_of_no_time() -> None:
+    """A checkpoint that was lost does not make a minute of a week."""
+    windows = Windows().add(seen(START, 1_000_000), latency=True).add(seen(START + 60, 1_000_060), latency=True)
+    span = windows.over(60)
+    assert span is not None
+    assert (span.exchanges("a"), span.latency("a").sum()) == (60, 60)
+
+
 @given(st.lists(st.tuples(st.floats(-5000, 100_000), st.integers(0, 50), st.integers(1, 3)), min_size=1, max_size=60))
 def test_any_looks_give_spans_that_add_up(looks: list[tuple[float, int, int]]) -> None:
     """Under any clock, gaps, phases and lost counts: marks in order, counts that never fall, pieces within spans."""
