@@ -74,7 +74,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     ] = "response"
     sample: Annotated[
         Share | None,
-        Meta(description="share of units whose bodies are looked into; the largest of a route; default 1%"),
+        Meta(description="of json and score: share of units whose bodies are read; the largest of a route; default 1%"),
     ] = None
     score: Annotated[
         Score | None,

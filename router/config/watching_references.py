@@ -18,7 +18,7 @@ from router.config.watching import BUILT_IN, DETECTORS, MOST, Watch
 _SOURCES: Final = ("metric", "metrics", "json", "score", "scrape")
 _BELONGS: Final = {
     "of": "json",
-    "sample": "json",
+    "sample": "json or score",
     "prediction": "score",
     "outcome": "score",
     "positive": "score",
@@ -85,7 +85,7 @@ def _source(path: str, entry: Mapping[str, Any], report: Report) -> str | None:
         return None
     source = found[0]
     for key, of in _BELONGS.items():
-        if key in entry and of != source:
+        if key in entry and source not in of.split(" or "):
             report(f"{path}.{key}", f"has no effect without {of}")
     for key in _NEEDED.get(source, ()):
         if key not in entry:

@@ -21,7 +21,7 @@ from router.archive.tail import Tail
 from router.detect.drift import Value
 from router.routing.reward import REQUESTED, SAMPLED
 
-LOOK_BYTES: Final = 8 * 1024 * 1024
+LOOK_BYTES: Final = 32 * 1024 * 1024
 BEHIND_BYTES: Final = 64 * 1024 * 1024
 WAITING: Final = 5000
 PLACES: Final = 1024

@@ -36,8 +36,8 @@ def one(text: str) -> list[str]:
         ("metric: tail, every: 90d", Watch(metric="tail", every=7_776_000.0), "tail cusum"),
         ("name: together, detector: autoencoder", Watch(name="together", detector="autoencoder"), "together"),
         (
-            "score: f1, prediction: /label, outcome: truth, wait: 1h",
-            Watch(score="f1", prediction="/label", outcome="truth", wait=3600.0),
+            "score: f1, prediction: /label, outcome: truth, wait: 1h, sample: 10%",
+            Watch(score="f1", prediction="/label", outcome="truth", wait=3600.0, sample=0.1),
             "f1 cusum",
         ),
     ],
@@ -61,6 +61,7 @@ def test_what_is_written_is_read(text: str, expected: Watch, label: str) -> None
         ("metrics: [p99, nope], detector: autoencoder", '$.watch[0].metrics[1]: there is no stream "nope"'),
         ("metric: p99, detector: psi", "$.watch[0].detector: psi does not watch metric, but json"),
         ("metric: p99, of: request", "$.watch[0].of: has no effect without json"),
+        ("metric: p99, sample: 1%", "$.watch[0].sample: has no effect without json or score"),
         ("score: f1, prediction: /a", "$.watch[0]: score needs outcome"),
         ("scrape: /metrics, target: t", "$.watch[0]: scrape needs gauge"),
         ("scrape: /metrics, gauge: g, target: nope", '$.watch[0].target: there is no target "nope"'),
