@@ -73,3 +73,19 @@ def test_a_version_that_fails_is_rolled_back_by_itself(tmp_path: Path) -> None:
         assert [each["name"] for each in report["fired"]] == ["errors ratio 2"]
         assert report["reaction"]["acknowledged_s"] < 5
         assert {each["arm"] for each in report["exposed"]} == {"old", "new"}
+
+
+def test_a_version_that_fails_on_copies_gets_no_traffic(tmp_path: Path) -> None:
+    """It passes the offline check, breaks, and is found out by copies: every caller was answered by the old version."""
+    (tmp_path / "recorded.ndjson").write_text('{"path": "/"}\n' * 500)
+    steps = "offline: {requests: recorded.ndjson}, shadow: {for: 1h, share: 100%}, stages: [{share: 50%, hold: 1h}]"
+    with releasing(tmp_path, steps) as (router, models):
+        wait_until(lambda: _release(router).get("step") == "shadow", "the end of the offline check")
+        assert _served(router) == 0.0
+        models["new"].broken = True
+        wait_until(lambda: _served(router) > 0 or _release(router).get("step") == "rolled_back", "the end")
+        assert _served(router) == 0.0
+        found = _release(router)
+        assert (found["step"], found["share"]) == ("rolled_back", 0.0)
+        assert found["reason"].startswith("in shadow: shadow: ")
+        assert [each["step"] for each in found["trail"]] == ["offline", "shadow", "rolled back"]
