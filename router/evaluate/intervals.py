@@ -25,7 +25,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from router.evaluate.sides import Bools, Floats, Ints
 
 DRAWS: Final = 1000
-MOST_WORK: Final = 100_000_000
+MOST_WORK: Final = 40_000_000
 """Rows times draws: larger samples are drawn less often, at least ``LEAST_DRAWS`` times."""
 LEAST_DRAWS: Final = 200
 FEWEST: Final = 20
