@@ -68,6 +68,7 @@ class Notices:
         self._early: deque[tuple[Notice, str]] = deque(maxlen=KEYS)  # told before the notifiers were there
         self._lines: deque[Told | Over] = deque()
         self._more = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
 
     def tell(self, say: Say, experiment: str, revision: Revision, found: Sequence[Found] = ()) -> None:
         """Tell people something, if it was not told within a day.
@@ -120,7 +121,8 @@ class Notices:
                 for _, task in self._outboxes.values():
                     task.cancel()
                 await asyncio.gather(*(task for _, task in self._outboxes.values()), return_exceptions=True)
-                await asyncio.shield(self._write())
+                await self._write()  # what is being written, if anything, then the rest
+                await self._write()
 
     # --- Notifiers --------------------------------------------------------------------------------------------
 
@@ -198,6 +200,12 @@ class Notices:
         self._more.set()
 
     async def _write(self) -> None:
+        """Have lines written by one task at a time, which goes on when whoever waits for it is cancelled."""
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._append())
+        await asyncio.shield(self._writing)
+
+    async def _append(self) -> None:
         if not self._lines:
             return
         batch, self._lines = self._lines, deque()

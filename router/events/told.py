@@ -93,6 +93,8 @@ def read_told(folder: Path) -> tuple[tuple[Told, frozenset[str]], ...]:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
         if isinstance(entry, Told):
+            if entry.id in found:  # written again, because the disk said that it had failed
+                continue
             found[entry.id] = (entry, set(entry.to))
         elif entry.id in found:
             found[entry.id][1].discard(entry.to)

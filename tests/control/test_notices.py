@@ -1,7 +1,8 @@
 """Who is told what: once, over restarts, and whatever a notifier does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from router.control.deliver import Came
 from router.control.notices import Notices
 from router.control.state import apply
 from router.events.model import Revision
+from router.events.told import Over, Told, ToldFile, read_told
 from router.notify.notice import Delivery, Post
 from router.rollout.effect import Say
 from tests.control.build import NOW, loaded, present, started, yaml
@@ -228,3 +230,25 @@ def test_a_disk_that_fails_stops_nothing(tmp_path: Path) -> None:
         await until(lambda: receiver.got)
 
     told(tmp_path, use, receiver)
+
+
+def test_what_is_being_written_at_the_end_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends while the disk is slow waits for it: else people would be told again after the restart."""
+    receiver, current, begun, answers = Receiver(), revision(), threading.Event(), threading.Event()
+    append = ToldFile.append
+
+    def slow(file: ToldFile, entries: Iterable[Told | Over]) -> None:
+        begun.set()
+        answers.wait(10)
+        append(file, entries)
+
+    monkeypatch.setattr(ToldFile, "append", slow)
+
+    async def use(notices: Notices) -> None:
+        notices.tell(say(), "ramp", current)
+        await until(lambda: receiver.got and begun.is_set())
+        asyncio.get_running_loop().call_later(0.01, answers.set)
+
+    told(tmp_path, use, receiver)
+    ((_, left),) = read_told(tmp_path)
+    assert left == frozenset()
