@@ -1,4 +1,4 @@
-"""The control process's own work: reload, restore, certificates, acknowledgements, retention, heartbeat.
+"""The control process's own work: reload, restore, kill, certificates, and one change at a time.
 
 Responsible for: doing what ``state`` decides, one change at a time and in order (journal, then workers), and keeping
 what was refused for people to see.
@@ -12,15 +12,14 @@ same, with an alarm: workers must not wait for a disk. A kill does not even try 
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from logging import DEBUG, INFO, getLogger
+from logging import getLogger
 from pathlib import Path
 
 from router.config.load import Loaded
 from router.config.mistake import ConfigError, Mistake
 from router.control import drill, postmortems, schedule, switch
 from router.control import state as decide
-from router.control.aftermath import Aftermath, asking
-from router.control.ask import Asker
+from router.control.aftermath import Aftermath
 from router.control.clocks import Clocks
 from router.control.counted import count
 from router.control.decisions import Decisions
@@ -28,7 +27,7 @@ from router.control.drilling import Choose, Drills, Made
 from router.control.driver import Decide, Driver, Scene
 from router.control.fold import Fold
 from router.control.keeper import Keeper
-from router.control.kill import find, tag
+from router.control.kill import tag
 from router.control.ledger import Journal, Ledger
 from router.control.mark import mark
 from router.control.measure import Question, Snapshot
@@ -36,29 +35,26 @@ from router.control.notice import Notice
 from router.control.notices import Notices
 from router.control.postmortems import PostMortems
 from router.control.private import warn_of_open_keys, worker_files
-from router.control.probe import Prober
+from router.control.releases import Present, Releases, stands_still
 from router.control.seat import Asked, Rejected, Seat, Source, Stale
 from router.control.sense import Senses
 from router.control.state import Refusal, State
-from router.control.steer import Move, steer
 from router.control.streams import Streams
 from router.control.switched import Switched
-from router.control.tick import CAUSE, Allotment, tick
+from router.control.tick import Allotment, tick
 from router.control.ticker import Ticker
+from router.control.upkeep import RETENTION_S, Upkeep
 from router.control.watch import Watch
-from router.counters import CONTROL_HEARTBEAT, DRAINING, RELOAD_OK
+from router.counters import CONTROL_HEARTBEAT, RELOAD_OK
 from router.events.model import Revised, Revision
 from router.events.ticks import Ticks
-from router.rollout import observed
-from router.rollout.effect import Say, Shift
-from router.rollout.turn import Refused, Turn
+from router.rollout.effect import Say
+from router.rollout.observed import Ask
+from router.rollout.turn import Refused
 from router.routing.table import Table, compile_table
-from router.segment import reset_left_gauges
 
 log = getLogger(__name__)
 
-_TICK_S = 0.1
-_RETENTION_S = 60.0
 _LOOK_S = 0.2  # how late an experiment may begin or end
 # Of what a change does, as many sentences go into its line of the log.
 _SAID = 10
@@ -105,6 +101,8 @@ class Control:
         self.streams = Streams(seat.segment, ticks.folder, self.decisions, self.notices)
         senses = Senses(seat.segment, ticks.folder, self.streams.found)
         self.driver = Driver(senses, Clocks(ticks.folder), self.aftermath)
+        present = Present(lambda: self.state, self._commit)
+        self._releases = Releases(present, self.driver, self._switched, self.notices)
         self._ticks = ticks
         self._watch = Watch()
         self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
@@ -112,7 +110,7 @@ class Control:
         self._change = asyncio.Lock()  # never held while files are read: a kill must not wait for them
         self._table: Table | None = None
         self.news = asyncio.Event()
-        self._announced = 0
+        self._upkeep = Upkeep(seat, self._change, lambda: self.revision)
         self._asked = asyncio.Event()
 
     @property
@@ -172,12 +170,12 @@ class Control:
         await self.drills.clear(drill.left(self.revision))
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._tick(places))
-                group.create_task(self._retain())
+                group.create_task(self._upkeep.beat(places))
+                group.create_task(self._upkeep.retain())
                 group.create_task(self.keeper.run(lambda: self.revision.config.events))
                 group.create_task(self._watch.run(self._changed))
                 group.create_task(self._obey())
-                group.create_task(self._probe())
+                group.create_task(self._upkeep.probe())
                 group.create_task(self._keep_time())
                 group.create_task(self.fold.run(self._question, self._judge))
                 group.create_task(self.ticker.run(self._learned, self._allot))
@@ -251,41 +249,21 @@ class Control:
 
     def stands_still(self, name: str) -> bool:
         """Return whether ``resume`` is about a release: it is paused or was taken back, and is not killed."""
-        progress = self.revision.rollouts.get(name)
-        if progress is None or name in self.revision.killed or name not in self.revision.weights:
-            return False
-        return progress.status == "paused" or progress.step in ("rolled_back", "aborted")
+        return stands_still(self.revision, name)
 
-    async def ask_release(self, name: str, what: observed.Ask, asked: Asked) -> Revision | Refusal | Stale | Refused:
+    async def ask_release(self, name: str, what: Ask, asked: Asked) -> Revision | Refusal | Stale | Refused:
         """Do what a person asks of a release.
-
-        Args:
-            name: Its experiment.
-            what: What is asked for.
-            asked: Who asks, why, and what they saw.
 
         Raises:
             LookupError: If there is no such experiment.
         """
         async with self._change:
-            experiment = find(self.revision.config, name)
-            if not experiment.allocate.driven:
-                return Refused(
-                    f"{name!r} is no release: its weights are those of `allocate.use: {experiment.allocate.use}`"
-                )
-            wish = observed.Asked(what=what, by=asked.by, reason=asked.reason)
-            turn = self.driver.act(experiment, self.revision, wish, time.time())
-            if not isinstance(turn, Refused) and not turn[1]:  # what is so already may be confirmed, as in _switch
-                return self.revision
-            if asked.tag is not None and asked.tag != tag(self.revision, name):
-                return Stale()
-            if isinstance(turn, Refused):
-                return turn
-            problem = await self._carry_out(name, turn)
-            if problem is not None:
-                return _refusal(name, problem)
-            self.notices.tell(asking(what, asked, name, self.revision.number), name, self.revision)
-            return self.revision
+            return await self._releases.ask(name, what, asked)
+
+    async def drive(self, name: str, choose: Decide) -> str | None:
+        """Decide about a release, and have it so; return why that could not be done."""
+        async with self._change:
+            return await self._releases.drive(name, choose)
 
     async def make(self, choose: Choose, *, urgent: bool) -> Made:
         """Publish what somebody decides from the present state, under the lock of changes.
@@ -444,32 +422,6 @@ class Control:
         counted = publisher.acknowledged(), publisher.workers
         return postmortems.Scene(self.revision, fold.snapshot, fold.problem, *counted)
 
-    async def drive(self, name: str, choose: Decide) -> str | None:
-        """Decide about a release, and have it so; return why that could not be done."""
-        async with self._change:
-            turn = choose(self.revision)
-            return await self._carry_out(name, turn) if turn is not None and not isinstance(turn, Refused) else None
-
-    async def _carry_out(self, name: str, turn: Turn) -> str | None:
-        """Move traffic first, then let the rest follow; return why traffic could not be moved."""
-        progress, effects = turn
-        decided_at = time.monotonic()
-        shift = next((each for each in effects if isinstance(each, Shift)), None)
-        if shift is not None:
-            before = self.revision.rollouts.get(name)
-            said = f"release {name!r}: {progress.reason}"
-            move = Move(progress=progress, mirror=shift.mirror, endpoints=shift.endpoints, said=said)
-            back = before is not None and progress.share < before.share
-            decided = steer(self.state, {name: move}, (shift.cause, progress.by, time.time()), back=back)
-            refused = decided if isinstance(decided, Refusal) else None
-            if not isinstance(decided, Refusal) and decided[1] is not self.revision:
-                refused = await self._commit(*decided, urgent=shift.urgent)
-            if refused is not None:
-                return "; ".join(str(mistake) for mistake in refused.mistakes)
-            self._switched.after(name, before, self.revision, decided_at)
-        self.driver.settle(find(self.revision.config, name), turn, self.revision)
-        return None
-
     def _reject(self, mistakes: Iterable[Mistake]) -> None:
         self.rejected = Rejected(time.time(), tuple(mistakes))
         self.seat.segment.words[RELOAD_OK] = 0
@@ -502,7 +454,7 @@ class Control:
     async def _keep_time(self) -> None:
         """Let experiments begin and end when they are to."""
         while True:  # noqa: ASYNC110 - nothing but the clock says when
-            await asyncio.sleep(_LOOK_S if await self._turn() else _RETENTION_S)
+            await asyncio.sleep(_LOOK_S if await self._turn() else RETENTION_S)
 
     async def _turn(self) -> bool:
         """Make the revision of a moment that has come; False when that could not be done."""
@@ -538,45 +490,6 @@ class Control:
             self.notices.tell(Say(event="quality", severity="warning", text=text, key=text), name, revision)
         for mistake in refused.mistakes if refused is not None else ():
             log.error("a mark of invalid data cannot be published, and is tried again: %s", mistake)
-
-    # --- The rest ---------------------------------------------------------------------------------------------
-
-    async def _tick(self, places: str) -> None:
-        ready = False
-        while True:
-            self.seat.segment.words[CONTROL_HEARTBEAT] = time.monotonic_ns()
-            done, workers = self.seat.publisher.acknowledged(), self.seat.publisher.workers
-            if done == workers and self._announced != self.revision.number:
-                self._announced = self.revision.number
-                level = DEBUG if self.revision.cause == CAUSE else INFO
-                log.log(level, "revision %d acknowledged by %d of %d workers", self.revision.number, done, workers)
-                if not ready and not self.seat.segment.words[DRAINING]:
-                    log.info("ready %s", places)
-                ready = True
-            await asyncio.sleep(_TICK_S)
-
-    async def _probe(self) -> None:
-        segment = self.seat.segment
-        async with Asker() as asker:
-            await Prober(segment.block(segment.workers), asker.ask).run(lambda: self.revision)
-
-    async def _retain(self) -> None:
-        while True:
-            await self._refresh()
-            reset_left_gauges(self.seat.segment, self.revision.slots)
-            await asyncio.sleep(_RETENTION_S)
-
-    async def _refresh(self) -> None:
-        async with self._change:
-            try:
-                if self.seat.publisher.refresh(self.revision):
-                    log.warning("the run directory had lost the revision; it is there again")
-            except OSError as error:
-                log.error("the run directory cannot hold the revision: %s", error)  # noqa: TRY400 - the reason is in the text
-
-
-def _refusal(name: str, reason: str) -> Refusal:
-    return Refusal((Mistake(f"experiment {name}", 0, "", reason),))
 
 
 def _few(changes: tuple[str, ...]) -> str:
