@@ -64,7 +64,7 @@ class _Arm:
         # An array reads like the tuples that it stands for, and spares making 7,680 objects a look.
         latency = cast("tuple[tuple[int, ...], ...]", self.latency)
         exchanges, failures = tuple(self.exchanges.tolist()), tuple(self.failures.tolist())
-        return ArmEvidence(exchanges=exchanges, failures=failures, latency=latency, ready=1, endpoints=1)
+        return ArmEvidence(exchanges=exchanges, failures=failures, latency=latency)
 
     def units(self) -> int:
         return int(np.isfinite(self.first).sum())

@@ -30,8 +30,6 @@ class ArmEvidence(Struct, frozen=True, kw_only=True):
         latency: For each of the 32 clusters the counts of a histogram (``router.histogram``, 240 buckets) of how long
             exchanges took; empty where that is not counted.
         first_byte: The same for their first byte out.
-        ready: Endpoints of its target that can be used now; None when that is not known.
-        endpoints: How many it has.
         inflight: Exchanges that its target is working on; None when that is not known.
     """
 
@@ -39,8 +37,6 @@ class ArmEvidence(Struct, frozen=True, kw_only=True):
     failures: tuple[int, ...] = (0,) * BUCKETS
     latency: Histograms = ()
     first_byte: Histograms = ()
-    ready: int | None = None
-    endpoints: int = 0
     inflight: int | None = None
 
 

@@ -14,17 +14,15 @@ from router.events.rollout import Decided
 
 
 class Shift(Struct, frozen=True, kw_only=True):
-    """Other weights, mirrored traffic or endpoints, in one revision.
+    """Another share, mirrored traffic or endpoints, in one revision.
 
     Attributes:
-        weights: Arm to weight; None leaves them.
         mirror: Share of the route's units whose requests are copied to the new arm's target; None leaves it, 0 ends it.
         endpoints: Target to the base URLs of it that are in use; None leaves them; a target that is not named has all.
         cause: Cause of the revision: ``stage``, ``rollback``, ``promote``, ``pause``, ``switch``, …
         urgent: Whether it is published before it is written down.
     """
 
-    weights: dict[str, float] | None = None
     mirror: float | None = None
     endpoints: dict[str, tuple[str, ...]] | None = None
     cause: str

@@ -36,7 +36,6 @@ class Observed(Struct, frozen=True, kw_only=True):
         tests: What the smoke tests of the endpoints that get traffic next say; None when there are none yet.
         endpoints: Arm to its endpoints as they stand, in the order of the file; empty when that is not known.
         acknowledged: Whether all workers serve the present revision.
-        draining: Exchanges that the old side still works on; None when not known.
         pre_post: What failed of the old side before it lost its last unit, and of the new one since; empty before.
         risk: Expected loss of the present share and its parts, by name; empty when not known.
         killed: Whether the experiment is killed.
@@ -60,7 +59,6 @@ class Observed(Struct, frozen=True, kw_only=True):
     tests: Found | None = None
     endpoints: dict[str, tuple[EndpointNow, ...]] = {}
     acknowledged: bool = True
-    draining: int | None = None
     pre_post: dict[str, float] = {}
     risk: dict[str, float] = {}
     killed: bool = False
