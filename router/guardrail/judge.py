@@ -8,7 +8,7 @@ a pass, never a failure. Past ``TOLERATED`` in a row, or ``SHARE`` of late looks
 people are told. Guardrails with ``dry_run`` are judged like others; who acts on them looks at ``Found.dry_run``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import structs
@@ -68,34 +68,16 @@ def judge(  # noqa: PLR0913, PLR0917 - the last is for the few conditions that n
     treatment, control = (evidence.arms[arm] for arm in arms)
     place = Place(evidence.phase, now)
     obvious, late = judge_obvious((treatment, control), share.fast_level(experiment), memory.late, place)
-    found = [obvious]
-    tracks, paces = dict(memory.tracks), dict(memory.paces)
     try:
-        for guard, metric in guards:
-            if metric.exchange == "failed":
-                sample = _sample(treatment, control)
-                said, tracks[guard.name] = judge_rate(guard, tracks.get(guard.name), sample, place)
-            else:
-                arms_seen = _arms(treatment, control, metric)
-                said, pace = judge_pace(guard, metric.q or 0.5, paces.get(guard.name), arms_seen, place)
-                if pace is not None:
-                    paces[guard.name] = pace
-            found.append(said)
+        said, memory = _against_control(guards, (treatment, control), structs.replace(memory, late=late), place)
     except ValueError as error:
         # Sums that contradict each other are of no use to the looks that follow.
         memory = structs.replace(memory, tracks={}, paces={}, late=None)
         return _missed(experiment, metrics, guards, f"{error}; evidence begins anew", memory)
-    names = {guard.name for guard, _ in guards}
-    memory = structs.replace(
-        memory,
-        tracks={name: track for name, track in tracks.items() if name in names},
-        paces={name: pace for name, pace in paces.items() if name in names},
-        late=late,
-        misses=memory.misses.after(failed=False),
-    )
+    memory = structs.replace(memory, misses=memory.misses.after(failed=False))
     formed, windows = _formed(experiment, metrics, evidence, memory, business)
-    found += _logged(experiment, metrics, business)
-    return _in_order(experiment, [*found, *formed]), structs.replace(memory, windows=windows)
+    found = [obvious, *said, *_logged(experiment, metrics, business), *formed]
+    return _in_order(experiment, found), structs.replace(memory, windows=windows)
 
 
 def arms_of(experiment: Experiment) -> tuple[str, str]:
@@ -137,6 +119,35 @@ def _logged(experiment: Experiment, metrics: Mapping[str, Metric], business: Bus
         )
         for guardrail in reads_log(experiment, metrics)
     ]
+
+
+def _against_control(
+    guards: Sequence[tuple[Guard, Metric]], evidence: tuple[ArmEvidence, ArmEvidence], memory: Memory, place: Place
+) -> tuple[list[Found], Memory]:
+    """Judge what compares the new arm with control by counters.
+
+    Raises:
+        ValueError: If the sums contradict each other or those before.
+    """
+    treatment, control = evidence
+    found: list[Found] = []
+    tracks, paces = dict(memory.tracks), dict(memory.paces)
+    for guard, metric in guards:
+        if metric.exchange == "failed":
+            sample = _sample(treatment, control)
+            said, tracks[guard.name] = judge_rate(guard, tracks.get(guard.name), sample, place)
+        else:
+            seen = _arms(treatment, control, metric)
+            said, pace = judge_pace(guard, metric.q or 0.5, paces.get(guard.name), seen, place)
+            if pace is not None:
+                paces[guard.name] = pace
+        found.append(said)
+    names = {guard.name for guard, _ in guards}
+    return found, structs.replace(
+        memory,
+        tracks={name: track for name, track in tracks.items() if name in names},
+        paces={name: pace for name, pace in paces.items() if name in names},
+    )
 
 
 def _guards(experiment: Experiment, metrics: Mapping[str, Metric], arms: tuple[str, str]) -> list[tuple[Guard, Metric]]:
