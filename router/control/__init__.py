@@ -17,7 +17,8 @@ postmortems  writes a report when a release was taken back
 ledger     the journal, in order and off the loop, with an alarm instead of an error
 private    files that workers read for themselves: certificates and signing keys
 seat       what goes in and out of the loop, as frozen data
-loop       the control process's own tasks: start, reload, restore, kill, watch
+loop       the control process's own tasks: start, restore, kill, one change at a time
+intake     the way of configuration into the process: when it is read, what was refused
 upkeep     what is done all the time: heartbeat, run directory, readiness
 probe      whom to ask for readiness and when, and telling the workers
 ask        one such question over HTTP
@@ -28,7 +29,7 @@ tick       what a tick of the bandits makes of the present revision (pure)
 ticker     when bandits tick, and what is known of them
 allot      one tick: from the event log to what allocators say
 driver     drives releases: looks at them, and carries out what is decided
-releases   has decisions about releases come into force: traffic first, then what follows
+releases   has decisions about releases, and kills, come into force: traffic first, then what follows
 aftermath  what follows from a decision once traffic was moved
 sense      what the shared counters say of releases
 rehearse   what a release shows before it has traffic: copies of requests, counted, and its offline check
@@ -61,7 +62,7 @@ terms      what the control process and the supervisor say to each other; light,
 address    why an address cannot be listened on; light, because the supervisor imports it
 =========  ==========================================================================================================
 
-Mutable state: *Per process* one ``Control``, one ``Watch``, one ``Publisher``, one ``Ledger``, one ``Ticker``, one
-``Driver`` with its ``Clocks``, ``Senses`` and ``Trials``, one ``Releases``, one ``Upkeep``, one ``Drills``, one
-``Switched``, one ``Streams`` with its ``Watching``.
+Mutable state: *Per process* one ``Control``, one ``Intake`` with its ``Watch``, one ``Publisher``, one ``Ledger``, one
+``Ticker``, one ``Driver`` with its ``Clocks``, ``Senses`` and ``Trials``, one ``Releases``, one ``Upkeep``, one
+``Drills``, one ``Switched``, one ``Streams`` with its ``Watching``.
 """

@@ -1,17 +1,16 @@
 """The control process's own work: reload, restore, kill, certificates, and one change at a time.
 
-Responsible for: doing what ``state`` decides, one change at a time and in order (journal, then workers), and keeping
-what was refused for people to see.
+Responsible for: doing what ``state`` decides, one change at a time and in order (journal, then workers).
 Does not know: the admin API, the supervisor, how a change is decided.
 
-Rules: everything runs on one loop; reading, compiling and writing happen in threads, so that the heartbeat goes on. A
-refused change alters nothing but ``rejected``. A decision that the journal cannot take in time is published all the
-same, with an alarm: workers must not wait for a disk. A kill does not even try first: it is published, then written.
+Rules: everything runs on one loop; compiling and writing happen in threads, so that the heartbeat goes on. A refused
+change alters nothing. A decision that the journal cannot take in time is published all the same, with an alarm: workers
+must not wait for a disk. A kill does not even try first: it is published, then written.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from router.control.decisions import Decisions
 from router.control.drilling import Choose, Drills, Made
 from router.control.driver import Decide, Driver, Scene
 from router.control.fold import Fold
+from router.control.intake import Intake
 from router.control.keeper import Keeper
-from router.control.kill import tag
 from router.control.ledger import Journal, Ledger
 from router.control.mark import mark
 from router.control.measure import Question, Snapshot
@@ -44,8 +43,7 @@ from router.control.switched import Switched
 from router.control.tick import Allotment, tick
 from router.control.ticker import Ticker
 from router.control.upkeep import RETENTION_S, Upkeep
-from router.control.watch import Watch
-from router.counters import CONTROL_HEARTBEAT, RELOAD_OK
+from router.counters import CONTROL_HEARTBEAT
 from router.events.model import Revised, Revision
 from router.events.ticks import Ticks
 from router.rollout.effect import Say
@@ -67,9 +65,6 @@ class Control:
 
     Attributes:
         state: The present revision and those before it.
-        loaded: The configuration on disk that was last accepted, with the origin of each value; None after a restart
-            of this process until the file could be read.
-        rejected: The configuration on disk, when it is not served.
         news: Set when the next revision is published; another one follows it.
         fold: What the event log says of the experiments.
         ticker: What bandits have learned of it.
@@ -85,8 +80,6 @@ class Control:
         # Per process
         self.source = source
         self.state = state
-        self.loaded: Loaded | None = None
-        self.rejected: Rejected | None = None
         self.seat = seat
         self.ledger = Ledger(journal, seat.segment)
         self.keeper = Keeper(seat.segment)
@@ -102,16 +95,13 @@ class Control:
         senses = Senses(seat.segment, ticks.folder, self.streams.found)
         self.driver = Driver(senses, Clocks(ticks.folder), self.aftermath)
         present = Present(lambda: self.state, self._commit)
-        self._releases = Releases(present, self.driver, self._switched, self.notices)
+        self._releases = Releases(present, self.driver, self._switched, (self.decisions, self.notices))
         self._ticks = ticks
-        self._watch = Watch()
-        self._awaited: tuple[Path, ...] = ()  # files that a refused configuration has beside those of the last good one
-        self._reading = asyncio.Lock()  # one reading of the files at a time
         self._change = asyncio.Lock()  # never held while files are read: a kill must not wait for them
         self._table: Table | None = None
         self.news = asyncio.Event()
         self._upkeep = Upkeep(seat, self._change, lambda: self.revision)
-        self._asked = asyncio.Event()
+        self._intake = Intake(source, seat.segment, self._apply, lambda: self.revision)
 
     @property
     def revision(self) -> Revision:
@@ -123,6 +113,16 @@ class Control:
         if self.state.revision is None:
             raise RuntimeError("there is no revision yet")
         return self.state.revision
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """Return the configuration on disk that was last accepted; None after a restart until it could be read."""
+        return self._intake.loaded
+
+    @property
+    def rejected(self) -> Rejected | None:
+        """Return the configuration on disk, when it is not served."""
+        return self._intake.rejected
 
     @property
     def changed(self) -> int:
@@ -152,7 +152,7 @@ class Control:
                 self.seat.publisher.prepare(self.revision)
                 self.seat.publisher.publish(self.revision)
             return
-        self.loaded = loaded
+        self._intake.loaded = loaded
         before = self.state.revision
         following, revision = decide.start(self.state, loaded, time.time())
         refused = await self._commit(following, revision, known=before is not None and before.number == revision.number)
@@ -166,15 +166,15 @@ class Control:
         Args:
             places: Where the router can be reached, for the line that says it is ready.
         """
-        self._watch.follow(await asyncio.to_thread(self._followed))
+        await self._intake.follow()
         await self.drills.clear(drill.left(self.revision))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._upkeep.beat(places))
                 group.create_task(self._upkeep.retain())
                 group.create_task(self.keeper.run(lambda: self.revision.config.events))
-                group.create_task(self._watch.run(self._changed))
-                group.create_task(self._obey())
+                group.create_task(self._intake.watch(self._changed))
+                group.create_task(self._intake.obey())
                 group.create_task(self._upkeep.probe())
                 group.create_task(self._keep_time())
                 group.create_task(self.fold.run(self._question, self._judge))
@@ -193,15 +193,11 @@ class Control:
 
     async def reload(self) -> None:
         """Read the configuration and apply it; a mistake changes nothing and is kept in ``rejected``."""
-        async with self._reading:
-            while True:
-                await self._reload_once()
-                if not self._watch.follow(await asyncio.to_thread(self._followed)):
-                    return
+        await self._intake.reload()
 
     def ask_reload(self) -> None:
         """Have the configuration read soon; for signal handlers."""
-        self._asked.set()
+        self._intake.ask()
 
     async def restore(self, number: int, author: str, present: int | None) -> Revision | Refusal | Stale:
         """Bring an earlier revision back.
@@ -233,7 +229,7 @@ class Control:
         """
         async with self._change:
             decided = switch.kill(self.state, name, time.time(), asked.by, asked.reason)
-            return await self._switch(decided, name, asked)
+            return await self._releases.switch(decided, name, asked)
 
     async def resume(self, name: str, asked: Asked) -> Revision | Refusal | Stale | Refused:
         """End the kill of an experiment; of a release that is not killed end its pause, or begin it again.
@@ -245,7 +241,7 @@ class Control:
             return await self.ask_release(name, "resume", asked)
         async with self._change:
             decided = switch.resume(self.state, name, time.time(), asked.by, asked.reason)
-            return await self._switch(decided, name, asked)
+            return await self._releases.switch(decided, name, asked)
 
     def stands_still(self, name: str) -> bool:
         """Return whether ``resume`` is about a release: it is paused or was taken back, and is not killed."""
@@ -291,48 +287,13 @@ class Control:
 
     # --- Changes ----------------------------------------------------------------------------------------------
 
-    async def _reload_once(self) -> None:
-        try:
-            loaded = await asyncio.to_thread(self.source.load)
-        except ConfigError as error:
-            self._awaited = error.files
-            self._reject(error.mistakes)
-            return
-        except Exception as error:  # whatever a file does to the loader, the old revision serves on
-            log.exception("the configuration cannot be read")
-            self._reject((Mistake(str(self.source.path), 0, "", f"cannot be read: {error!r}"),))
-            return
+    async def _apply(self, loaded: Loaded) -> Refusal | None:
+        """Have a configuration served; return why not."""
         async with self._change:
             decided = await asyncio.to_thread(decide.apply, self.state, loaded, time.time(), decide.FILE)
             if isinstance(decided, Refusal):
-                refused: Refusal | None = decided
-            else:
-                refused = await self._commit(*decided) if decided[1] is not self.revision else None
-        if refused is not None:
-            self._reject(refused.mistakes)
-            return
-        self.loaded, self._awaited = loaded, ()
-        if self.rejected is not None:
-            log.info("the configuration on disk is fine again")
-        self.rejected = None
-        self.seat.segment.words[RELOAD_OK] = 1
-
-    async def _switch(
-        self, decided: tuple[State, Revision] | Refusal, name: str, asked: Asked
-    ) -> Revision | Refusal | Stale:
-        if isinstance(decided, Refusal):
-            return decided
-        if decided[1] is self.revision:  # RFC 9110 13.1.1: what is so already may be confirmed, whatever If-Match says
-            return self.revision
-        if asked.tag is not None and asked.tag != tag(self.revision, name):
-            return Stale()
-        refused = await self._commit(*decided, urgent=decided[1].cause == "kill")
-        if refused is not None:
-            return refused
-        told = self.decisions.record(switch.told(self.revision, name, asked.reason), self.revision.number)
-        said = f"{told.action} by {told.by}: {told.reason}"
-        self.notices.tell(Say(event=told.action, severity="warning", text=said, key=told.id), name, self.revision)
-        return self.revision
+                return decided
+            return await self._commit(*decided) if decided[1] is not self.revision else None
 
     async def _commit(
         self, following: State, revision: Revision, *, known: bool = False, urgent: bool = False
@@ -422,23 +383,6 @@ class Control:
         counted = publisher.acknowledged(), publisher.workers
         return postmortems.Scene(self.revision, fold.snapshot, fold.problem, *counted)
 
-    def _reject(self, mistakes: Iterable[Mistake]) -> None:
-        self.rejected = Rejected(time.time(), tuple(mistakes))
-        self.seat.segment.words[RELOAD_OK] = 0
-        log.error(
-            "configuration refused, revision %d serves on mistakes=%d",
-            self.revision.number,
-            len(self.rejected.mistakes),
-        )
-        for mistake in self.rejected.mistakes:
-            log.error("mistake %s", mistake)
-
-    async def _obey(self) -> None:
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            await self.reload()
-
     async def _changed(self, paths: frozenset[Path]) -> None:
         """Take what the watch saw: another configuration, other certificates, or both."""
         before = self.revision
@@ -446,10 +390,6 @@ class Control:
         if self.rejected is None and before is self.revision and paths & worker_files(before.config):
             async with self._change:
                 await self._commit(*decide.certificate(self.state, time.time()))
-
-    def _followed(self) -> set[Path]:
-        known = (*self.loaded.files, *self.loaded.referenced) if self.loaded is not None else ()
-        return {*self.source.watched(), *known, *self._awaited}
 
     async def _keep_time(self) -> None:
         """Let experiments begin and end when they are to."""

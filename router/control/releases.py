@@ -1,10 +1,10 @@
-"""What a decision about a release does: another revision first, then whatever follows from it.
+"""What a decision about a release or a kill does: another revision first, then whatever follows from it.
 
 Responsible for: from what somebody asks or the driver decides to the revision that has it so, and who hears of it.
 Does not know: how anything is decided (``router.rollout``), how a revision is compiled, written down and published.
 
-Rules: whoever calls ``ask`` or ``drive`` holds the lock of changes. Traffic is moved first; when that fails, nothing
-else happens. What is so already makes no revision and may be confirmed, whatever its tag.
+Rules: whoever calls ``ask``, ``drive`` or ``switch`` holds the lock of changes. Traffic is moved first; when that
+fails, nothing else happens. What is so already makes no revision and may be confirmed, whatever its tag.
 """
 
 import time
@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from router.config.mistake import Mistake
+from router.control import switch
 from router.control.aftermath import asking
+from router.control.decisions import Decisions
 from router.control.driver import Decide, Driver
 from router.control.kill import find, tag
 from router.control.notices import Notices
@@ -23,7 +25,7 @@ from router.control.switched import Switched
 from router.events.model import Revision
 from router.events.rollout import Progress
 from router.rollout import observed
-from router.rollout.effect import Shift
+from router.rollout.effect import Say, Shift
 from router.rollout.turn import Refused, Turn
 
 
@@ -47,22 +49,22 @@ class Present(NamedTuple):
 
 
 class Releases:
-    """Has decisions about releases come into force."""
+    """Has decisions about releases, and kills, come into force."""
 
-    def __init__(self, present: Present, driver: Driver, switched: Switched, notices: Notices) -> None:
+    def __init__(self, present: Present, driver: Driver, switched: Switched, heard: tuple[Decisions, Notices]) -> None:
         """Begin with nothing.
 
         Args:
             present: The present state, and the way to another one.
             driver: What is known of releases, and where they go next.
             switched: Watches what a change of traffic does.
-            notices: Who is told.
+            heard: The decision log, and who is told.
         """
         # Per process
         self._present = present
         self._driver = driver
         self._switched = switched
-        self._notices = notices
+        self._decisions, self._notices = heard
 
     async def ask(self, name: str, what: observed.Ask, asked: Asked) -> Revision | Refusal | Stale | Refused:
         """Do what a person asks of a release.
@@ -83,7 +85,7 @@ class Releases:
             )
         wish = observed.Asked(what=what, by=asked.by, reason=asked.reason)
         turn = self._driver.act(experiment, revision, wish, time.time())
-        if not isinstance(turn, Refused) and not turn[1]:  # RFC 9110 13.1.1: it is so already
+        if not isinstance(turn, Refused) and not turn[1]:  # what is so already may be confirmed, as in switch
             return revision
         if asked.tag is not None and asked.tag != tag(revision, name):
             return Stale()
@@ -105,6 +107,33 @@ class Releases:
         """
         turn = choose(self._revision())
         return await self._carry_out(name, turn) if turn is not None and not isinstance(turn, Refused) else None
+
+    async def switch(
+        self, decided: tuple[State, Revision] | Refusal, name: str, asked: Asked
+    ) -> Revision | Refusal | Stale:
+        """Have a kill or its end come into force.
+
+        Args:
+            decided: What was decided from the present state.
+            name: The experiment.
+            asked: Who asks, why, and what they saw.
+        """
+        if isinstance(decided, Refusal):
+            return decided
+        following, revision = decided
+        present = self._revision()
+        if revision is present:  # RFC 9110 13.1.1: what is so already may be confirmed, whatever If-Match says
+            return present
+        if asked.tag is not None and asked.tag != tag(present, name):
+            return Stale()
+        refused = await self._present.commit(following, revision, urgent=revision.cause == "kill")
+        if refused is not None:
+            return refused
+        present = self._revision()
+        told = self._decisions.record(switch.told(present, name, asked.reason), present.number)
+        said = f"{told.action} by {told.by}: {told.reason}"
+        self._notices.tell(Say(event=told.action, severity="warning", text=said, key=told.id), name, present)
+        return present
 
     async def _carry_out(self, name: str, turn: Turn) -> str | None:
         """Move traffic first, then let the rest follow; return why traffic could not be moved."""
