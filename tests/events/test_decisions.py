@@ -83,7 +83,7 @@ def test_what_is_unbounded_is_left_out_of_a_line(tmp_path: Path) -> None:
         (Wanted(since=2, until=3), [3, 2]),
         (Wanted(experiment="other"), []),
     ],
-    ids=str,
+    ids=["all", "limit", "before", "run", "actions", "times", "experiment"],
 )
 def test_decisions_are_found_by_what_they_are_about(wanted: Wanted, numbers: list[int]) -> None:
     """The newest first; what is not said does not matter."""
