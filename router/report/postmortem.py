@@ -246,7 +246,8 @@ def compose(ended: Ended, decisions: Sequence[Decided], learned: Learned, reacti
     """
     decided = ended.decided
     of_run = [each for each in decisions if each.run == decided.run and each.time <= decided.time]
-    before = next((each for each in reversed(of_run) if each.id != decided.id and each.share > 0), None)
+    others = [each for each in reversed(of_run) if each.id != decided.id]
+    before = next((each for each in others if each.share > 0), others[0] if others else None)
     fired = tuple(found for found in decided.found if _hard(found))
     places = _places(of_run)
     exposed = tuple(_placed(each, places, decided.phase) for each in learned.exposed) or _counted(of_run, places)
@@ -260,7 +261,7 @@ def compose(ended: Ended, decisions: Sequence[Decided], learned: Learned, reacti
         time=decided.time,
         began=ended.progress.began,
         outcome=decided.action,
-        place=place_of(before) if before is not None else "before any traffic",
+        place=place_of(before if before is not None else decided),
         share=before.share if before is not None else 0.0,
         cause=ended.cause,
         by=decided.by,

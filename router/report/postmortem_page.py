@@ -22,7 +22,7 @@ def postmortem_page(found: PostMortem, drawn: Mapping[str, str]) -> str:
         drawn: Titles of plots to their markup, an SVG each.
     """
     verb = "Rolled back" if found.outcome == "rollback" else "Aborted"
-    where = f"in {found.place}" + (f" at {percent(found.share)} of units" if found.share else "")
+    where = f"in {found.place}" + (f" at {percent(found.share)} of units" if found.share else ", before any traffic")
     parts = [
         f"<h1>{escape(found.experiment)}: post-mortem</h1>",
         f"<p class=note>Run {found.run}, {clock(found.time)} UTC. {escape(_sides(found))}</p>",
@@ -69,7 +69,7 @@ def _fired(found: PostMortem) -> Iterator[str]:
     if found.fired:
         yield _guardrails(found.fired)
     else:
-        yield f"<p>No guardrail: {escape(found.cause)}.</p>"
+        yield f"<p>{escape(found.cause)}. No guardrail fired.</p>"
     if found.looked:
         yield "<h3>What the others said</h3>" + _guardrails(found.looked)
 
