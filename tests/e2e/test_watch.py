@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 from pathlib import Path
 
-from tests.e2e.running import running, wait_until
+from tests.e2e.running import Router, running, wait_until
 
 MEMORY = (100.0, 103.0, 98.0, 101.0, 97.0, 102.0, 99.0)
 
@@ -53,6 +53,11 @@ def leaking() -> Iterator[Leaky]:
         thread.join()
 
 
+def _states(router: Router) -> list[str]:
+    """Return how the streams stand; none is known before the first look."""
+    return [stream["status"] for stream in router.json("/v1/watch")["streams"]]
+
+
 WATCHED = """\
 experiments:
   - name: e
@@ -70,7 +75,7 @@ def test_a_leak_that_no_request_notices_rolls_a_release_back(tmp_path: Path) -> 
         text = router.config.read_text().replace(models["new"].url, leaky.url)
         router.config.write_text(text + WATCHED)
         wait_until(lambda: router.json("/v1/experiments/e").get("release", {}).get("share") == 0.5, "the first stage")
-        wait_until(lambda: router.json("/v1/watch")["streams"][0]["status"] == "quiet", "a stream that has learned")
+        wait_until(lambda: _states(router)[:1] == ["quiet"], "a stream that has learned")
         leaky.leaked = 400.0
         wait_until(lambda: router.json("/v1/experiments/e")["release"]["step"] == "rolled_back", "the rollback")
         wait_until(
