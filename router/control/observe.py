@@ -4,14 +4,26 @@ Responsible for: units, soundness of the data and the primary metric of the pres
 Does not know: counters, guardrails, what follows.
 
 Rules: pure. What the fold has not said is not known: it is never a pass. Imports nothing heavy.
+
+A report calls a sample ratio right from 1,000 units on, so that it would also have seen a small mismatch. A step of a
+release asks less: each arm was due ``DUE`` units, and the test, valid at any look, is not even suspicious, so that a
+gross mismatch, as of a version that loses its users, would have been seen. How sure a step has to be, guardrails say.
 """
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from router.analysis.promotion import may_promote
 from router.config.schema import Experiment
 from router.control.measure import Snapshot
 from router.events.model import Revision
+
+if TYPE_CHECKING:
+    from router.analysis.quality import Quality
+
+DUE: Final = 20.0
+"""Units that each arm has to be due before a step of a release calls a sample ratio sound."""
+SUSPICIOUS: Final = 0.05
+"""Below this p-value so few units are not called sound: it takes the 1,000 of a report then."""
 
 Primary = Literal["better", "worse", "equivalent", "inconclusive"]
 Soundness = Literal["sound", "broken", "unknown"]
@@ -46,7 +58,8 @@ def logged(experiment: Experiment, revision: Revision, snapshot: Snapshot | None
     quality = snapshot.present(name, run) if snapshot is not None else None
     promotion = may_promote(quality, mark.reason if mark is not None else None)
     broken = mark is not None or (quality is not None and quality.invalid is not None)
-    sample_ratio: Soundness = "broken" if broken else "sound" if promotion.allowed else "unknown"
+    fair = promotion.allowed or (quality is not None and _fair(quality))
+    sample_ratio: Soundness = "broken" if broken else "sound" if fair else "unknown"
     report = snapshot.reports.get(name) if snapshot is not None else None
     phases = report.phases if report is not None else ()
     studied = next((each for each in phases if (each.run, each.phase) == (run.number, run.phase)), None)
@@ -59,3 +72,9 @@ def logged(experiment: Experiment, revision: Revision, snapshot: Snapshot | None
         if directions and directions[0] in ("better", "worse"):
             primary = "better" if directions[0] == "better" else "worse"
     return Logged(units, sample_ratio, promotion.reason, primary)
+
+
+def _fair(quality: "Quality") -> bool:
+    """Say whether units are spread as their weights promise, as far as so many units can tell."""
+    due = [units for units in quality.sample_ratio.expected.values() if units > 0]
+    return len(due) > 1 and min(due) >= DUE and quality.sample_ratio.p >= SUSPICIOUS
